@@ -1,0 +1,113 @@
+/**
+ * What the session layer uses of the forwarder. `forward/` and `rtcp/` know packets, keys, SSRCs and time; they know no
+ * SDP, no lobby and no JSON. Time is an argument (`nowMs`: monotonic milliseconds, fractional) everywhere.
+ */
+import type { EgressTrackPlan, IngressTrackPlan } from '../negotiate/plan.ts';
+import type { SrtpKeys } from '../transport/types.ts';
+
+/** Sends one protected datagram to a peer; synchronous; the buffer may be reused afterwards. */
+export type SendDatagram = (datagram: Buffer) => void;
+
+export interface LayerStats {
+  rid: string | null;
+  ssrc: number;
+  packets: number;
+  bytes: number;
+  /** Over the last second. */
+  bitrateBps: number;
+  lost: number;
+  nacksSent: number;
+  recovered: number;
+  plisSent: number;
+  jitterMs: number;
+  keyframes: number;
+}
+
+export interface IngressTrackStats {
+  mid: string;
+  kind: 'audio' | 'video';
+  layers: LayerStats[];
+}
+
+export interface EgressTrackStats {
+  mid: string;
+  kind: 'audio' | 'video';
+  ssrc: number;
+  packets: number;
+  bytes: number;
+  nacksReceived: number;
+  retransmitted: number;
+  plisReceived: number;
+  /** From the viewer's receiver reports. */
+  fractionLost: number;
+  roundTripMs: number | null;
+  jitterMs: number | null;
+}
+
+/** A published track inside the forwarder; what egress sessions attach to. Opaque to the session layer. */
+export interface SourceTrack {
+  readonly mid: string;
+  readonly kind: 'audio' | 'video';
+}
+
+export interface IngressMediaOptions {
+  tracks: readonly IngressTrackPlan[];
+  keys: SrtpKeys;
+  send: SendDatagram;
+  /** Called for each datagram that authenticated, so that the transport knows that the peer lives. */
+  onAuthenticated(nowMs: number): void;
+}
+
+/** The packets of one WHIP session. */
+export interface IngressMedia {
+  readonly tracks: readonly SourceTrack[];
+  /** One SRTP or SRTCP datagram. */
+  receive(datagram: Buffer, nowMs: number): void;
+  stats(nowMs: number): IngressTrackStats[];
+  close(): void;
+}
+
+export interface EgressMediaOptions {
+  tracks: readonly EgressTrackPlan[];
+  keys: SrtpKeys;
+  send: SendDatagram;
+  onAuthenticated(nowMs: number): void;
+}
+
+/** The packets of one WHEP session. */
+export interface EgressMedia {
+  /**
+   * Sends `source` on the m-section `mid` from now on; replaces what was sent there, keeping sequence numbers and
+   * timestamps continuous. A new viewer of a video gets the cached packets since the last keyframe at once (when there
+   * are any and the cache is on) and a keyframe is requested in any case when there are none. Null: nothing.
+   */
+  attach(mid: string, source: SourceTrack | null, nowMs: number): void;
+  receive(datagram: Buffer, nowMs: number): void;
+  stats(nowMs: number): EgressTrackStats[];
+  close(): void;
+}
+
+export interface ForwarderOptions {
+  /** Start new viewers from the packets since the last keyframe. */
+  keyframeCache: boolean;
+  /** Upper bound of that cache per video layer, bytes. */
+  keyframeCacheBytes: number;
+}
+
+/** All media of a process. Owns the one timer that drives reports, retransmission requests and catching-up viewers. */
+export interface Forwarder {
+  readonly engine: 'portable' | 'native';
+  openIngress(options: IngressMediaOptions, nowMs: number): IngressMedia;
+  openEgress(options: EgressMediaOptions, nowMs: number): EgressMedia;
+  /** Totals since the start. */
+  readonly counters: Readonly<{
+    packetsIn: number;
+    packetsOut: number;
+    bytesIn: number;
+    bytesOut: number;
+    dropped: number;
+  }>;
+  /** Drives everything that time drives; the process calls it every 10 ms. */
+  tick(nowMs: number): void;
+  close(): void;
+}

@@ -1,0 +1,74 @@
+/**
+ * The seam between transports (ICE, DTLS: sockets and keys) and media (RTP, RTCP: packets). A `PeerTransport` is one
+ * ICE/DTLS association on the shared socket; it classifies datagrams (RFC 7983) and hands RTP and RTCP on as they came
+ * in, still protected.
+ */
+import type { Fingerprint, IceCredentials, LocalCandidate } from '../negotiate/plan.ts';
+
+export type SrtpProfile = 'AEAD_AES_128_GCM' | 'AES_CM_128_HMAC_SHA1_80';
+
+/** Master keys and salts from the DTLS exporter (RFC 5764 §4.2), already sorted into what we write and what we read. */
+export interface SrtpKeys {
+  profile: SrtpProfile;
+  /** 16 bytes */
+  localKey: Buffer;
+  /** 12 bytes for GCM, 14 for AES-CM */
+  localSalt: Buffer;
+  remoteKey: Buffer;
+  remoteSalt: Buffer;
+}
+
+/** Why a transport ended, when it was not we who closed it. */
+export type TransportEnd =
+  | 'never-connected' // no ICE+DTLS within the set-up time
+  | 'dtls-failed' // handshake error or fingerprint mismatch
+  | 'peer-closed' // DTLS close_notify from the peer
+  | 'silence'; // nothing authenticated from the peer for the expiry time
+
+export interface PeerTransportEvents {
+  /** ICE nominated and DTLS up. Media may flow from now on. */
+  onConnected(keys: SrtpKeys): void;
+  /** A datagram in the SRTP range from the nominated address (or one the peer proved by STUN). The buffer is only valid during the call. */
+  onMedia(datagram: Buffer, nowMs: number): void;
+  /** Connected, but nothing authenticated came for `silenceMs` (true), or something came again (false). */
+  onSilence(silent: boolean): void;
+  onEnded(reason: TransportEnd): void;
+}
+
+export interface PeerTransportOptions {
+  local: IceCredentials;
+  /** Null while our own offer is unanswered. */
+  remote: { ice: IceCredentials; fingerprints: readonly Fingerprint[]; dtlsRole: 'server' | 'client' } | null;
+  events: PeerTransportEvents;
+  /** Give up when not connected in this time. Never below the PAC timer of RFC 8863 (39.5 s) for clients without candidates. */
+  connectTimeoutMs: number;
+  /** `onSilence(true)` after this much silence. */
+  silenceMs: number;
+  /** `onEnded('silence')` after this much silence. */
+  expiryMs: number;
+}
+
+export interface PeerTransport {
+  /** Sets the remote side once the answer to our offer is there. */
+  setRemote(remote: NonNullable<PeerTransportOptions['remote']>): void;
+  /** New ICE credentials on both sides (RFC 9725 §4.3.3): the old pair carries media until the new one is nominated. DTLS and keys stay. */
+  restartIce(local: IceCredentials, remote: IceCredentials): void;
+  /** Sends one protected datagram to the nominated address; dropped before nomination. The buffer may be reused after the call returns. */
+  send(datagram: Buffer): void;
+  /** Media whose authentication succeeded counts as a sign of life (protocol.md #88); the media side says so. */
+  noteAuthenticated(nowMs: number): void;
+  /** `ip:port` of the nominated peer address, or null. */
+  readonly remoteAddress: string | null;
+  /** Sends DTLS close_notify when a DTLS association is up and forgets everything. Idempotent; `onEnded` is not called. */
+  close(): void;
+}
+
+/** All transports of a process: the UDP sockets, the certificate, the demultiplexer. */
+export interface MediaEndpoint {
+  readonly candidates: readonly LocalCandidate[];
+  readonly fingerprint: Fingerprint;
+  createTransport(options: PeerTransportOptions): PeerTransport;
+  /** Open transports, for leak tests and load. */
+  readonly transportCount: number;
+  close(): Promise<void>;
+}

@@ -1,0 +1,242 @@
+/**
+ * The control protocol between the edge and a media node: JSON text frames over one WebSocket per node, dialled by the
+ * node (`GET /node/link`, `Authorization: Bearer NODE_TOKEN`, `Vestibule-Node: <node id>`).
+ *
+ *   node → edge   hello      who I am, what I carry now (the full report)
+ *   edge → node   welcome    what you shall carry now (the full desired state)
+ *   edge → node   request    somebody waits for this; correlated by `id`, answered before `deadlineMs`
+ *   node → edge   response
+ *   node → edge   report     something I carry has changed; everything in it can be recomputed from my present state
+ *   both          ping/pong  text frames "ping" and "pong" outside this schema, so that the runtime can answer for a
+ *                            hibernating edge object
+ *
+ * Both ends parse every frame with these schemas and drop what does not fit.
+ */
+import { z } from 'zod';
+import { problemSchema } from '../errors.ts';
+import { bootIdSchema, lobbyIdSchema, nodeIdSchema, sessionIdSchema } from '../ids.ts';
+
+/** Raised when a change is not understood by the version before it; ends one version apart must still agree. */
+export const CONTROL_PROTOCOL_VERSION = 1;
+
+export const PING_FRAME = 'ping';
+export const PONG_FRAME = 'pong';
+/** The node pings this often. */
+export const PING_INTERVAL_MS = 2_000;
+/** A link without a ping for this long is dead, whatever TCP says; with the check's own interval a dead node is known within 10 s. */
+export const LINK_SILENCE_MS = 6_000;
+/** A node whose link closed has this long to dial again before its sessions are declared lost. */
+export const RELINK_GRACE_MS = 5_000;
+/** Default deadline of a request. OBS gives up on a POST after 8 s (protocol.md #29). */
+export const REQUEST_DEADLINE_MS = 5_000;
+
+// ---- what a node carries ------------------------------------------------------------------------------------------
+
+export const mediaKindSchema = z.enum(['audio', 'video']);
+export type MediaKind = z.infer<typeof mediaKindSchema>;
+
+/** A track received from a publisher, as the outside may know it. */
+export const trackReportSchema = z.object({
+  mid: z.string(),
+  kind: mediaKindSchema,
+  /** RTP encoding name in its registered spelling: `opus`, `VP8`, `H264`, … */
+  codec: z.string(),
+  /** Simulcast rids; empty without simulcast. */
+  rids: z.array(z.string()),
+});
+export type TrackReport = z.infer<typeof trackReportSchema>;
+
+/**
+ * `connecting` until ICE and DTLS are up; `connected`; `silent` when a connected peer sent nothing for the silence time
+ * (it may come back); `closed` is final.
+ */
+export const sessionStateSchema = z.enum(['connecting', 'connected', 'silent', 'closed']);
+export type SessionState = z.infer<typeof sessionStateSchema>;
+
+/** An ingress session. Egress sessions are many and the edge keeps no state for each: they are counted in `LobbyLoad`. */
+export const ingressReportSchema = z.object({
+  lobby: lobbyIdSchema,
+  session: sessionIdSchema,
+  generation: z.int().nonnegative(),
+  state: sessionStateSchema,
+  tracks: z.array(trackReportSchema),
+});
+export type IngressReport = z.infer<typeof ingressReportSchema>;
+
+export const lobbyLoadSchema = z.object({
+  lobby: lobbyIdSchema,
+  /** Egress sessions that are open here (connecting or connected). */
+  subscribers: z.int().nonnegative(),
+});
+export type LobbyLoad = z.infer<typeof lobbyLoadSchema>;
+
+export const nodeLoadSchema = z.object({
+  /** Ingress and egress sessions together. */
+  sessions: z.int().nonnegative(),
+  /** Packets per second in and out, over the last report interval. */
+  packetsPerSecond: z.number().nonnegative(),
+  /** CPU of the process over the last report interval, 1 = one core. */
+  cpu: z.number().nonnegative(),
+});
+export type NodeLoad = z.infer<typeof nodeLoadSchema>;
+
+// ---- desired state ------------------------------------------------------------------------------------------------
+
+/**
+ * What the edge wants one node to carry for one lobby. Revisions only grow; a node ignores one lower than it has seen.
+ * Applying the same one twice changes nothing.
+ */
+export const desiredLobbySchema = z.object({
+  lobby: lobbyIdSchema,
+  revision: z.int().nonnegative(),
+  /** The ingress session that may publish here; null: none, and every egress session of the lobby ends. */
+  publisher: z.object({ session: sessionIdSchema, generation: z.int().nonnegative() }).nullable(),
+});
+export type DesiredLobby = z.infer<typeof desiredLobbySchema>;
+
+// ---- requests: edge → node ------------------------------------------------------------------------------------------
+
+/** `a=ice-server` links are the edge's business; what the node needs to know of an offer's context is here. */
+const openPublish = z.object({
+  method: z.literal('publish'),
+  lobby: lobbyIdSchema,
+  revision: z.int().nonnegative(),
+  session: sessionIdSchema,
+  generation: z.int().nonnegative(),
+  offer: z.string(),
+  /**
+   * The lost session whose viewers this one takes over when its codecs match; when they do not match, the viewers are
+   * closed (they reconnect and negotiate anew). Null for a new room.
+   */
+  replaces: sessionIdSchema.nullable(),
+});
+const openPlay = z.object({
+  method: z.literal('play'),
+  lobby: lobbyIdSchema,
+  session: sessionIdSchema,
+  /** The player's offer; null when the node shall make the offer (legacy empty POST). */
+  offer: z.string().nullable(),
+  /** Refuse with 403 `subscriber_limit` when the lobby has this many already; 0: no limit. Checked and taken atomically. */
+  maxSubscribers: z.int().nonnegative(),
+});
+/** The player's answer to an offer of ours. 422 `no_offer_pending` when none is awaited. */
+const acceptAnswer = z.object({
+  method: z.literal('answer'),
+  session: sessionIdSchema,
+  answer: z.string(),
+});
+/** `PATCH application/trickle-ice-sdpfrag`. The node owns the ICE state, so it compares the tag and applies in one step. */
+const patchIce = z.object({
+  method: z.literal('patch'),
+  session: sessionIdSchema,
+  fragment: z.string(),
+  /** The `If-Match` field value as it came; null when absent. */
+  ifMatch: z.string().nullable(),
+  /** Missing `If-Match` is refused with 428, and tags must be quoted strong tags. */
+  strict: z.boolean(),
+});
+/** Is it there? Answers GET and HEAD on the resource. */
+const probe = z.object({ method: z.literal('probe'), session: sessionIdSchema });
+/** 404 `no_session` when it is not there. Closing the publisher's session this way is the lobby's business (`apply`). */
+const close = z.object({ method: z.literal('close'), session: sessionIdSchema });
+/** Make it so, then answer. */
+const apply = z.object({ method: z.literal('apply'), desired: desiredLobbySchema });
+
+export const requestSchema = z.discriminatedUnion('method', [
+  openPublish,
+  openPlay,
+  acceptAnswer,
+  patchIce,
+  probe,
+  close,
+  apply,
+]);
+export type NodeRequest = z.infer<typeof requestSchema>;
+export type NodeMethod = NodeRequest['method'];
+
+/** What each method answers with when it succeeds. */
+export const resultSchemas = {
+  publish: z.object({
+    answer: z.string(),
+    /** Entity-tag of the first ICE session, quoted and strong: ready for the `ETag` header. */
+    etag: z.string(),
+    tracks: z.array(trackReportSchema),
+    /** False when `replaces` was given and the old viewers had to be closed. */
+    resumed: z.boolean(),
+  }),
+  play: z.object({
+    /** The answer, or our offer when the request brought none. */
+    sdp: z.string(),
+    etag: z.string(),
+  }),
+  answer: z.object({}),
+  patch: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('trickled') }),
+    z.object({ kind: z.literal('restarted'), fragment: z.string(), etag: z.string() }),
+  ]),
+  probe: z.object({}),
+  close: z.object({}),
+  apply: z.object({}),
+} as const satisfies Record<NodeMethod, z.ZodType>;
+export type NodeResult<M extends NodeMethod> = z.infer<(typeof resultSchemas)[M]>;
+
+// ---- frames -------------------------------------------------------------------------------------------------------
+
+export const helloSchema = z.object({
+  type: z.literal('hello'),
+  protocol: z.int().positive(),
+  node: nodeIdSchema,
+  boot: bootIdSchema,
+  version: z.string(),
+  region: z.string(),
+  /** `host:port` of every announced UDP address. */
+  addresses: z.array(z.string()),
+  engine: z.enum(['portable', 'native']),
+  capacity: z.object({ sessions: z.int().positive() }),
+  ingress: z.array(ingressReportSchema),
+  lobbies: z.array(lobbyLoadSchema),
+  load: nodeLoadSchema,
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+export const reportSchema = z.object({
+  type: z.literal('report'),
+  /** Ingress sessions that changed, in order. */
+  ingress: z.array(ingressReportSchema),
+  /** Every lobby with egress sessions here: replaces what was said before. */
+  lobbies: z.array(lobbyLoadSchema),
+  load: nodeLoadSchema,
+});
+export type Report = z.infer<typeof reportSchema>;
+
+export const responseSchema = z.object({
+  type: z.literal('response'),
+  id: z.int().nonnegative(),
+  outcome: z.discriminatedUnion('ok', [
+    z.object({ ok: z.literal(true), value: z.unknown() }),
+    z.object({ ok: z.literal(false), problem: problemSchema }),
+  ]),
+});
+export type ResponseFrame = z.infer<typeof responseSchema>;
+
+export const nodeFrameSchema = z.discriminatedUnion('type', [helloSchema, reportSchema, responseSchema]);
+export type NodeFrame = z.infer<typeof nodeFrameSchema>;
+
+export const welcomeSchema = z.object({
+  type: z.literal('welcome'),
+  protocol: z.int().positive(),
+  /** The full desired state: what the node carries for a lobby that is not listed here, it closes. */
+  desired: z.array(desiredLobbySchema),
+});
+export type Welcome = z.infer<typeof welcomeSchema>;
+
+export const requestFrameSchema = z.object({
+  type: z.literal('request'),
+  id: z.int().nonnegative(),
+  deadlineMs: z.int().positive(),
+  request: requestSchema,
+});
+export type RequestFrame = z.infer<typeof requestFrameSchema>;
+
+export const edgeFrameSchema = z.discriminatedUnion('type', [welcomeSchema, requestFrameSchema]);
+export type EdgeFrame = z.infer<typeof edgeFrameSchema>;

@@ -1,0 +1,9 @@
+import { defineConfig } from 'vitest/config';
+
+// biome-ignore lint/style/noDefaultExport: vitest reads the default export.
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    include: ['shared/**/*.test.ts', 'media-node/**/*.test.ts', 'edge/local/**/*.test.ts', 'edge/**/*-machine.test.ts'],
+  },
+});
