@@ -1,0 +1,137 @@
+/** How each kind of setting is read from its text. Messages say what is wrong and never repeat a secret. */
+import { z } from 'zod';
+import { type RoomName, roomNameSchema } from '../shared/ids.ts';
+
+/** Unset and empty mean the same: `.env` files say `NAME=`. */
+function text<T extends z.ZodType>(inner: T) {
+  return z.preprocess((value) => {
+    if (value === undefined || value === null) return undefined;
+    const trimmed = String(value).trim();
+    return trimmed === '' ? undefined : trimmed;
+  }, inner);
+}
+
+export const optionalText = text(z.string().optional());
+
+/** A setting without which nothing can be done safely. The value is never repeated in a message: it is a secret. */
+export function requiredText(rule: { minChars: number; pattern?: RegExp; expected?: string }) {
+  return text(
+    z
+      .string({ error: 'is required' })
+      .min(rule.minChars, { error: `must have at least ${rule.minChars} characters` })
+      .regex(rule.pattern ?? /^/, { error: `must be ${rule.expected ?? 'text'}` }),
+  );
+}
+
+export function list(pattern: RegExp, expected: string) {
+  return text(
+    z
+      .string()
+      .optional()
+      .transform((value, context) => {
+        const items = (value ?? '').split(',').map((item) => item.trim());
+        const wanted = items.filter((item) => item !== '');
+        for (const item of wanted) {
+          if (!pattern.test(item)) context.addIssue({ code: 'custom', message: `"${item}" is not ${expected}` });
+        }
+        return wanted;
+      }),
+  );
+}
+
+export function number(defaultValue: number, rule: { integer: boolean; max?: number }) {
+  return text(
+    z
+      .string()
+      .optional()
+      .transform((value, context) => {
+        if (value === undefined) return defaultValue;
+        const pattern = rule.integer ? /^\d{1,15}$/ : /^\d{1,9}(\.\d{1,9})?$/;
+        const parsed = Number(value);
+        if (!pattern.test(value) || (rule.max !== undefined && parsed > rule.max)) {
+          const kind = rule.integer ? 'a whole number' : 'a number';
+          const limit = rule.max === undefined ? '' : ` of at most ${rule.max}`;
+          context.addIssue({ code: 'custom', message: `must be ${kind}${limit}, not negative` });
+        }
+        return parsed;
+      }),
+  );
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = { '1': true, true: true, '0': false, false: false };
+export const flag = text(
+  z
+    .string()
+    .optional()
+    .transform((value, context) => {
+      if (value === undefined) return false;
+      const known = FLAGS[value.toLowerCase()];
+      if (known === undefined) context.addIssue({ code: 'custom', message: 'must be 0 or 1' });
+      return known ?? false;
+    }),
+);
+
+/** An http(s) URL without anything behind the authority, as `Origin` carries it; null when it is not one. */
+function originOf(value: string): string | null {
+  if (!URL.canParse(value)) return null;
+  const url = new URL(value);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
+  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' ? url.origin : null;
+}
+
+export const origins = text(
+  z
+    .string()
+    .optional()
+    .transform((value, context): '*' | string[] => {
+      if (value === undefined || value === '*') return '*';
+      const found: string[] = [];
+      for (const item of value.split(',').map((part) => part.trim())) {
+        if (item === '') continue;
+        const origin = originOf(item);
+        if (origin === null) {
+          context.addIssue({
+            code: 'custom',
+            message: `"${item}" is neither * nor an origin like https://example.org`,
+          });
+        } else {
+          found.push(origin);
+        }
+      }
+      return found;
+    }),
+);
+
+export const publicUrl = text(
+  z
+    .string()
+    .optional()
+    .refine((value) => value === undefined || /^https?:$/.test(URL.canParse(value) ? new URL(value).protocol : ''), {
+      message: 'must be an http:// or https:// URL',
+    }),
+);
+
+export const roomTokens = text(
+  z
+    .string()
+    .optional()
+    .transform((value, context) => {
+      const tokens = new Map<RoomName, string>();
+      const entries = (value ?? '').split(';').map((entry) => entry.trim());
+      entries.forEach((entry, index) => {
+        if (entry === '') return;
+        const colon = entry.indexOf(':');
+        const room = roomNameSchema.safeParse(entry.slice(0, Math.max(colon, 0)).trim());
+        const token = entry.slice(colon + 1).trim();
+        // The entry itself is not repeated: it holds a secret.
+        if (colon < 0 || !room.success || token === '') {
+          context.addIssue({ code: 'custom', message: `entry ${index + 1} is not of the form room:token` });
+        } else if (tokens.has(room.data)) {
+          context.addIssue({ code: 'custom', message: `room ${room.data} is named twice` });
+        } else {
+          tokens.set(room.data, token);
+        }
+      });
+      return tokens;
+    }),
+);

@@ -1,0 +1,157 @@
+/**
+ * What the worker is given: bindings (wrangler.toml declares them) and settings as plain strings.
+ *
+ * The settings are parsed once per `env` object and every mistake is named at once, so that an operator does not mend
+ * them one restart at a time. Durable Objects read the same settings through the same function.
+ */
+import { z } from 'zod';
+import type { RoomName } from '../shared/ids.ts';
+import { flag, list, number, optionalText, origins, publicUrl, requiredText, roomTokens } from './env-fields.ts';
+import type { FleetRpc, LobbyRpc, NodeLinkRpc } from './rpc.ts';
+
+/**
+ * A Durable Object namespace as this project uses it. Written out because the generic stub types of the platform lose
+ * generic methods (`NodeLinkRpc.request`) and unions on the way.
+ */
+export interface ObjectNamespace<Rpc> {
+  getByName(name: string): Rpc & { fetch(request: Request): Promise<Response> };
+}
+
+/** A binding that came from a `vars` table may be a number or boolean; from the launcher it is a string. */
+type Setting = string | number | boolean | undefined;
+
+export interface Env {
+  LOBBY: ObjectNamespace<LobbyRpc>;
+  NODE_LINK: ObjectNamespace<NodeLinkRpc>;
+  FLEET: ObjectNamespace<FleetRpc>;
+  ASSETS: { fetch(request: Request): Promise<Response> };
+
+  ALLOWED_ORIGIN?: Setting;
+  PUBLIC_URL?: Setting;
+  AUTH_TOKEN?: Setting;
+  ROOM_TOKENS?: Setting;
+  ADMIN_TOKEN?: Setting;
+  JWT_SECRET?: Setting;
+  JWT_AUDIENCE?: Setting;
+  SESSION_SECRET?: Setting;
+  NODE_TOKEN?: Setting;
+  STUN_URLS?: Setting;
+  TURN_URLS?: Setting;
+  TURN_USERNAME?: Setting;
+  TURN_PASSWORD?: Setting;
+  MAX_SUBS_PER_ROOM?: Setting;
+  RATE_LIMIT_RPS?: Setting;
+  RATE_LIMIT_BURST?: Setting;
+  PUBLISHER_GRACE_MS?: Setting;
+  STRICT_PRECONDITIONS?: Setting;
+}
+
+/** The one `Fleet` object: `env.FLEET.getByName(FLEET_NAME)`. */
+export const FLEET_NAME = 'fleet';
+
+/** `SESSION_SECRET` keys the MAC of session URLs and can be attacked offline, so it has to be long. */
+const MIN_SESSION_SECRET_CHARS = 16;
+const DEFAULT_PUBLISHER_GRACE_MS = 15_000;
+const MAX_PUBLISHER_GRACE_MS = 3_600_000;
+
+export interface Settings {
+  /** `*`, or the origins that may read responses, each as a browser writes it in `Origin`. */
+  allowedOrigins: '*' | readonly string[];
+  publicUrl: string | null;
+  authToken: string | null;
+  roomTokens: ReadonlyMap<RoomName, string>;
+  adminToken: string | null;
+  jwtSecret: string | null;
+  jwtAudience: string | null;
+  sessionSecret: string;
+  nodeToken: string;
+  stunUrls: readonly string[];
+  turnUrls: readonly string[];
+  turnUsername: string | null;
+  turnPassword: string | null;
+  /** 0: no limit. */
+  maxSubsPerRoom: number;
+  /** Requests per second and client address; 0: no limit. */
+  rateLimitRps: number;
+  rateLimitBurst: number;
+  publisherGraceMs: number;
+  /** Missing `If-Match` is refused (RFC 9725 §4.3.1) instead of read as "the current one". */
+  strictPreconditions: boolean;
+}
+
+/** The settings do not make sense. `problems` names variables and is for the log, never for a client. */
+export class MisconfiguredError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`misconfigured: ${problems.join('; ')}`);
+    this.name = 'MisconfiguredError';
+    this.problems = problems;
+  }
+}
+
+const settingsSchema = z.object({
+  ALLOWED_ORIGIN: origins,
+  PUBLIC_URL: publicUrl,
+  AUTH_TOKEN: optionalText,
+  ROOM_TOKENS: roomTokens,
+  ADMIN_TOKEN: optionalText,
+  JWT_SECRET: optionalText,
+  JWT_AUDIENCE: optionalText,
+  SESSION_SECRET: requiredText({ minChars: MIN_SESSION_SECRET_CHARS }),
+  NODE_TOKEN: requiredText({ minChars: 1, pattern: /^[\x21-\x7e]+$/, expected: 'printable ASCII without blanks' }),
+  STUN_URLS: list(/^stuns?:[^\s<>"]+$/, 'a stun: URL'),
+  TURN_URLS: list(/^turns?:[^\s<>"]+$/, 'a turn: or turns: URL'),
+  TURN_USERNAME: optionalText,
+  TURN_PASSWORD: optionalText,
+  MAX_SUBS_PER_ROOM: number(0, { integer: true }),
+  RATE_LIMIT_RPS: number(0, { integer: false }),
+  RATE_LIMIT_BURST: number(0, { integer: true }),
+  PUBLISHER_GRACE_MS: number(DEFAULT_PUBLISHER_GRACE_MS, { integer: true, max: MAX_PUBLISHER_GRACE_MS }),
+  STRICT_PRECONDITIONS: flag,
+});
+
+function isSet(setting: Setting): boolean {
+  return setting !== undefined && String(setting).trim() !== '';
+}
+
+const parsed = new WeakMap<object, Settings>();
+
+/**
+ * The settings in `env`.
+ * @throws MisconfiguredError naming every variable that is wrong, not only the first.
+ */
+export function readSettings(env: Env): Settings {
+  const known = parsed.get(env);
+  if (known !== undefined) return known;
+  const result = settingsSchema.safeParse(env);
+  const problems = (result.error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  if (isSet(env.TURN_USERNAME) !== isSet(env.TURN_PASSWORD)) {
+    problems.push('TURN_USERNAME and TURN_PASSWORD must be given together');
+  }
+  if (!result.success || problems.length > 0) throw new MisconfiguredError(problems);
+  const raw = result.data;
+  const settings: Settings = {
+    allowedOrigins: raw.ALLOWED_ORIGIN,
+    publicUrl: raw.PUBLIC_URL ?? null,
+    authToken: raw.AUTH_TOKEN ?? null,
+    roomTokens: raw.ROOM_TOKENS,
+    adminToken: raw.ADMIN_TOKEN ?? null,
+    jwtSecret: raw.JWT_SECRET ?? null,
+    jwtAudience: raw.JWT_AUDIENCE ?? null,
+    sessionSecret: raw.SESSION_SECRET,
+    nodeToken: raw.NODE_TOKEN,
+    stunUrls: raw.STUN_URLS,
+    turnUrls: raw.TURN_URLS,
+    turnUsername: raw.TURN_USERNAME ?? null,
+    turnPassword: raw.TURN_PASSWORD ?? null,
+    maxSubsPerRoom: raw.MAX_SUBS_PER_ROOM,
+    rateLimitRps: raw.RATE_LIMIT_RPS,
+    // A bucket that holds less than one token would refuse everything.
+    rateLimitBurst: Math.max(1, raw.RATE_LIMIT_BURST === 0 ? Math.ceil(raw.RATE_LIMIT_RPS) : raw.RATE_LIMIT_BURST),
+    publisherGraceMs: raw.PUBLISHER_GRACE_MS,
+    strictPreconditions: raw.STRICT_PRECONDITIONS,
+  };
+  parsed.set(env, settings);
+  return settings;
+}
