@@ -43,6 +43,8 @@ export interface LobbyRpc {
   unpublish(input: { session: SessionId }): Promise<Outcome<null>>;
   /** Ends the room whatever runs in it; 404 `no_room` when nothing does. */
   closeRoom(): Promise<Outcome<null>>;
+  /** What `Fleet` lists for this lobby; null when nothing runs here. */
+  summary(): Promise<{ hasPublisher: boolean; tracks: number } | null>;
 
   // From NodeLink.
   nodeReported(input: { node: NodeId; boot: BootId; ingress: IngressReport[] }): Promise<void>;
@@ -55,11 +57,13 @@ export interface LobbyRpc {
 export interface NodeLinkRpc {
   /**
    * Sends one request and waits for its response: the problem of the node, or 503 `node_unreachable` when no link is (or
-   * comes back within a moment), 504 `node_timeout` after the deadline.
+   * comes back within a moment), 504 `node_timeout` after the deadline (default `REQUEST_DEADLINE_MS`), 502 `node_error`
+   * when the response does not fit the method. With `boot`, a node that has been restarted since counts as unreachable.
    */
   request<M extends NodeMethod>(
     request: Extract<NodeRequest, { method: M }>,
     deadlineMs?: number,
+    boot?: BootId,
   ): Promise<Outcome<NodeResult<M>>>;
 }
 
@@ -86,10 +90,20 @@ export interface RoomSummary {
 
 /** All nodes and all rooms: `env.FLEET.getByName('fleet')`. */
 export interface FleetRpc {
-  /** The node for a new publisher; 503 `no_media_node` with Retry-After when nothing fits. */
-  place(input: { lobby: LobbyId; prefer: NodeId | null }): Promise<Outcome<{ node: NodeId; boot: BootId }>>;
+  /**
+   * The node for a new publisher; 503 `no_media_node` with Retry-After when nothing fits. `exclude`: nodes that have just
+   * turned out to be unreachable.
+   */
+  place(input: {
+    lobby: LobbyId;
+    prefer: NodeId | null;
+    exclude?: NodeId[];
+  }): Promise<Outcome<{ node: NodeId; boot: BootId }>>;
   nodeUpdated(input: { snapshot: NodeSnapshot; lobbies: LobbyLoad[] }): Promise<void>;
+  /** The link is down: nothing new goes there, but it may come back and what it carries is still its own. */
   nodeUnlinked(input: { node: NodeId; boot: BootId }): Promise<void>;
+  /** It did not come back in time: forgotten. */
+  nodeGone(input: { node: NodeId; boot: BootId }): Promise<void>;
   nodes(): Promise<NodeSnapshot[]>;
   lobbyUpdated(input: { lobby: LobbyId; hasPublisher: boolean; tracks: number }): Promise<void>;
   lobbyEnded(input: { lobby: LobbyId }): Promise<void>;

@@ -53,12 +53,29 @@ export type TrackReport = z.infer<typeof trackReportSchema>;
 export const sessionStateSchema = z.enum(['connecting', 'connected', 'silent', 'closed']);
 export type SessionState = z.infer<typeof sessionStateSchema>;
 
+/**
+ * Why a session is `closed`: `peer-closed` by its own DTLS close_notify; `never-connected` in the time that connecting
+ * may take; `dtls-failed`; `silence` for too long; `replaced` by a publisher that took the room over; `requested` by
+ * the edge.
+ */
+export const closeReasonSchema = z.enum([
+  'peer-closed',
+  'never-connected',
+  'dtls-failed',
+  'silence',
+  'replaced',
+  'requested',
+]);
+export type CloseReason = z.infer<typeof closeReasonSchema>;
+
 /** An ingress session. Egress sessions are many and the edge keeps no state for each: they are counted in `LobbyLoad`. */
 export const ingressReportSchema = z.object({
   lobby: lobbyIdSchema,
   session: sessionIdSchema,
   generation: z.int().nonnegative(),
   state: sessionStateSchema,
+  /** Only with `closed`. */
+  reason: closeReasonSchema.optional(),
   tracks: z.array(trackReportSchema),
 });
 export type IngressReport = z.infer<typeof ingressReportSchema>;
