@@ -1,0 +1,92 @@
+/**
+ * A media node. Reads its settings from the environment, opens its UDP port, dials the edge and does as it is told.
+ *
+ * Standard output carries one JSON line when the port is open (`{"event":"ready",…}`) and one when the edge has welcomed
+ * the node (`{"event":"linked"}`), for whoever supervises it; everything for people goes to standard error.
+ */
+import { readFileSync } from 'node:fs';
+import { mintBootId } from '../shared/ids.ts';
+import { readNodeSettings } from './config.ts';
+import { ControlLink } from './control/link.ts';
+import { createForwarder } from './forward/forwarder.ts';
+import { MediaNode } from './session/media-node.ts';
+import { LoadMeter } from './stats/load-meter.ts';
+import { openMediaEndpoint } from './transport/udp-endpoint.ts';
+
+/** Reports, retransmissions and catching-up viewers are driven this often. */
+const TICK_MS = 10;
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+async function main(): Promise<void> {
+  const settings = readNodeSettings(process.env);
+  const log = (message: string): void => console.error(`[node ${settings.NODE_ID}] ${message}`);
+  const endpoint = await openMediaEndpoint({ addresses: settings.MEDIA_ADDRESSES, port: settings.MEDIA_PORT });
+  const forwarder = createForwarder({
+    keyframeCache: settings.KEYFRAME_CACHE,
+    keyframeCacheBytes: settings.KEYFRAME_CACHE_BYTES,
+  });
+  const now = (): number => performance.now();
+  const tick = setInterval(() => forwarder.tick(now()), TICK_MS);
+
+  let linked = false;
+  let link: ControlLink | null = null;
+  const node = new MediaNode({
+    context: { endpoint, forwarder, now, log },
+    node: settings.NODE_ID,
+    boot: mintBootId(),
+    version,
+    region: settings.NODE_REGION,
+    capacity: settings.NODE_CAPACITY,
+    load: new LoadMeter(() => {
+      const { user, system } = process.cpuUsage();
+      const { packetsIn, packetsOut } = forwarder.counters;
+      return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut };
+    }),
+    report: (report) => link?.report(report),
+  });
+  link = new ControlLink({
+    edgeUrl: settings.EDGE_URL,
+    token: settings.NODE_TOKEN,
+    node: settings.NODE_ID,
+    log,
+    handler: {
+      hello: () => node.hello(),
+      request: (request) => node.request(request),
+      welcome: (welcome) => {
+        node.welcome(welcome);
+        if (!linked) announce({ event: 'linked' });
+        linked = true;
+      },
+    },
+  });
+  announce({
+    event: 'ready',
+    node: settings.NODE_ID,
+    addresses: node.hello().addresses,
+    engine: forwarder.engine,
+    version,
+  });
+
+  const stop = async (): Promise<void> => {
+    process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
+    clearInterval(tick);
+    node.close();
+    link?.close();
+    forwarder.close();
+    await endpoint.close();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function announce(event: Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,85 @@
+/**
+ * The ICE side of a session resource (RFC 9725 §4.3): the entity-tag of the present ICE session, trickle and restart. The
+ * node owns this state, so a precondition is compared and applied in one step, however PATCH requests overlap.
+ */
+import { ProblemError } from '../../shared/errors.ts';
+import { evaluateIfMatch } from '../../shared/etag.ts';
+import type { NodeResult } from '../../shared/protocol/control.ts';
+import { parseFragment, restartCredentials } from '../../shared/sdpfrag.ts';
+import type { IceCredentials, LocalTransport, RemoteTransport } from '../negotiate/plan.ts';
+import { restartFragment } from '../negotiate/restart-fragment.ts';
+import { mintIceCredentials } from '../transport/ice-credentials.ts';
+import type { PeerTransport } from '../transport/types.ts';
+import type { NodeContext } from './context.ts';
+
+export interface IceResourceOptions {
+  context: NodeContext;
+  transport: PeerTransport;
+  local: LocalTransport;
+  /** Null while our own offer is unanswered. */
+  remote: IceCredentials | null;
+  /** Of the accepted m-sections, the BUNDLE-tagged one first. */
+  mids: readonly string[];
+}
+
+export interface IcePatch {
+  fragment: string;
+  ifMatch: string | null;
+  strict: boolean;
+}
+
+export class IceResource {
+  readonly #transport: PeerTransport;
+  #local: LocalTransport;
+  #remote: IceCredentials | null;
+  readonly #mids: readonly string[];
+
+  constructor(options: IceResourceOptions) {
+    this.#transport = options.transport;
+    this.#local = options.local;
+    this.#remote = options.remote;
+    this.#mids = options.mids;
+  }
+
+  /** Fresh credentials on the process's own addresses and certificate. */
+  static localTransport(context: NodeContext): LocalTransport {
+    return {
+      ice: mintIceCredentials(),
+      fingerprint: context.endpoint.fingerprint,
+      candidates: context.endpoint.candidates,
+    };
+  }
+
+  /** Strong and quoted. The local ufrag names the ICE session and nothing else. */
+  get etag(): string {
+    return `"${this.#local.ice.ufrag}"`;
+  }
+
+  acceptRemote(remote: RemoteTransport): void {
+    this.#remote = remote.ice;
+    this.#transport.setRemote(remote);
+  }
+
+  /** @throws ProblemError 400 for a malformed fragment, 412 or 428 for the precondition; the ICE session is untouched then. */
+  patch({ fragment, ifMatch, strict }: IcePatch): NodeResult<'patch'> {
+    const parsed = parseFragment(fragment);
+    const restart = this.#remote === null ? null : restartCredentials(parsed, this.#remote);
+    const verdict = evaluateIfMatch(ifMatch, this.etag, { strict });
+    if (verdict === 'missing') {
+      throw new ProblemError(428, 'precondition_required', 'If-Match is required: send the ETag of this ICE session');
+    }
+    if (verdict === 'mismatch') {
+      throw new ProblemError(412, 'precondition_failed', 'If-Match does not name the present ICE session');
+    }
+    // A lite agent learns the peer's addresses from its checks, so trickled candidates need no further handling.
+    if (restart === null) return { kind: 'trickled' };
+    this.#local = { ...this.#local, ice: mintIceCredentials() };
+    this.#remote = restart;
+    this.#transport.restartIce(this.#local.ice, restart);
+    return { kind: 'restarted', fragment: restartFragment(this.#local, this.#mids), etag: this.etag };
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+}

@@ -1,0 +1,123 @@
+/** One WHIP session on this node: a transport, and once that is up, the publisher's media. */
+import type { LobbyId, SessionId } from '../../shared/ids.ts';
+import type { IngressReport, SessionState } from '../../shared/protocol/control.ts';
+import { parseSdp } from '../../shared/sdp/parse.ts';
+import type { IngressMedia, SourceTrack } from '../forward/types.ts';
+import { answerPublish } from '../negotiate/answer-publish.ts';
+import type { IngressTrackPlan, SourceTrackInfo } from '../negotiate/plan.ts';
+import type { TransportEnd } from '../transport/types.ts';
+import { CONNECT_TIMEOUT_MS, type NodeContext, PEER_EXPIRY_MS, PUBLISHER_SILENCE_MS } from './context.ts';
+import { IceResource } from './ice-resource.ts';
+
+export interface IngressSessionOptions {
+  context: NodeContext;
+  lobby: LobbyId;
+  session: SessionId;
+  generation: number;
+  offer: string;
+  events: {
+    /** State or tracks changed. */
+    onChange(session: IngressSession): void;
+    /** Media can flow: the source tracks exist from now on. */
+    onMedia(session: IngressSession): void;
+    /** The peer is gone for good; the session has closed itself. */
+    onEnded(session: IngressSession, reason: TransportEnd): void;
+  };
+}
+
+export class IngressSession {
+  readonly id: SessionId;
+  readonly generation: number;
+  readonly answer: string;
+  readonly ice: IceResource;
+  /** What this session publishes, as viewers' negotiations see it. */
+  readonly sources: readonly SourceTrackInfo[];
+  readonly #lobby: LobbyId;
+  readonly #plans: readonly IngressTrackPlan[];
+  #media: IngressMedia | null = null;
+  #state: SessionState = 'connecting';
+  #endReason: IngressReport['reason'];
+
+  /** @throws ProblemError 400 or 422 when the offer cannot be answered; nothing is left behind then. */
+  constructor(options: IngressSessionOptions) {
+    const { context, events } = options;
+    this.id = options.session;
+    this.generation = options.generation;
+    this.#lobby = options.lobby;
+    const offer = parseSdp(options.offer);
+    const local = IceResource.localTransport(context);
+    const plan = answerPublish(offer, local);
+    this.answer = plan.answer;
+    this.#plans = plan.tracks;
+    this.sources = plan.tracks.map(({ mid, kind, codec }) => ({ mid, kind, codec }));
+    const transport = context.endpoint.createTransport({
+      local: local.ice,
+      remote: plan.remote,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      silenceMs: PUBLISHER_SILENCE_MS,
+      expiryMs: PEER_EXPIRY_MS,
+      events: {
+        onConnected: (keys) => {
+          this.#media = context.forwarder.openIngress(
+            {
+              tracks: plan.tracks,
+              keys,
+              send: (datagram) => transport.send(datagram),
+              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+            },
+            context.now(),
+          );
+          this.#state = 'connected';
+          events.onMedia(this);
+          events.onChange(this);
+        },
+        onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
+        onSilence: (silent) => {
+          this.#state = silent ? 'silent' : 'connected';
+          events.onChange(this);
+        },
+        onEnded: (reason) => {
+          this.#endReason = reason;
+          this.close();
+          events.onChange(this);
+          events.onEnded(this, reason);
+        },
+      },
+    });
+    this.ice = new IceResource({ context, transport, local, remote: plan.remote.ice, mids: plan.mids });
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** The forwarder's track for `mid`; null before the transport is up and after the end. */
+  sourceTrack(mid: string): SourceTrack | null {
+    return this.#media?.tracks.find((track) => track.mid === mid) ?? null;
+  }
+
+  report(): IngressReport {
+    return {
+      lobby: this.#lobby,
+      session: this.id,
+      generation: this.generation,
+      state: this.#state,
+      ...(this.#endReason === undefined ? {} : { reason: this.#endReason }),
+      tracks: this.#plans.map((track) => ({
+        mid: track.mid,
+        kind: track.kind,
+        codec: track.codec.name,
+        rids: [...track.rids],
+      })),
+    };
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#media?.close();
+    this.#media = null;
+    this.ice.close();
+  }
+}

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { LoadMeter, type LoadReadings } from './load-meter.ts';
+
+test('load is what was used between two samples', () => {
+  let readings: LoadReadings = { nowMs: 1_000, cpuUs: 0, packets: 0 };
+  const meter = new LoadMeter(() => readings);
+
+  readings = { nowMs: 3_000, cpuUs: 500_000, packets: 4_000 };
+  const first = meter.sample(7);
+  readings = { nowMs: 4_000, cpuUs: 500_000, packets: 4_000 };
+  const idle = meter.sample(0);
+
+  expect(first).toEqual({ sessions: 7, packetsPerSecond: 2_000, cpu: 0.25 });
+  expect(idle).toEqual({ sessions: 0, packetsPerSecond: 0, cpu: 0 });
+});
