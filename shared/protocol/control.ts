@@ -68,10 +68,6 @@ export const closeReasonSchema = z.enum([
 ]);
 export type CloseReason = z.infer<typeof closeReasonSchema>;
 
-/** Why a session is closed, when it was not the edge that asked for it. */
-export const sessionEndSchema = z.enum(['never-connected', 'dtls-failed', 'peer-closed', 'silence']);
-export type SessionEnd = z.infer<typeof sessionEndSchema>;
-
 /** An ingress session. Egress sessions are many and the edge keeps no state for each: they are counted in `LobbyLoad`. */
 export const ingressReportSchema = z.object({
   lobby: lobbyIdSchema,
