@@ -1,0 +1,327 @@
+/**
+ * A media node without media: dials the worker's real `/node/link`, speaks the real control protocol over the real
+ * WebSocket, and keeps a small model of sessions so that its answers hang together. Any method can be scripted.
+ */
+import { type Problem, ProblemError } from '../../shared/errors.ts';
+import { type BootId, type LobbyId, mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
+import {
+  CONTROL_PROTOCOL_VERSION,
+  type DesiredLobby,
+  edgeFrameSchema,
+  type Hello,
+  type IngressReport,
+  type LobbyLoad,
+  type NodeFrame,
+  type NodeMethod,
+  type NodeRequest,
+  type NodeResult,
+  PONG_FRAME,
+  type Report,
+  type RequestFrame,
+  resultSchemas,
+  type TrackReport,
+  type Welcome,
+} from '../../shared/protocol/control.ts';
+import { TEST_NODE_TOKEN } from './bindings.ts';
+import { SAMPLE_ANSWER, SAMPLE_OFFER } from './sample-sdp.ts';
+import { callWorker } from './worker.ts';
+
+type RequestOf<M extends NodeMethod> = Extract<NodeRequest, { method: M }>;
+/** Returns the result, throws a `ProblemError` to refuse, or never settles to stay silent. */
+export type Script<M extends NodeMethod> = (request: RequestOf<M>) => NodeResult<M> | Promise<NodeResult<M>>;
+
+const DEFAULT_WAIT_MS = 5_000;
+const AUDIO_AND_VIDEO: TrackReport[] = [
+  { mid: '0', kind: 'audio', codec: 'opus', rids: [] },
+  { mid: '1', kind: 'video', codec: 'VP8', rids: [] },
+];
+
+export interface DialOptions {
+  node?: string;
+  /** A node that redials keeps its boot id; a restarted one has a new one. */
+  boot?: BootId;
+  token?: string;
+  region?: string;
+  capacity?: number;
+  /** What it carries already, for a redial. */
+  ingress?: IngressReport[];
+  lobbies?: LobbyLoad[];
+  /** False: send no hello (the caller does). */
+  hello?: boolean;
+}
+
+interface EgressModel {
+  lobby: LobbyId;
+  answerPending: boolean;
+}
+
+export class FakeNode {
+  readonly node: NodeId;
+  readonly boot: BootId;
+  readonly ingress = new Map<SessionId, IngressReport>();
+  readonly egress = new Map<SessionId, EgressModel>();
+  /** Every request that came, oldest first. */
+  readonly requests: NodeRequest[] = [];
+  readonly welcomes: Welcome[] = [];
+  readonly pongs: string[] = [];
+  closed: { code: number; reason: string } | null = null;
+  readonly #socket: WebSocket;
+  readonly #options: DialOptions;
+  readonly #scripts = new Map<NodeMethod, Script<NodeMethod>>();
+  readonly #watchers = new Set<() => void>();
+  #tags = 0;
+
+  constructor(socket: WebSocket, options: DialOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.node = (options.node ?? 'node-1') as NodeId;
+    this.boot = options.boot ?? mintBootId();
+    for (const report of options.ingress ?? []) this.ingress.set(report.session, report);
+    socket.addEventListener('message', (event) => void this.#received(String(event.data)));
+    socket.addEventListener('close', (event) => {
+      this.closed = { code: event.code, reason: event.reason };
+      this.#changed();
+    });
+  }
+
+  /** From now on `method` is answered by `script`; null: by the model again. */
+  on<M extends NodeMethod>(method: M, script: Script<M> | null): this {
+    if (script === null) this.#scripts.delete(method);
+    else this.#scripts.set(method, script as unknown as Script<NodeMethod>);
+    return this;
+  }
+
+  /** From now on `method` is refused with `problem`. */
+  refuse(method: NodeMethod, problem: Problem): this {
+    return this.on(method, () => {
+      throw ProblemError.from(problem);
+    });
+  }
+
+  /** From now on `method` gets no response at all. */
+  ignore(method: NodeMethod): this {
+    return this.on(method, () => new Promise<never>(() => undefined));
+  }
+
+  /** Resolves when `condition` holds (checked after every frame and close). @throws Error after `waitMs`. */
+  async until(condition: () => boolean, waitMs = DEFAULT_WAIT_MS): Promise<void> {
+    if (condition()) return;
+    await new Promise<void>((resolve, reject) => {
+      const check = (): void => {
+        if (!condition()) return;
+        clearTimeout(timer);
+        this.#watchers.delete(check);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#watchers.delete(check);
+        reject(new Error(`the fake node ${this.node} waited ${waitMs} ms in vain`));
+      }, waitMs);
+      this.#watchers.add(check);
+    });
+  }
+
+  /** The `count`th request of this method (default: the first), when it comes. */
+  async request<M extends NodeMethod>(method: M, count = 1): Promise<RequestOf<M>> {
+    const found = (): RequestOf<M>[] =>
+      this.requests.filter((request): request is RequestOf<M> => request.method === method);
+    await this.until(() => found().length >= count);
+    const request = found()[count - 1];
+    if (request === undefined) throw new Error('unreachable: the condition held');
+    return request;
+  }
+
+  async welcome(): Promise<Welcome> {
+    await this.until(() => this.welcomes.length > 0);
+    const last = this.welcomes.at(-1);
+    if (last === undefined) throw new Error('unreachable: the condition held');
+    return last;
+  }
+
+  hello(changes: Partial<Hello> = {}): void {
+    this.send({
+      type: 'hello',
+      protocol: CONTROL_PROTOCOL_VERSION,
+      node: this.node,
+      boot: this.boot,
+      version: '0.0.0-test',
+      region: this.#options.region ?? 'test',
+      addresses: ['127.0.0.1:8840'],
+      engine: 'portable',
+      capacity: { sessions: this.#options.capacity ?? 1000 },
+      ingress: [...this.ingress.values()],
+      lobbies: this.#options.lobbies ?? this.#lobbies(),
+      load: { sessions: this.ingress.size + this.egress.size, packetsPerSecond: 0, cpu: 0 },
+      ...changes,
+    });
+  }
+
+  /** Reports `ingress` (the model's own by default) and the present counts. */
+  report(ingress: IngressReport[] = [...this.ingress.values()], changes: Partial<Report> = {}): void {
+    for (const report of ingress) {
+      if (report.state === 'closed') this.ingress.delete(report.session);
+      else this.ingress.set(report.session, report);
+    }
+    this.send({
+      type: 'report',
+      ingress,
+      lobbies: this.#lobbies(),
+      load: { sessions: this.ingress.size + this.egress.size, packetsPerSecond: 0, cpu: 0 },
+      ...changes,
+    });
+  }
+
+  send(frame: NodeFrame): void {
+    this.sendRaw(JSON.stringify(frame));
+  }
+
+  sendRaw(frame: string | ArrayBuffer): void {
+    this.#socket.send(frame);
+  }
+
+  close(code = 1000, reason = 'done'): void {
+    this.#socket.close(code, reason);
+  }
+
+  async #received(text: string): Promise<void> {
+    if (text === PONG_FRAME) this.pongs.push(text);
+    else {
+      const frame = edgeFrameSchema.parse(JSON.parse(text));
+      if (frame.type === 'welcome') {
+        this.welcomes.push(frame);
+        this.#obey(frame.desired, true);
+      } else {
+        this.requests.push(frame.request);
+        this.#changed();
+        await this.#respond(frame);
+      }
+    }
+    this.#changed();
+  }
+
+  async #respond(frame: RequestFrame): Promise<void> {
+    const script = this.#scripts.get(frame.request.method);
+    try {
+      const value = script === undefined ? this.#model(frame.request) : await script(frame.request);
+      // A script that answers nonsense would test nothing.
+      resultSchemas[frame.request.method].parse(value);
+      this.send({ type: 'response', id: frame.id, outcome: { ok: true, value } });
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      this.send({ type: 'response', id: frame.id, outcome: { ok: false, problem: error.toProblem() } });
+    }
+  }
+
+  #model(request: NodeRequest): NodeResult<NodeMethod> {
+    switch (request.method) {
+      case 'publish': {
+        const { lobby, session, generation } = request;
+        for (const [other, report] of this.ingress) if (report.lobby === lobby) this.ingress.delete(other);
+        this.ingress.set(session, { lobby, session, generation, state: 'connecting', tracks: AUDIO_AND_VIDEO });
+        return {
+          answer: SAMPLE_ANSWER,
+          etag: this.#tag(),
+          tracks: AUDIO_AND_VIDEO,
+          resumed: request.replaces !== null,
+        };
+      }
+      case 'play': {
+        const open = [...this.egress.values()].filter((egress) => egress.lobby === request.lobby).length;
+        if (request.maxSubscribers > 0 && open >= request.maxSubscribers) {
+          throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
+        }
+        this.egress.set(request.session, { lobby: request.lobby, answerPending: request.offer === null });
+        return { sdp: request.offer === null ? SAMPLE_OFFER : SAMPLE_ANSWER, etag: this.#tag() };
+      }
+      case 'answer': {
+        const egress = this.egress.get(request.session);
+        if (egress === undefined) throw noSession();
+        if (!egress.answerPending) throw new ProblemError(422, 'no_offer_pending', 'no answer is awaited');
+        egress.answerPending = false;
+        return {};
+      }
+      case 'patch': {
+        this.#mustCarry(request.session);
+        if (request.strict && request.ifMatch === null) {
+          throw new ProblemError(428, 'precondition_required', 'If-Match is required');
+        }
+        if (request.ifMatch === '"stale"') throw new ProblemError(412, 'precondition_failed', 'If-Match is stale');
+        if (!request.fragment.includes('a=ice-ufrag:restart')) return { kind: 'trickled' };
+        const fragment = 'a=ice-ufrag:srv2\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n';
+        return { kind: 'restarted', fragment, etag: this.#tag() };
+      }
+      case 'probe':
+        this.#mustCarry(request.session);
+        return {};
+      case 'close':
+        this.#mustCarry(request.session);
+        this.ingress.delete(request.session);
+        this.egress.delete(request.session);
+        return {};
+      case 'apply':
+        this.#obey([request.desired], false);
+        return {};
+    }
+  }
+
+  /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
+  #obey(desired: DesiredLobby[], full: boolean): void {
+    const byLobby = new Map(desired.map((entry) => [entry.lobby, entry]));
+    for (const [session, report] of this.ingress) {
+      const wanted = byLobby.get(report.lobby);
+      if (wanted === undefined ? full : wanted.publisher?.session !== session) this.ingress.delete(session);
+    }
+    for (const [session, egress] of this.egress) {
+      const wanted = byLobby.get(egress.lobby);
+      if (wanted === undefined ? full : wanted.publisher === null) this.egress.delete(session);
+    }
+  }
+
+  #mustCarry(session: SessionId): void {
+    if (!this.ingress.has(session) && !this.egress.has(session)) throw noSession();
+  }
+
+  #lobbies(): LobbyLoad[] {
+    const counts = new Map<LobbyId, number>();
+    for (const { lobby } of this.egress.values()) counts.set(lobby, (counts.get(lobby) ?? 0) + 1);
+    return [...counts].map(([lobby, subscribers]) => ({ lobby, subscribers }));
+  }
+
+  #tag(): string {
+    this.#tags += 1;
+    return `"${this.boot.slice(0, 6)}-${this.#tags}"`;
+  }
+
+  #changed(): void {
+    for (const check of [...this.#watchers]) check();
+  }
+}
+
+/** The raw upgrade response, for tests of the door itself. */
+export function knock(options: DialOptions = {}): Promise<Response> {
+  return callWorker('/node/link', {
+    headers: {
+      Upgrade: 'websocket',
+      Authorization: `Bearer ${options.token ?? TEST_NODE_TOKEN}`,
+      'Vestibule-Node': options.node ?? 'node-1',
+    },
+  });
+}
+
+/** Dials, says hello and waits for the welcome. Close it when the test is over. */
+export async function dialFakeNode(options: DialOptions = {}): Promise<FakeNode> {
+  const response = await knock(options);
+  const socket = response.webSocket;
+  if (response.status !== 101 || socket === null) throw new Error(`the edge answered the dial with ${response.status}`);
+  const node = new FakeNode(socket, options);
+  socket.accept();
+  if (options.hello !== false) {
+    node.hello();
+    await node.welcome();
+  }
+  return node;
+}
+
+function noSession(): ProblemError {
+  return new ProblemError(404, 'no_session', 'no such session');
+}
