@@ -1,0 +1,96 @@
+/** The HTTP side of one WHIP/WHEP session: the POST that makes it and the resource that PATCH, GET and DELETE address. */
+import { ClientError } from './errors.ts';
+import { iceServersFromLinks, type Link, parseLinkHeader } from './link-header.ts';
+
+const SDP_TYPE = 'application/sdp';
+const FRAGMENT_TYPE = 'application/trickle-ice-sdpfrag';
+/** Servers answer within 5 s (ours) to 8 s (the longest that common encoders wait). */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export interface EndpointOptions {
+  /** The WHIP or WHEP endpoint. */
+  url: string | URL;
+  /** Sent as `Authorization: Bearer`; empty or absent: none. */
+  token?: string | undefined;
+}
+
+export class SessionResource {
+  /** Absolute URL of the session. */
+  readonly url: string;
+  /** The answer to the offer. */
+  readonly answer: string;
+  readonly links: readonly Link[];
+  readonly iceServers: RTCIceServer[];
+  readonly #headers: Record<string, string>;
+  #etag: string | null;
+
+  private constructor(url: string, answer: string, response: Response, headers: Record<string, string>) {
+    this.url = url;
+    this.answer = answer;
+    this.links = parseLinkHeader(response.headers.get('link'));
+    this.iceServers = iceServersFromLinks(this.links);
+    this.#etag = response.headers.get('etag');
+    this.#headers = headers;
+  }
+
+  /** Posts an offer. Throws `ClientError` for every answer but a 2xx with an SDP body and a `Location`. */
+  static async create(endpoint: EndpointOptions, offer: string): Promise<SessionResource> {
+    const headers: Record<string, string> = endpoint.token ? { Authorization: `Bearer ${endpoint.token}` } : {};
+    const response = await request(String(endpoint.url), {
+      method: 'POST',
+      headers: { ...headers, 'Content-Type': SDP_TYPE, Accept: SDP_TYPE },
+      body: offer,
+    });
+    if (!response.ok) throw await ClientError.fromResponse(response);
+    const answer = await response.text();
+    const location = response.headers.get('location');
+    if (location === null || !answer.startsWith('v=0')) {
+      throw new ClientError('The server sent no usable answer; is this a WHIP or WHEP address?', {
+        status: response.status,
+        code: 'bad_answer',
+      });
+    }
+    // After a redirect (307 to another host) a relative Location belongs to the host that answered.
+    return new SessionResource(new URL(location, response.url).href, answer, response, headers);
+  }
+
+  /** Sends candidates of the running ICE session. Throws `ClientError`; 405, 422 and 501 mean that trickle is not known here. */
+  async trickle(fragment: string): Promise<void> {
+    const response = await this.#patch(fragment, this.#etag);
+    if (!response.ok) throw await ClientError.fromResponse(response);
+  }
+
+  /** Restarts ICE with new credentials (`If-Match: *`, RFC 9725 §4.3.3); resolves to the server's fragment. */
+  async restart(fragment: string): Promise<string> {
+    const response = await this.#patch(fragment, '*');
+    if (!response.ok) throw await ClientError.fromResponse(response);
+    this.#etag = response.headers.get('etag') ?? this.#etag;
+    return response.text();
+  }
+
+  /** Status of GET on the session: 404 when the server has forgotten it. Throws when it cannot be reached. */
+  async probe(): Promise<number> {
+    const response = await request(this.url, { method: 'GET', headers: this.#headers, cache: 'no-store' });
+    await response.body?.cancel();
+    return response.status;
+  }
+
+  /** Ends the session. Never throws: there is nobody left to tell. Outlives the page that calls it (`keepalive`). */
+  async delete(): Promise<void> {
+    await request(this.url, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => undefined);
+  }
+
+  #patch(fragment: string, ifMatch: string | null): Promise<Response> {
+    const headers: Record<string, string> = { ...this.#headers, 'Content-Type': FRAGMENT_TYPE };
+    if (ifMatch !== null) headers['If-Match'] = ifMatch;
+    return request(this.url, { method: 'PATCH', headers, body: fragment });
+  }
+}
+
+async function request(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+  } catch (thrown) {
+    throw ClientError.fromUnknown(thrown);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Plays a room over WHEP and keeps playing.
+ *
+ *     const client = new WhepClient({ url: 'https://example.org/api/whep/play/live' });
+ *     client.addEventListener('stream', (event) => { video.srcObject = event.detail.stream; });
+ *     client.addEventListener('state', (event) => console.log(event.detail.state));
+ *     client.start();
+ *     …
+ *     await client.stop();
+ *
+ * It waits for a publisher that is not there yet, restarts ICE when the path breaks, opens a new session when the old one
+ * is gone, and gives up only when the server says that it may not watch (401, 403) or cannot (422).
+ */
+import type { ClientError } from './errors.ts';
+import { withOpusParameters } from './sdp.ts';
+import type { SessionStatus } from './session-machine.ts';
+import { SessionRunner } from './session-runner.ts';
+import { TypedEventTarget } from './typed-events.ts';
+
+export interface WhepOptions {
+  url: string | URL;
+  /** Bearer token. */
+  token?: string | undefined;
+  /** ICE servers beside those that the server sends in `Link` headers. */
+  iceServers?: RTCIceServer[];
+  /** Default true: candidates follow the offer by PATCH. false: gathered first (2 s at most), sent with the offer. */
+  trickle?: boolean;
+  /** Kinds to ask for. Default both. */
+  kinds?: ('audio' | 'video')[];
+  /** Milliseconds that receivers should buffer; 0, the default, is the least delay. */
+  jitterBufferTargetMs?: number;
+}
+
+/**
+ * `live`: connected and packets flow · `waiting`: nobody publishes, or the publisher's signal is interrupted ·
+ * `reconnecting`: the path or the session was lost · `failed`: given up, see the last `error`.
+ */
+export type WhepState = SessionStatus;
+
+export interface WhepEvents {
+  state: { state: WhepState; previous: WhepState };
+  /** A new session brings a new stream; its tracks arrive muted and unmute with the first packets. */
+  stream: { stream: MediaStream };
+  /** `fatal`: the client has given up and rests in `failed`; otherwise it tries again by itself. */
+  error: { error: ClientError; fatal: boolean };
+}
+
+/** No packet for this long, while ICE is well, means that the source is interrupted or the session is dead. */
+const SILENCE_MS = 3_000;
+const PACKET_CHECK_MS = 1_000;
+
+export class WhepClient extends TypedEventTarget<WhepEvents> {
+  readonly #options: WhepOptions;
+  readonly #runner: SessionRunner;
+  #stream: MediaStream | null = null;
+  #state: WhepState = 'idle';
+  #checkTimer: ReturnType<typeof setInterval> | null = null;
+  #packets = { connection: null as RTCPeerConnection | null, received: 0, changedAt: 0 };
+
+  constructor(options: WhepOptions) {
+    super();
+    this.#options = options;
+    this.#runner = new SessionRunner({
+      role: 'play',
+      url: options.url,
+      token: options.token,
+      iceServers: options.iceServers ?? [],
+      trickle: options.trickle ?? true,
+      prepare: (connection) => this.#prepare(connection),
+      // Without it browsers fold stereo Opus to one channel.
+      mungeOffer: (sdp) => withOpusParameters(sdp, { stereo: '1' }),
+      mungeAnswer: (sdp) => sdp,
+      onStatus: (status) => this.#setState(status),
+      onError: (error, fatal) => this.emit('error', { error, fatal }),
+    });
+  }
+
+  get state(): WhepState {
+    return this.#state;
+  }
+
+  /** The stream of the current or last session; null before the first. */
+  get stream(): MediaStream | null {
+    return this.#stream;
+  }
+
+  /** The connection in use, for `getStats()`; null when there is none. A new session brings a new one. */
+  get connection(): RTCPeerConnection | null {
+    return this.#runner.peer?.connection ?? null;
+  }
+
+  get resourceUrl(): string | null {
+    return this.#runner.peer?.resourceUrl ?? null;
+  }
+
+  /** Starts, or starts again after `stop` or failure. Does nothing while running. */
+  start(): void {
+    this.#runner.dispatch({ kind: 'start' });
+  }
+
+  /** Ends the session (DELETE). Safe to call at any time; also done by itself when the page goes away. */
+  async stop(): Promise<void> {
+    this.#runner.dispatch({ kind: 'stop' });
+    await this.#runner.settled();
+  }
+
+  #prepare(connection: RTCPeerConnection): void {
+    const stream = new MediaStream();
+    const targetMs = this.#options.jitterBufferTargetMs ?? 0;
+    for (const kind of this.#options.kinds ?? ['audio', 'video']) {
+      const { receiver } = connection.addTransceiver(kind, { direction: 'recvonly' });
+      // Chromium and Firefox know it; others keep their own buffer.
+      if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = targetMs;
+    }
+    connection.addEventListener('track', ({ track }) => {
+      stream.addTrack(track);
+      if (stream.getTracks().length > 1) return;
+      this.#stream = stream;
+      this.emit('stream', { stream });
+    });
+  }
+
+  #setState(state: WhepState): void {
+    const previous = this.#state;
+    this.#state = state;
+    const running = state !== 'stopped' && state !== 'failed' && state !== 'idle';
+    if (running && this.#checkTimer === null) {
+      this.#checkTimer = setInterval(() => void this.#checkPackets(), PACKET_CHECK_MS);
+    } else if (!running && this.#checkTimer !== null) {
+      clearInterval(this.#checkTimer);
+      this.#checkTimer = null;
+    }
+    this.emit('state', { state, previous });
+  }
+
+  async #checkPackets(): Promise<void> {
+    const connection = this.connection;
+    if (connection?.connectionState !== 'connected') return;
+    let received = 0;
+    for (const stat of (await connection.getStats()).values()) {
+      if (stat.type === 'inbound-rtp') received += stat.packetsReceived ?? 0;
+    }
+    if (this.connection !== connection) return;
+    const now = performance.now();
+    if (this.#packets.connection !== connection || this.#packets.received !== received) {
+      const moved = this.#packets.connection === connection;
+      this.#packets = { connection, received, changedAt: now };
+      if (moved) this.#runner.dispatch({ kind: 'flowing' });
+    } else if (now - this.#packets.changedAt >= SILENCE_MS) {
+      this.#runner.dispatch({ kind: 'silent' });
+    }
+  }
+}
