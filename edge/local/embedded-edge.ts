@@ -1,0 +1,175 @@
+/**
+ * The edge inside this machine: the bundled worker in workerd, run by miniflare. Keeps it running: a workerd that dies is
+ * replaced on the same port with the same Durable Object state.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { bundleWorker } from './bundle.ts';
+import { readWranglerConfig, workerOptions } from './wrangler-config.ts';
+
+/** Miniflare's own restart takes some 0.5 s; when it has not come up by then, it is made anew. */
+const RESTART_DEADLINE_MS = 5_000;
+const DISPOSE_DEADLINE_MS = 3_000;
+const RETRY_MS = 500;
+/** Miniflare's words for what `#onChildProcess` tells in ours. */
+const ANNOUNCED_CRASH = /crashed unexpectedly and is being restarted/;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface EmbeddedEdgeOptions {
+  root: string;
+  host: string;
+  /** 0 picks a free one, which is then kept over restarts. */
+  port: number;
+  stateDirectory: string;
+  variables: Readonly<Record<string, string>>;
+  /** Warnings and errors of the worker and its runtime, one line or more. */
+  onLog: (line: string) => void;
+  /** A workerd has been started. */
+  onProcess: (child: ChildProcess) => void;
+}
+
+export class EmbeddedEdge {
+  readonly #options: EmbeddedEdgeOptions;
+  readonly #script: string;
+  #miniflare: Miniflare | null = null;
+  #workerd: ChildProcess | null = null;
+  #port: number;
+  #url: URL | null = null;
+  #closing = false;
+  #replacing = false;
+  /** Counts the workerds that came up. */
+  #starts = 0;
+
+  private constructor(options: EmbeddedEdgeOptions, script: string) {
+    this.#options = options;
+    this.#script = script;
+    this.#port = options.port;
+  }
+
+  /** Bundles the worker and starts it. Throws when the worker does not build or does not start. */
+  static async start(options: EmbeddedEdgeOptions): Promise<EmbeddedEdge> {
+    const script = await bundleWorker(options.root, readWranglerConfig(options.root).main);
+    const edge = new EmbeddedEdge(options, script);
+    subscribe('child_process', edge.#onChildProcess);
+    try {
+      await edge.#launch();
+    } catch (error) {
+      await edge.close();
+      throw error;
+    }
+    return edge;
+  }
+
+  /** Where it listens; a wildcard host appears as a loopback address. */
+  get url(): URL {
+    if (this.#url === null) throw new Error('The edge has not started');
+    return this.#url;
+  }
+
+  get workerdPid(): number | undefined {
+    return this.#workerd?.pid;
+  }
+
+  /** Ends workerd and gives the port back. May be called again. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const workerd = this.#workerd;
+    await this.#dispose();
+    if (workerd !== null && workerd.exitCode === null && workerd.signalCode === null) workerd.kill('SIGKILL');
+    unsubscribe('child_process', this.#onChildProcess);
+  }
+
+  async #launch(): Promise<void> {
+    const { root, host, stateDirectory, variables, onLog } = this.#options;
+    const config = readWranglerConfig(root);
+    const before = SIGNALS.map((signal) => process.listeners(signal));
+    const miniflare = new Miniflare(
+      convertV4MiniflareOptions({
+        ...workerOptions(root, config, this.#script, variables),
+        host,
+        port: this.#port,
+        cf: false,
+        logRequests: false,
+        telemetry: { enabled: false },
+        resourcePersistencePath: join(stateDirectory, 'state'),
+        log: new EdgeLog((line) => {
+          if (!this.#closing && !ANNOUNCED_CRASH.test(line)) onLog(line);
+        }),
+        handleStructuredLogs: ({ level, message }) => {
+          if (!this.#closing && (level === 'error' || level === 'warn')) onLog(message);
+        },
+        unsafeHandleRuntimeRestart: () => {
+          this.#starts += 1;
+        },
+      }),
+    );
+    this.#miniflare = miniflare;
+    // Miniflare ends the whole process on a signal at once; when and how to end is the launcher's decision.
+    for (const [index, signal] of SIGNALS.entries()) {
+      for (const listener of process.listeners(signal)) {
+        if (!before[index]?.includes(listener)) process.off(signal, listener);
+      }
+    }
+    this.#url = await miniflare.ready;
+    this.#port = Number(this.#url.port);
+    this.#starts += 1;
+  }
+
+  readonly #onChildProcess = (message: unknown): void => {
+    const child = (message as { process: ChildProcess }).process;
+    child.once('spawn', () => {
+      if (!/workerd/.test(child.spawnfile) || this.#closing) return;
+      this.#workerd = child;
+      this.#options.onProcess(child);
+      child.once('exit', (code, signal) => {
+        if (this.#closing || this.#starts === 0) return;
+        this.#options.onLog(`The edge's runtime ended (${signal ?? `exit code ${code}`}); starting it again`);
+        void this.#replace(this.#starts);
+      });
+    });
+  };
+
+  /** Miniflare restarts a dead workerd by itself. This is for when that did not work. */
+  async #replace(startsBefore: number): Promise<void> {
+    if (this.#replacing) return;
+    this.#replacing = true;
+    await delay(RESTART_DEADLINE_MS, undefined, { ref: false });
+    while (!this.#closing && this.#starts === startsBefore) {
+      await this.#dispose();
+      try {
+        await this.#launch();
+      } catch (error) {
+        this.#options.onLog(`The edge does not come back: ${error instanceof Error ? error.message : String(error)}`);
+        await delay(RETRY_MS);
+      }
+    }
+    this.#replacing = false;
+  }
+
+  async #dispose(): Promise<void> {
+    const miniflare = this.#miniflare;
+    this.#miniflare = null;
+    // A failed start rejects here again; it has been told already.
+    await Promise.race([
+      miniflare?.dispose().catch(() => undefined),
+      delay(DISPOSE_DEADLINE_MS, undefined, { ref: false }),
+    ]);
+  }
+}
+
+/** Warnings and errors only: miniflare would also announce every (re)start. */
+class EdgeLog extends Log {
+  readonly #onLine: (line: string) => void;
+
+  constructor(onLine: (line: string) => void) {
+    super(LogLevel.WARN);
+    this.#onLine = onLine;
+  }
+
+  override logWithLevel(level: LogLevel, message: string): void {
+    if (level <= LogLevel.WARN) this.#onLine(message);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What `npm start` and `npm run edge` share: settings, the state directory, the edge, perhaps a media node beside it, and
+ * an orderly end whatever happens.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { Announcer } from './announcer.ts';
+import { buildWeb } from './bundle.ts';
+import { EmbeddedEdge } from './embedded-edge.ts';
+import { Keeper } from './keeper.ts';
+import { MediaNodeProcess } from './media-node-process.ts';
+import { requireTcpPort, requireUdpPort } from './port.ts';
+import { PROJECT_ROOT } from './project.ts';
+import { RunRecord } from './run-record.ts';
+import { keptSecrets, SECRETS_FILE } from './secrets.ts';
+import { loadSettings, mediaBindAddresses, type Settings, stateDirectory } from './settings.ts';
+import { Shutdown } from './shutdown.ts';
+import { readWranglerConfig } from './wrangler-config.ts';
+
+const MEDIA_NODE_SCRIPT = 'media-node/main.ts';
+/** Part of this process's command line. */
+const LAUNCHER = 'edge/local/';
+
+/** Starts everything, prints where it is, and returns; the process then lives until a signal ends it. */
+export async function launch(parts: { mediaNode: boolean }): Promise<void> {
+  const cleanups: (() => Promise<void> | void)[] = [];
+  const keeper = new Keeper();
+  const shutdown = new Shutdown({
+    close: async () => {
+      for (const cleanup of cleanups.toReversed()) await cleanup();
+      keeper.close();
+    },
+    force: () => keeper.killAll(),
+    log: logLine,
+  });
+  try {
+    const settings = loadSettings(PROJECT_ROOT, process.env);
+    const { launcher, environment, warnings } = settings;
+    for (const warning of warnings) logLine(`Warning: ${warning}`);
+    const state = stateDirectory(PROJECT_ROOT, settings);
+    const record = await RunRecord.take(state, LAUNCHER, (left) =>
+      logLine(`Ending what an earlier run left behind (process ${left.pid})`),
+    );
+    cleanups.push(() => record.release());
+    const watch = (child: ChildProcess, command: string): void => {
+      const { pid } = child;
+      if (pid === undefined) return;
+      keeper.guard(child);
+      record.add({ pid, command });
+      child.once('exit', () => record.remove(pid));
+    };
+    await requirePorts(settings, parts.mediaNode);
+
+    const announcer = new Announcer(
+      settings,
+      settings.edgeVariables.NODE_TOKEN === undefined ? join(state, SECRETS_FILE) : null,
+    );
+    const variables = { ...keptSecrets(state), ...settings.edgeVariables };
+    await buildWeb(PROJECT_ROOT, join(PROJECT_ROOT, readWranglerConfig(PROJECT_ROOT).assets.directory));
+    const edge = await EmbeddedEdge.start({
+      root: PROJECT_ROOT,
+      host: launcher.HOST,
+      port: launcher.PORT,
+      stateDirectory: state,
+      variables,
+      onLog: logLine,
+      onProcess: (child) => {
+        watch(child, 'workerd');
+        announcer.workerdStarted(child.pid);
+      },
+    });
+    cleanups.push(() => edge.close());
+    if (shutdown.begun) return;
+    announcer.edgeReady(edge.url);
+    if (!parts.mediaNode) {
+      announcer.announce();
+      return;
+    }
+    const node = new MediaNodeProcess({
+      script: [MEDIA_NODE_SCRIPT],
+      directory: PROJECT_ROOT,
+      environment: { ...environment, ...nodeVariables(settings, edge.url, variables.NODE_TOKEN) },
+      onLog: logLine,
+      onProcess: (child) => watch(child, MEDIA_NODE_SCRIPT),
+      onReady: (ready) => announcer.nodeReady(ready, node.pid),
+      onLinked: () => announcer.nodeLinked(),
+    });
+    cleanups.push(() => node.stop());
+    await node.ready;
+    await announcer.whenLinked();
+    if (!shutdown.begun) announcer.announce();
+  } catch (error) {
+    await shutdown.fail(error);
+  }
+}
+
+/** The ports are asked first, so that the error can name the variable. */
+async function requirePorts(settings: Settings, mediaNode: boolean): Promise<void> {
+  await requireTcpPort('PORT', settings.launcher.HOST, settings.launcher.PORT);
+  if (mediaNode) await requireUdpPort('MEDIA_PORT', mediaBindAddresses(settings), settings.launcher.MEDIA_PORT);
+}
+
+/** What the node beside the edge is told besides its inherited environment: it dials as a remote one would. */
+function nodeVariables(settings: Settings, edgeUrl: URL, nodeToken: string): Record<string, string> {
+  return {
+    EDGE_URL: edgeUrl.origin,
+    NODE_TOKEN: nodeToken,
+    NODE_ID: settings.launcher.NODE_ID,
+    MEDIA_PORT: String(settings.launcher.MEDIA_PORT),
+  };
+}
+
+/** stdout is for what was asked for; logs go beside it. */
+function logLine(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
