@@ -1,0 +1,30 @@
+import { Hono } from 'hono';
+import { ProblemError } from '../../shared/errors.ts';
+import type { App, AppEnv } from '../middleware/context.ts';
+import { cors } from '../middleware/cors.ts';
+import { answerError } from '../middleware/problem.ts';
+import { apiRoutes } from './api-routes.ts';
+import { endpointRoutes } from './endpoints.ts';
+import { route } from './methods.ts';
+import { answerNode, NODE_LINK_PATH } from './node-link.ts';
+import { pageRoutes } from './page-routes.ts';
+import { sessionRoutes } from './session-routes.ts';
+
+/** Everything that the edge answers over HTTP. */
+export function buildApp(): App {
+  const app = new Hono<AppEnv>();
+  app.onError(answerError);
+  // Before CORS: this one is for media nodes only.
+  app.all(NODE_LINK_PATH, answerNode);
+  app.use('*', cors);
+  endpointRoutes(app);
+  sessionRoutes(app);
+  apiRoutes(app);
+  pageRoutes(app);
+  route(app, '*', {
+    check: () => {
+      throw new ProblemError(404, 'not_found', 'there is nothing here');
+    },
+  });
+  return app;
+}

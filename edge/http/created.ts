@@ -1,0 +1,32 @@
+import type { AppContext } from '../middleware/context.ts';
+import { settingsOf } from '../middleware/context.ts';
+import { iceServers, linkField } from './ice-servers.ts';
+import { SDP_TYPE } from './media-types.ts';
+
+interface NewSession {
+  sdp: string;
+  /** Quoted and strong, as the node gave it. */
+  etag: string;
+  /** Path-absolute and without a query: the one form that every known client resolves. */
+  location: string;
+  acceptPatch: string;
+  /** For how long an offer of ours may be answered. */
+  validForMs?: number;
+}
+
+/** 201 of WHIP and WHEP (RFC 9725 §4.2): the caller was allowed in, so the links carry the TURN credentials. */
+export function created(c: AppContext, session: NewSession): Response {
+  const headers = new Headers({
+    'Content-Type': SDP_TYPE,
+    Location: session.location,
+    ETag: session.etag,
+    'Accept-Patch': session.acceptPatch,
+    'Cache-Control': 'no-store',
+  });
+  const link = linkField(iceServers(settingsOf(c), true), c.req.header('User-Agent') ?? null);
+  if (link !== null) headers.set('Link', link);
+  if (session.validForMs !== undefined) {
+    headers.set('Expires', new Date(Date.now() + session.validForMs).toUTCString());
+  }
+  return new Response(session.sdp, { status: 201, headers });
+}

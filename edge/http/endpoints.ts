@@ -1,0 +1,152 @@
+/**
+ * The four WHIP and WHEP endpoints: `/api/whip/publish/{room}`, `/api/whep/play/{room}`, and the same two with the room
+ * in `?streamid=`.
+ *
+ * A POST is checked from cheap to dear: room, method, rate, token, media type, size, SDP. Only then is an object called.
+ */
+import { ProblemError, unwrap } from '../../shared/errors.ts';
+import { mintSessionId, type RoomName, roomLobbyId, roomNameSchema, type SessionId } from '../../shared/ids.ts';
+import { checkPlayOffer, checkPublishOffer } from '../../shared/sdp/offer-rules.ts';
+import { parseSdp } from '../../shared/sdp/parse.ts';
+import type { Permission } from '../auth/token-claims.ts';
+import { requireRoomAccess } from '../middleware/auth.ts';
+import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
+import { limitRate } from '../middleware/rate-limit.ts';
+import { writeResourceId } from '../resource-id.ts';
+import { MAX_SDP_BYTES, readText } from './body.ts';
+import { created } from './created.ts';
+import { iceServers, linkField } from './ice-servers.ts';
+import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
+import { emptyOk, type Resource, route } from './methods.ts';
+
+/** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
+const SERVER_OFFER_VALID_MS = 30_000;
+
+/** Where a request says which room it means. @throws ProblemError 400 */
+type RoomReader = (c: AppContext) => RoomName;
+
+export function endpointRoutes(app: App): void {
+  const publishPrefix = '/api/whip/publish/';
+  const playPrefix = '/api/whep/play/';
+  // The wildcard, because a name with a slash in it is an invalid room and not an unknown page.
+  route(app, `${publishPrefix}*`, publishEndpoint(roomInPath(publishPrefix)));
+  route(app, `${playPrefix}*`, playEndpoint(roomInPath(playPrefix)));
+  route(app, '/webrtc/whip', publishEndpoint(roomInQuery));
+  route(app, '/webrtc/whep', playEndpoint(roomInQuery));
+}
+
+function publishEndpoint(room: RoomReader): Resource {
+  return endpoint(room, 'publish', async (c) => {
+    const offer = await readOffer(c);
+    if (offer === '') throw new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
+    const session = mintSessionId();
+    const name = room(c);
+    const resource = { kind: 'ingress', room: name, session } as const;
+    const location = `/resource/${await writeResourceId(resource, settingsOf(c).sessionSecret)}`;
+    return publish(c, { room: name, session, offer, location });
+  });
+}
+
+/** Opens the publisher's session. @throws ProblemError 400, 409, 422, 503 */
+export async function publish(
+  c: AppContext,
+  input: { room: RoomName; session: SessionId; offer: string; location: string },
+): Promise<Response> {
+  const { room, session, offer, location } = input;
+  checkPublishOffer(parseSdp(offer));
+  const lobby = roomLobbyId(room);
+  const { answer, etag } = unwrap(await c.env.LOBBY.getByName(lobby).publish({ lobby, session, offer }));
+  return created(c, { sdp: answer, etag, location, acceptPatch: SDPFRAG_TYPE });
+}
+
+function playEndpoint(room: RoomReader): Resource {
+  return endpoint(room, 'play', async (c) => {
+    // Legacy (draft-murillo-whep-01): an empty body asks the server to make the offer; the answer comes as a PATCH.
+    const offer = (await readOffer(c)) || null;
+    if (offer !== null) checkPlayOffer(parseSdp(offer));
+    const name = room(c);
+    const session = mintSessionId();
+    const lobby = roomLobbyId(name);
+    const { sdp, etag, node } = unwrap(await c.env.LOBBY.getByName(lobby).play({ lobby, session, offer }));
+    const resource = { kind: 'egress', room: name, node, session } as const;
+    const location = `/resource/${await writeResourceId(resource, settingsOf(c).sessionSecret)}`;
+    return offer === null
+      ? created(c, {
+          sdp,
+          etag,
+          location,
+          acceptPatch: `${SDP_TYPE}, ${SDPFRAG_TYPE}`,
+          validForMs: SERVER_OFFER_VALID_MS,
+        })
+      : created(c, { sdp, etag, location, acceptPatch: SDPFRAG_TYPE });
+  });
+}
+
+/** What all endpoints share. GET and HEAD say that it is there and what it speaks (draft-ietf-wish-whep §4.2). */
+function endpoint(room: RoomReader, permission: Permission, post: (c: AppContext) => Promise<Response>): Resource {
+  return {
+    check: room,
+    GET: () => emptyOk({ 'Content-Type': SDP_TYPE, 'Accept-Post': SDP_TYPE }),
+    POST: async (c) => {
+      limitRate(c);
+      await requireRoomAccess(c, room(c), permission);
+      return post(c);
+    },
+    options: (c) => iceServerLinks(c, room(c), permission),
+    acceptPost: SDP_TYPE,
+  };
+}
+
+/** RFC 9725 §4.6: a real OPTIONS may ask for ICE servers. The TURN credentials are for those who may come in. */
+export async function iceServerLinks(c: AppContext, room: RoomName, permission: Permission): Promise<HeadersInit> {
+  const allowed = await requireRoomAccess(c, room, permission).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof ProblemError) return false;
+      throw error;
+    },
+  );
+  const link = linkField(iceServers(settingsOf(c), allowed), c.req.header('User-Agent') ?? null);
+  return link === null ? {} : { Link: link };
+}
+
+/**
+ * The offer; empty when the body is. @throws ProblemError 413; 415 unless it is `application/sdp` (an empty body needs no
+ * media type).
+ */
+export async function readOffer(c: AppContext): Promise<string> {
+  const type = mediaTypeOf(c.req.header('Content-Type') ?? null);
+  if (type !== null && type !== SDP_TYPE) throw unsupportedType('Accept-Post', SDP_TYPE);
+  const text = await readText(c.req.raw, MAX_SDP_BYTES);
+  if (type === null && text !== '') throw unsupportedType('Accept-Post', SDP_TYPE);
+  return text;
+}
+
+/** Reads `{room}` of the path after `prefix`. */
+export function roomInPath(prefix: string, suffix = ''): RoomReader {
+  return (c) => {
+    const path = c.req.path;
+    return parseRoom(decoded(path.slice(prefix.length, path.length - suffix.length)));
+  };
+}
+
+/** `%41` is `A` (RFC 3986 §2.3); what cannot be decoded is no room name either. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+function roomInQuery(c: AppContext): RoomName {
+  const room = c.req.query('streamid');
+  if (room === undefined || room === '') throw new ProblemError(400, 'no_streamid', 'streamid is missing');
+  return parseRoom(room);
+}
+
+function parseRoom(text: string): RoomName {
+  const room = roomNameSchema.safeParse(text);
+  if (!room.success) throw new ProblemError(400, 'invalid_room', 'invalid room');
+  return room.data;
+}

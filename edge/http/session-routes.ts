@@ -1,0 +1,100 @@
+/** `/resource/{rid}`, and the join flow: `POST /rooms/{room}/join`, then `/whip/{session_id}`. */
+import { ProblemError } from '../../shared/errors.ts';
+import { mintSessionId } from '../../shared/ids.ts';
+import { requireRoomAccess } from '../middleware/auth.ts';
+import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
+import { limitRate } from '../middleware/rate-limit.ts';
+import { JOIN_TOKEN_LIFE_MS, type ResourceId, writeResourceId } from '../resource-id.ts';
+import { iceServerLinks, publish, readOffer, roomInPath } from './endpoints.ts';
+import { iceServers, linkField } from './ice-servers.ts';
+import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
+import { emptyOk, route } from './methods.ts';
+import {
+  deleteSession,
+  noSession,
+  patchSession,
+  publisherOf,
+  resourceIn,
+  showSession,
+  viewerOf,
+} from './session-resource.ts';
+
+type JoinToken = Extract<ResourceId, { kind: 'join' }>;
+
+export function sessionRoutes(app: App): void {
+  route(app, '/resource/:rid', {
+    GET: async (c) => showSession(await ownerOf(c)),
+    PATCH: async (c) => patchSession(c, await ownerOf(c)),
+    DELETE: async (c) => deleteSession(c, await ownerOf(c)),
+    options: async (c) => {
+      await showSession(await ownerOf(c));
+      return {};
+    },
+    acceptPatch: SDPFRAG_TYPE,
+  });
+
+  const joinPath = roomInPath('/rooms/', '/join');
+  route(app, '/rooms/:room/join', {
+    check: joinPath,
+    POST: async (c) => {
+      limitRate(c);
+      const room = joinPath(c);
+      await requireRoomAccess(c, room, 'publish');
+      const token: JoinToken = { kind: 'join', room, session: mintSessionId(), issuedAtMs: Date.now() };
+      return c.json({ session_id: await writeResourceId(token, settingsOf(c).sessionSecret) }, 200, {
+        'Cache-Control': 'no-store',
+      });
+    },
+    options: (c) => iceServerLinks(c, joinPath(c), 'publish'),
+  });
+
+  route(app, '/whip/:rid', {
+    GET: async (c) => {
+      const token = await joinTokenOf(c);
+      return isFresh(token)
+        ? emptyOk({ 'Content-Type': SDP_TYPE })
+        : showSession(publisherOf(c.env, token.room, token.session));
+    },
+    POST: async (c) => {
+      const token = await joinTokenOf(c);
+      limitRate(c);
+      if (!isFresh(token)) throw noSession();
+      const offer = await readOffer(c);
+      if (offer === '') throw new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
+      return publish(c, { room: token.room, session: token.session, offer, location: `/whip/${c.req.param('rid')}` });
+    },
+    PATCH: async (c) => {
+      const token = await joinTokenOf(c);
+      return patchSession(c, publisherOf(c.env, token.room, token.session));
+    },
+    DELETE: async (c) => {
+      const token = await joinTokenOf(c);
+      return deleteSession(c, publisherOf(c.env, token.room, token.session));
+    },
+    options: async (c): Promise<Record<string, string>> => {
+      // Whoever has a join token was allowed in.
+      const fresh = isFresh(await joinTokenOf(c));
+      const link = linkField(iceServers(settingsOf(c), fresh), c.req.header('User-Agent') ?? null);
+      return link === null ? {} : { Link: link };
+    },
+    acceptPost: SDP_TYPE,
+    acceptPatch: SDPFRAG_TYPE,
+  });
+}
+
+async function ownerOf(c: AppContext): Promise<ReturnType<typeof publisherOf>> {
+  const resource = await resourceIn(c);
+  if (resource.kind === 'egress') return viewerOf(c.env, resource);
+  if (resource.kind === 'ingress') return publisherOf(c.env, resource.room, resource.session);
+  throw noSession();
+}
+
+async function joinTokenOf(c: AppContext): Promise<JoinToken> {
+  const resource = await resourceIn(c);
+  if (resource.kind !== 'join') throw noSession();
+  return resource;
+}
+
+function isFresh(token: JoinToken): boolean {
+  return Date.now() - token.issuedAtMs <= JOIN_TOKEN_LIFE_MS;
+}

@@ -1,0 +1,112 @@
+/**
+ * Session resources: `/resource/{rid}` (and `/whip/{rid}` for join tokens). A rid says in readable fields where its
+ * session lives, and a MAC over them proves that this edge wrote it. A PATCH or DELETE finds its way without a lookup,
+ * a forged id is refused before any object is touched, and the 128 random bits of the session make the URL a capability.
+ *
+ *   i.{room}.{session}.{mac}               a publisher
+ *   e.{room}.{node}.{session}.{mac}        a viewer; the node that carries it needs no asking the lobby
+ *   j.{room}.{issued}.{session}.{mac}      a join token: whoever holds it may publish, within its life time
+ *
+ * No character needs escaping, and there is never a query: several clients break on one (OBS, vue-wish, React Native).
+ */
+import { z } from 'zod';
+import {
+  type NodeId,
+  nodeIdSchema,
+  type RoomName,
+  roomNameSchema,
+  type SessionId,
+  sessionIdSchema,
+} from '../shared/ids.ts';
+import { bytesEqual } from './auth/constant-time.ts';
+
+export type ResourceId =
+  | { kind: 'ingress'; room: RoomName; session: SessionId }
+  | { kind: 'egress'; room: RoomName; node: NodeId; session: SessionId }
+  | { kind: 'join'; room: RoomName; session: SessionId; issuedAtMs: number };
+
+/** A join token opens a session this long after it was issued. Afterwards it still addresses the session. */
+export const JOIN_TOKEN_LIFE_MS = 3_600_000;
+
+/** 96 bits: twelve bytes are sixteen base64url characters with no spare bits, so one MAC has one spelling. */
+const MAC_BYTES = 12;
+/** Longest: kind, room (64), node (64), session (26), MAC (16) and four dots. */
+const MAX_RID_CHARS = 192;
+/** Keeps these MACs apart from anything else that may be keyed with the same secret. */
+const MAC_CONTEXT = 'vestibule resource 1\n';
+
+const issuedSchema = z.string().regex(/^[1-9a-z][0-9a-z]{0,10}$/);
+
+const encoder = new TextEncoder();
+const keys = new Map<string, Promise<CryptoKey>>();
+
+/** The rid of a resource: one path segment. */
+export async function writeResourceId(resource: ResourceId, secret: string): Promise<string> {
+  const fields = fieldsOf(resource).join('.');
+  return `${fields}.${base64url(await mac(fields, secret))}`;
+}
+
+/** What a rid names; null when this edge did not write it. */
+export async function readResourceId(rid: string, secret: string): Promise<ResourceId | null> {
+  if (rid.length > MAX_RID_CHARS) return null;
+  const end = rid.lastIndexOf('.');
+  if (end < 0) return null;
+  const resource = resourceOf(rid.slice(0, end).split('.'));
+  if (resource === null) return null;
+  const given = encoder.encode(rid.slice(end + 1));
+  const expected = encoder.encode(base64url(await mac(rid.slice(0, end), secret)));
+  return bytesEqual(given, expected) ? resource : null;
+}
+
+function fieldsOf(resource: ResourceId): string[] {
+  switch (resource.kind) {
+    case 'ingress':
+      return ['i', resource.room, resource.session];
+    case 'egress':
+      return ['e', resource.room, resource.node, resource.session];
+    case 'join':
+      return ['j', resource.room, resource.issuedAtMs.toString(36), resource.session];
+  }
+}
+
+function resourceOf(fields: string[]): ResourceId | null {
+  const [kind, roomField, ...rest] = fields;
+  const room = roomNameSchema.safeParse(roomField);
+  const session = sessionIdSchema.safeParse(rest.at(-1));
+  if (!room.success || !session.success) return null;
+  if (kind === 'i' && rest.length === 1) return { kind: 'ingress', room: room.data, session: session.data };
+  if (rest.length !== 2) return null;
+  if (kind === 'e') {
+    const node = nodeIdSchema.safeParse(rest[0]);
+    return node.success ? { kind: 'egress', room: room.data, node: node.data, session: session.data } : null;
+  }
+  if (kind === 'j') {
+    const issued = issuedSchema.safeParse(rest[0]);
+    return issued.success
+      ? { kind: 'join', room: room.data, session: session.data, issuedAtMs: Number.parseInt(issued.data, 36) }
+      : null;
+  }
+  return null;
+}
+
+async function mac(fields: string, secret: string): Promise<Uint8Array> {
+  const signature = await crypto.subtle.sign('HMAC', await keyOf(secret), encoder.encode(MAC_CONTEXT + fields));
+  return new Uint8Array(signature, 0, MAC_BYTES);
+}
+
+/** Importing a key costs more than a MAC; there is one secret per deployment. */
+function keyOf(secret: string): Promise<CryptoKey> {
+  const known = keys.get(secret);
+  if (known !== undefined) return known;
+  const key = crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+  ]);
+  keys.set(secret, key);
+  return key;
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
+}
