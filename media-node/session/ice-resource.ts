@@ -3,9 +3,9 @@
  * node owns this state, so a precondition is compared and applied in one step, however PATCH requests overlap.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import { evaluateIfMatch } from '../../shared/etag.ts';
+import { evaluateIfMatch, makeEtag } from '../../shared/etag.ts';
 import type { NodeResult } from '../../shared/protocol/control.ts';
-import { parseFragment, restartCredentials } from '../../shared/sdpfrag.ts';
+import { type IceFragment, parseFragment, restartCredentials } from '../../shared/sdpfrag.ts';
 import type { IceCredentials, LocalTransport, RemoteTransport } from '../negotiate/plan.ts';
 import { restartFragment } from '../negotiate/restart-fragment.ts';
 import { mintIceCredentials } from '../transport/ice-credentials.ts';
@@ -32,6 +32,8 @@ export class IceResource {
   readonly #transport: PeerTransport;
   #local: LocalTransport;
   #remote: IceCredentials | null;
+  /** The peer's fragments of earlier ICE sessions. */
+  readonly #pastRemotes = new Set<string>();
   readonly #mids: readonly string[];
 
   constructor(options: IceResourceOptions) {
@@ -52,7 +54,7 @@ export class IceResource {
 
   /** Strong and quoted. The local ufrag names the ICE session and nothing else. */
   get etag(): string {
-    return `"${this.#local.ice.ufrag}"`;
+    return makeEtag(this.#local.ice.ufrag);
   }
 
   acceptRemote(remote: RemoteTransport): void {
@@ -63,7 +65,7 @@ export class IceResource {
   /** @throws ProblemError 400 for a malformed fragment, 412 or 428 for the precondition; the ICE session is untouched then. */
   patch({ fragment, ifMatch, strict }: IcePatch): NodeResult<'patch'> {
     const parsed = parseFragment(fragment);
-    const restart = this.#remote === null ? null : restartCredentials(parsed, this.#remote);
+    const restart = this.#restartOf(parsed);
     const verdict = evaluateIfMatch(ifMatch, this.etag, { strict });
     if (verdict === 'missing') {
       throw new ProblemError(428, 'precondition_required', 'If-Match is required: send the ETag of this ICE session');
@@ -74,9 +76,16 @@ export class IceResource {
     // A lite agent learns the peer's addresses from its checks, so trickled candidates need no further handling.
     if (restart === null) return { kind: 'trickled' };
     this.#local = { ...this.#local, ice: mintIceCredentials() };
+    if (this.#remote !== null) this.#pastRemotes.add(this.#remote.ufrag);
     this.#remote = restart;
     this.#transport.restartIce(this.#local.ice, restart);
     return { kind: 'restarted', fragment: restartFragment(this.#local, this.#mids), etag: this.etag };
+  }
+
+  /** Null for a trickle; also for a late one of an earlier ICE session, which must not undo the restart since. */
+  #restartOf(fragment: IceFragment): IceCredentials | null {
+    if (this.#remote === null || this.#pastRemotes.has(fragment.ice?.ufrag ?? '')) return null;
+    return restartCredentials(fragment, this.#remote);
   }
 
   close(): void {
