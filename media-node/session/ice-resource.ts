@@ -12,6 +12,9 @@ import { mintIceCredentials } from '../transport/ice-credentials.ts';
 import type { PeerTransport } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
 
+/** Requests overlap by a few at most; a client that restarts for ever must not grow anything. */
+const MAX_PAST_REMOTES = 8;
+
 export interface IceResourceOptions {
   context: NodeContext;
   transport: PeerTransport;
@@ -76,10 +79,16 @@ export class IceResource {
     // A lite agent learns the peer's addresses from its checks, so trickled candidates need no further handling.
     if (restart === null) return { kind: 'trickled' };
     this.#local = { ...this.#local, ice: mintIceCredentials() };
-    if (this.#remote !== null) this.#pastRemotes.add(this.#remote.ufrag);
+    if (this.#remote !== null) this.#rememberPast(this.#remote.ufrag);
     this.#remote = restart;
     this.#transport.restartIce(this.#local.ice, restart);
     return { kind: 'restarted', fragment: restartFragment(this.#local, this.#mids), etag: this.etag };
+  }
+
+  #rememberPast(ufrag: string): void {
+    this.#pastRemotes.add(ufrag);
+    const [oldest] = this.#pastRemotes;
+    if (this.#pastRemotes.size > MAX_PAST_REMOTES && oldest !== undefined) this.#pastRemotes.delete(oldest);
   }
 
   /** Null for a trickle; also for a late one of an earlier ICE session, which must not undo the restart since. */
