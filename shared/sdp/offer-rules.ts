@@ -24,7 +24,7 @@ export const MAX_SIMULCAST_LAYERS = 8;
  * Checks a publisher's offer: it sends, at most one audio and one video of one MediaStream, bundled, with RTCP mux and
  * whole transport parameters.
  * @throws ProblemError 400 `bad_sdp`, 422 `bad_direction` | `no_media` | `too_many_tracks` | `too_many_streams` |
- *   `too_many_layers` | `unsupported_media` | `not_bundled` | `rtcp_mux_required`
+ *   `too_many_layers` | `unsupported_media` | `not_bundled` | `rtcp_mux_required` | `ice_lite`
  */
 export function checkPublishOffer(description: SessionDescription): void {
   const live = checkTransportAndBundle(description);
@@ -51,7 +51,8 @@ export function checkPublishOffer(description: SessionDescription): void {
 /**
  * Checks a viewer's offer. Sections of a kind that the room lacks, a second one of a kind, and data channels are not
  * refused here: the answer rejects those by port 0 (protocol.md #116).
- * @throws ProblemError 400 `bad_sdp`, 422 `bad_direction` | `no_media` | `unsupported_media` | `not_bundled` | `rtcp_mux_required`
+ * @throws ProblemError 400 `bad_sdp`, 422 `bad_direction` | `no_media` | `unsupported_media` | `not_bundled` |
+ *   `rtcp_mux_required` | `ice_lite`
  */
 export function checkPlayOffer(description: SessionDescription): void {
   const live = checkTransportAndBundle(description);
@@ -77,6 +78,8 @@ function checkTransportAndBundle(description: SessionDescription): MediaSection[
     if (section.setup === 'holdconn') throw badSdp('a=setup:holdconn cannot start a session');
   }
   checkBundle(description, live);
+  // Media nodes are ICE-lite, and two lite agents never send a check.
+  if (description.iceLite) throw unacceptable('ice_lite', 'the peer must be a full ICE agent');
   if (transport.ice === null) throw badSdp('the offer lacks a valid a=ice-ufrag and a=ice-pwd');
   if (transport.fingerprints.length === 0) throw badSdp('the offer lacks a valid a=fingerprint');
   return live;
