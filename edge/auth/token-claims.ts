@@ -34,8 +34,8 @@ const claimsSchema = z.object({
   permissions: z.array(z.string()).optional(),
   publish: z.boolean().optional(),
   play: z.boolean().optional(),
-  role: z.unknown(),
-  admin: z.unknown(),
+  role: z.unknown().optional(),
+  admin: z.unknown().optional(),
 });
 
 const encoder = new TextEncoder();
