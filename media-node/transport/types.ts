@@ -33,6 +33,8 @@ export interface PeerTransportEvents {
   /** Connected, but nothing authenticated came for `silenceMs` (true), or something came again (false). */
   onSilence(silent: boolean): void;
   onEnded(reason: TransportEnd): void;
+  /** DTLS application data: SCTP packets (RFC 8261). The buffer is only valid during the call. */
+  onApplicationData?(data: Buffer): void;
 }
 
 export interface PeerTransportOptions {

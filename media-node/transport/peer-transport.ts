@@ -1,0 +1,223 @@
+/** One ICE/DTLS association on the shared sockets: glues the ICE machine and the DTLS association to the demultiplexer. */
+import type { IceCredentials } from '../negotiate/plan.ts';
+import type { DtlsCertificate } from './certificate.ts';
+import { DtlsAssociation } from './dtls-association.ts';
+import { matchesFingerprint } from './dtls-crypto.ts';
+import { type IceEvent, type IceState, openIce, type PeerAddress, step } from './ice-lite-machine.ts';
+import type { BindingRequest } from './stun.ts';
+import type { PeerTransport, PeerTransportEvents, PeerTransportOptions, SrtpKeys, TransportEnd } from './types.ts';
+
+/** What a transport asks of the demultiplexer. */
+export interface TransportHost {
+  readonly certificate: DtlsCertificate;
+  send(datagram: Buffer, to: PeerAddress): void;
+  /** Datagrams from `address` are this transport's. */
+  claim(address: PeerAddress, owner: IceDtlsTransport): void;
+  release(address: PeerAddress, owner: IceDtlsTransport): void;
+  /** Checks for `ufrag` are this transport's. */
+  openUfrag(ufrag: string, owner: IceDtlsTransport): void;
+  closeUfrag(ufrag: string, owner: IceDtlsTransport): void;
+  /** Called once, when everything else has been given back. */
+  removed(owner: IceDtlsTransport): void;
+}
+
+/** DTLS that arrives before our offer's answer: a ClientHello and its repetitions. */
+const MAX_EARLY_DATAGRAMS = 4;
+
+export class IceDtlsTransport implements PeerTransport {
+  readonly #host: TransportHost;
+  readonly #events: PeerTransportEvents;
+  readonly #connectTimeoutMs: number;
+  readonly #silenceMs: number;
+  readonly #expiryMs: number;
+  readonly #createdMs: number;
+  #ice: IceState;
+  #dtls: DtlsAssociation | null = null;
+  #dtlsRole: 'server' | 'client' | null = null;
+  #earlyDtls: Buffer[] = [];
+  /** From the end of the DTLS handshake until somebody took them. */
+  #keys: SrtpKeys | null = null;
+  #state: 'connecting' | 'connected' | 'closed' = 'connecting';
+  #lastHeardMs: number;
+  #silent = false;
+
+  constructor(host: TransportHost, options: PeerTransportOptions, nowMs: number) {
+    this.#host = host;
+    this.#events = options.events;
+    this.#connectTimeoutMs = options.connectTimeoutMs;
+    this.#silenceMs = options.silenceMs;
+    this.#expiryMs = options.expiryMs;
+    this.#createdMs = nowMs;
+    this.#lastHeardMs = nowMs;
+    this.#ice = openIce(options.local);
+    host.openUfrag(options.local.ufrag, this);
+    if (options.remote !== null) this.#startDtls(options.remote, nowMs);
+  }
+
+  get remoteAddress(): string | null {
+    const nominated = this.#ice.nominated;
+    if (nominated === null) return null;
+    const { address, port } = nominated;
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  setRemote(remote: NonNullable<PeerTransportOptions['remote']>): void {
+    if (this.#state !== 'closed' && this.#dtls === null) this.#startDtls(remote, performance.now());
+  }
+
+  /** The peer's credentials are not needed: a lite agent sends no checks (RFC 8445 §2.5). */
+  restartIce(local: IceCredentials, _remote: IceCredentials): void {
+    if (this.#state !== 'closed') this.#stepIce({ type: 'restart', local }, performance.now());
+  }
+
+  send(datagram: Buffer): void {
+    const nominated = this.#ice.nominated;
+    if (nominated !== null && this.#state !== 'closed') this.#host.send(datagram, nominated);
+  }
+
+  noteAuthenticated(nowMs: number): void {
+    this.#lastHeardMs = nowMs;
+    if (this.#silent) this.#wake();
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#dtls?.close();
+    this.#release();
+  }
+
+  /** Sends an SCTP packet (RFC 8261); dropped unless connected. */
+  sendApplicationData(data: Buffer): void {
+    this.#dtls?.sendApplicationData(data);
+  }
+
+  // ---- what the demultiplexer calls ----
+
+  receiveCheck(request: BindingRequest, from: PeerAddress, nowMs: number): void {
+    if (this.#state !== 'closed') this.#stepIce({ type: 'check', request, from }, nowMs);
+  }
+
+  receiveMedia(datagram: Buffer, nowMs: number): void {
+    if (this.#state === 'connected') this.#events.onMedia(datagram, nowMs);
+  }
+
+  receiveDtls(datagram: Buffer, nowMs: number): void {
+    if (this.#state === 'closed') return;
+    if (this.#dtls === null) {
+      if (this.#earlyDtls.length < MAX_EARLY_DATAGRAMS) this.#earlyDtls.push(Buffer.from(datagram));
+      return;
+    }
+    if (this.#dtls.receive(datagram, nowMs)) this.noteAuthenticated(nowMs);
+  }
+
+  /** Drives what time drives: the DTLS handshake, the set-up time, silence. */
+  tick(nowMs: number): void {
+    if (this.#state === 'connecting') {
+      if (nowMs - this.#createdMs >= this.#connectTimeoutMs) this.#end('never-connected');
+      else this.#dtls?.tick(nowMs);
+      return;
+    }
+    if (this.#state === 'closed') return;
+    const silentMs = nowMs - this.#lastHeardMs;
+    if (silentMs >= this.#silenceMs && !this.#silent) {
+      this.#silent = true;
+      this.#events.onSilence(true);
+    }
+    // The handler may have closed us.
+    if (silentMs >= this.#expiryMs && this.#isOpen()) this.#end('silence');
+  }
+
+  #isOpen(): boolean {
+    return this.#state !== 'closed';
+  }
+
+  #wake(): void {
+    this.#silent = false;
+    if (this.#state === 'connected') this.#events.onSilence(false);
+  }
+
+  #stepIce(event: IceEvent, nowMs: number): void {
+    const { state, effects } = step(this.#ice, event);
+    this.#ice = state;
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'reply':
+          this.#host.send(effect.datagram, effect.to);
+          break;
+        case 'proved':
+          // Each time, not only the first: another transport may have had the address since.
+          this.#host.claim(effect.address, this);
+          this.noteAuthenticated(nowMs);
+          break;
+        case 'forgotten':
+          this.#host.release(effect.address, this);
+          break;
+        case 'nominated':
+          if (this.#dtlsRole === 'client') this.#dtls?.start(nowMs);
+          this.#connectWhenReady();
+          break;
+        case 'opened':
+          this.#host.openUfrag(effect.ufrag, this);
+          break;
+        case 'retired':
+          this.#host.closeUfrag(effect.ufrag, this);
+          break;
+      }
+    }
+  }
+
+  #startDtls(remote: NonNullable<PeerTransportOptions['remote']>, nowMs: number): void {
+    const dtls = new DtlsAssociation({
+      role: remote.dtlsRole,
+      certificate: this.#host.certificate,
+      acceptsCertificate: (der) => matchesFingerprint(der, remote.fingerprints),
+      events: {
+        send: (datagram) => this.#sendDtls(datagram),
+        connected: (keys) => {
+          this.#keys = keys;
+          this.#connectWhenReady();
+        },
+        applicationData: (data) => this.#events.onApplicationData?.(data),
+        ended: (reason) => this.#end(reason === 'failed' ? 'dtls-failed' : 'peer-closed'),
+      },
+    });
+    this.#dtls = dtls;
+    this.#dtlsRole = remote.dtlsRole;
+    if (remote.dtlsRole === 'client' && this.#ice.nominated !== null) dtls.start(nowMs);
+    const early = this.#earlyDtls;
+    this.#earlyDtls = [];
+    for (const datagram of early) this.receiveDtls(datagram, nowMs);
+  }
+
+  /** Before the nomination a handshake goes where the peer proved to be last: it is answered, media is not. */
+  #sendDtls(datagram: Buffer): void {
+    const to = this.#ice.nominated ?? this.#ice.proven.at(-1);
+    if (to !== undefined) this.#host.send(datagram, to);
+  }
+
+  /** DTLS may be up before the nomination, when the peer says hello on a pair that it is still comparing with others. */
+  #connectWhenReady(): void {
+    if (this.#state !== 'connecting' || this.#keys === null || this.#ice.nominated === null) return;
+    const keys = this.#keys;
+    this.#keys = null;
+    this.#state = 'connected';
+    this.#events.onConnected(keys);
+  }
+
+  #end(reason: TransportEnd): void {
+    if (this.#state === 'closed') return;
+    this.#dtls?.close();
+    this.#release();
+    this.#events.onEnded(reason);
+  }
+
+  #release(): void {
+    this.#state = 'closed';
+    this.#earlyDtls = [];
+    this.#keys = null;
+    for (const address of this.#ice.proven) this.#host.release(address, this);
+    this.#host.closeUfrag(this.#ice.current.ufrag, this);
+    if (this.#ice.previous !== null) this.#host.closeUfrag(this.#ice.previous.ufrag, this);
+    this.#host.removed(this);
+  }
+}
