@@ -3,10 +3,9 @@
  * WebSocket, and keeps a small model of sessions so that its answers hang together. Any method can be scripted.
  */
 import { type Problem, ProblemError } from '../../shared/errors.ts';
-import { type BootId, type LobbyId, mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
+import { type BootId, mintBootId, type NodeId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
-  type DesiredLobby,
   edgeFrameSchema,
   type Hello,
   type IngressReport,
@@ -19,11 +18,10 @@ import {
   type Report,
   type RequestFrame,
   resultSchemas,
-  type TrackReport,
   type Welcome,
 } from '../../shared/protocol/control.ts';
 import { TEST_NODE_TOKEN } from './bindings.ts';
-import { SAMPLE_ANSWER, SAMPLE_OFFER } from './sample-sdp.ts';
+import { FakeSessions } from './fake-sessions.ts';
 import { callWorker } from './worker.ts';
 
 type RequestOf<M extends NodeMethod> = Extract<NodeRequest, { method: M }>;
@@ -31,11 +29,6 @@ type RequestOf<M extends NodeMethod> = Extract<NodeRequest, { method: M }>;
 export type Script<M extends NodeMethod> = (request: RequestOf<M>) => NodeResult<M> | Promise<NodeResult<M>>;
 
 const DEFAULT_WAIT_MS = 5_000;
-const AUDIO_AND_VIDEO: TrackReport[] = [
-  { mid: '0', kind: 'audio', codec: 'opus', rids: [] },
-  { mid: '1', kind: 'video', codec: 'VP8', rids: [] },
-];
-
 export interface DialOptions {
   node?: string;
   /** A node that redials keeps its boot id; a restarted one has a new one. */
@@ -50,16 +43,11 @@ export interface DialOptions {
   hello?: boolean;
 }
 
-interface EgressModel {
-  lobby: LobbyId;
-  answerPending: boolean;
-}
-
 export class FakeNode {
   readonly node: NodeId;
   readonly boot: BootId;
-  readonly ingress = new Map<SessionId, IngressReport>();
-  readonly egress = new Map<SessionId, EgressModel>();
+  /** What it carries. */
+  readonly sessions: FakeSessions;
   /** Every request that came, oldest first. */
   readonly requests: NodeRequest[] = [];
   readonly welcomes: Welcome[] = [];
@@ -69,14 +57,13 @@ export class FakeNode {
   readonly #options: DialOptions;
   readonly #scripts = new Map<NodeMethod, Script<NodeMethod>>();
   readonly #watchers = new Set<() => void>();
-  #tags = 0;
 
   constructor(socket: WebSocket, options: DialOptions) {
     this.#socket = socket;
     this.#options = options;
     this.node = (options.node ?? 'node-1') as NodeId;
     this.boot = options.boot ?? mintBootId();
-    for (const report of options.ingress ?? []) this.ingress.set(report.session, report);
+    this.sessions = new FakeSessions(this.boot, options.ingress ?? []);
     socket.addEventListener('message', (event) => void this.#received(String(event.data)));
     socket.addEventListener('close', (event) => {
       this.closed = { code: event.code, reason: event.reason };
@@ -149,24 +136,24 @@ export class FakeNode {
       addresses: ['127.0.0.1:8840'],
       engine: 'portable',
       capacity: { sessions: this.#options.capacity ?? 1000 },
-      ingress: [...this.ingress.values()],
-      lobbies: this.#options.lobbies ?? this.#lobbies(),
-      load: { sessions: this.ingress.size + this.egress.size, packetsPerSecond: 0, cpu: 0 },
+      ingress: [...this.sessions.ingress.values()],
+      lobbies: this.#options.lobbies ?? this.sessions.lobbies(),
+      load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
   }
 
   /** Reports `ingress` (the model's own by default) and the present counts. */
-  report(ingress: IngressReport[] = [...this.ingress.values()], changes: Partial<Report> = {}): void {
+  report(ingress: IngressReport[] = [...this.sessions.ingress.values()], changes: Partial<Report> = {}): void {
     for (const report of ingress) {
-      if (report.state === 'closed') this.ingress.delete(report.session);
-      else this.ingress.set(report.session, report);
+      if (report.state === 'closed') this.sessions.ingress.delete(report.session);
+      else this.sessions.ingress.set(report.session, report);
     }
     this.send({
       type: 'report',
       ingress,
-      lobbies: this.#lobbies(),
-      load: { sessions: this.ingress.size + this.egress.size, packetsPerSecond: 0, cpu: 0 },
+      lobbies: this.sessions.lobbies(),
+      load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
   }
@@ -189,7 +176,7 @@ export class FakeNode {
       const frame = edgeFrameSchema.parse(JSON.parse(text));
       if (frame.type === 'welcome') {
         this.welcomes.push(frame);
-        this.#obey(frame.desired, true);
+        this.sessions.obey(frame.desired, true);
       } else {
         this.requests.push(frame.request);
         this.#changed();
@@ -202,7 +189,7 @@ export class FakeNode {
   async #respond(frame: RequestFrame): Promise<void> {
     const script = this.#scripts.get(frame.request.method);
     try {
-      const value = script === undefined ? this.#model(frame.request) : await script(frame.request);
+      const value = script === undefined ? this.sessions.answer(frame.request) : await script(frame.request);
       // A script that answers nonsense would test nothing.
       resultSchemas[frame.request.method].parse(value);
       this.send({ type: 'response', id: frame.id, outcome: { ok: true, value } });
@@ -210,86 +197,6 @@ export class FakeNode {
       if (!(error instanceof ProblemError)) throw error;
       this.send({ type: 'response', id: frame.id, outcome: { ok: false, problem: error.toProblem() } });
     }
-  }
-
-  #model(request: NodeRequest): NodeResult<NodeMethod> {
-    switch (request.method) {
-      case 'publish': {
-        const { lobby, session, generation } = request;
-        for (const [other, report] of this.ingress) if (report.lobby === lobby) this.ingress.delete(other);
-        this.ingress.set(session, { lobby, session, generation, state: 'connecting', tracks: AUDIO_AND_VIDEO });
-        return {
-          answer: SAMPLE_ANSWER,
-          etag: this.#tag(),
-          tracks: AUDIO_AND_VIDEO,
-          resumed: request.replaces !== null,
-        };
-      }
-      case 'play': {
-        const open = [...this.egress.values()].filter((egress) => egress.lobby === request.lobby).length;
-        if (request.maxSubscribers > 0 && open >= request.maxSubscribers) {
-          throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
-        }
-        this.egress.set(request.session, { lobby: request.lobby, answerPending: request.offer === null });
-        return { sdp: request.offer === null ? SAMPLE_OFFER : SAMPLE_ANSWER, etag: this.#tag() };
-      }
-      case 'answer': {
-        const egress = this.egress.get(request.session);
-        if (egress === undefined) throw noSession();
-        if (!egress.answerPending) throw new ProblemError(422, 'no_offer_pending', 'no answer is awaited');
-        egress.answerPending = false;
-        return {};
-      }
-      case 'patch': {
-        this.#mustCarry(request.session);
-        if (request.strict && request.ifMatch === null) {
-          throw new ProblemError(428, 'precondition_required', 'If-Match is required');
-        }
-        if (request.ifMatch === '"stale"') throw new ProblemError(412, 'precondition_failed', 'If-Match is stale');
-        if (!request.fragment.includes('a=ice-ufrag:restart')) return { kind: 'trickled' };
-        const fragment = 'a=ice-ufrag:srv2\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n';
-        return { kind: 'restarted', fragment, etag: this.#tag() };
-      }
-      case 'probe':
-        this.#mustCarry(request.session);
-        return {};
-      case 'close':
-        this.#mustCarry(request.session);
-        this.ingress.delete(request.session);
-        this.egress.delete(request.session);
-        return {};
-      case 'apply':
-        this.#obey([request.desired], false);
-        return {};
-    }
-  }
-
-  /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
-  #obey(desired: DesiredLobby[], full: boolean): void {
-    const byLobby = new Map(desired.map((entry) => [entry.lobby, entry]));
-    for (const [session, report] of this.ingress) {
-      const wanted = byLobby.get(report.lobby);
-      if (wanted === undefined ? full : wanted.publisher?.session !== session) this.ingress.delete(session);
-    }
-    for (const [session, egress] of this.egress) {
-      const wanted = byLobby.get(egress.lobby);
-      if (wanted === undefined ? full : wanted.publisher === null) this.egress.delete(session);
-    }
-  }
-
-  #mustCarry(session: SessionId): void {
-    if (!this.ingress.has(session) && !this.egress.has(session)) throw noSession();
-  }
-
-  #lobbies(): LobbyLoad[] {
-    const counts = new Map<LobbyId, number>();
-    for (const { lobby } of this.egress.values()) counts.set(lobby, (counts.get(lobby) ?? 0) + 1);
-    return [...counts].map(([lobby, subscribers]) => ({ lobby, subscribers }));
-  }
-
-  #tag(): string {
-    this.#tags += 1;
-    return `"${this.boot.slice(0, 6)}-${this.#tags}"`;
   }
 
   #changed(): void {
@@ -320,8 +227,4 @@ export async function dialFakeNode(options: DialOptions = {}): Promise<FakeNode>
     await node.welcome();
   }
   return node;
-}
-
-function noSession(): ProblemError {
-  return new ProblemError(404, 'no_session', 'no such session');
 }
