@@ -1,0 +1,156 @@
+/**
+ * What one room remembers, and the questions that can be answered from it without changing it.
+ *
+ * No state (null) is the normal state: a room in which nothing runs leaves nothing in storage.
+ */
+import { z } from 'zod';
+import type { Problem } from '../../shared/errors.ts';
+import {
+  type BootId,
+  bootIdSchema,
+  type LobbyId,
+  lobbyIdSchema,
+  type NodeId,
+  nodeIdSchema,
+  type SessionId,
+  sessionIdSchema,
+} from '../../shared/ids.ts';
+import { type DesiredLobby, trackReportSchema } from '../../shared/protocol/control.ts';
+
+/** One life of one media node. */
+export interface Carrier {
+  node: NodeId;
+  boot: BootId;
+}
+
+const publisherSchema = z.object({
+  session: sessionIdSchema,
+  generation: z.int().positive(),
+  node: nodeIdSchema,
+  boot: bootIdSchema,
+  /** `lost`: its viewers wait for it or for another one until the deadline. */
+  phase: z.enum(['connecting', 'live', 'lost']),
+  /** Unix ms at which the phase has lasted too long; null when it may last. */
+  deadline: z.int().nullable(),
+  /** It has been live, or took viewers over: when it goes, the grace runs. Otherwise the room is simply free again. */
+  watched: z.boolean(),
+  tracks: z.array(trackReportSchema),
+});
+export type Publisher = z.infer<typeof publisherSchema>;
+
+/** A publisher whose offer has not been answered yet; beside it there may be a lost one that it takes over from. */
+const openingSchema = z.object({
+  session: sessionIdSchema,
+  generation: z.int().positive(),
+  /** Unix ms; a backstop, the call that opens it has a deadline of its own. */
+  deadline: z.int(),
+  /** Where the offer was sent; null while a node is being chosen. */
+  target: z.object({ node: nodeIdSchema, boot: bootIdSchema }).nullable(),
+  replaces: sessionIdSchema.nullable(),
+  /** What the node reported about it before its answer arrived here. */
+  early: z.enum(['connected', 'closed']).nullable(),
+});
+export type Opening = z.infer<typeof openingSchema>;
+
+export const lobbyRecordSchema = z.object({
+  version: z.literal(1),
+  lobby: lobbyIdSchema,
+  /**
+   * Of the desired state. It grows over the lives of a room although storage is emptied in between, because it is never
+   * less than the clock: a node that remembers the last life does not take the next one for old news.
+   */
+  revision: z.int().nonnegative(),
+  /** The last one given to a session in this life of the room. */
+  generation: z.int().nonnegative(),
+  publisher: publisherSchema.nullable(),
+  opening: openingSchema.nullable(),
+});
+export type LobbyState = z.infer<typeof lobbyRecordSchema>;
+
+export function isOn(carrier: Carrier, other: Carrier): boolean {
+  return carrier.node === other.node && carrier.boot === other.boot;
+}
+
+/** The part that must survive. An opening without a node has left no trace anywhere, so nobody needs to remember it. */
+export function persistent(state: LobbyState | null): LobbyState | null {
+  if (state === null || state.opening === null || state.opening.target !== null) return state;
+  return state.publisher === null ? null : { ...state, opening: null };
+}
+
+/** Unix ms of the next thing that happens by itself; null: nothing. */
+export function nextDeadline(state: LobbyState | null): number | null {
+  if (state === null) return null;
+  // An opening decides first: should it fail, what the old publisher's deadline says is done then.
+  return state.opening?.deadline ?? state.publisher?.deadline ?? null;
+}
+
+/** What the room list says; null while nothing has run here yet. */
+export function summaryOf(state: LobbyState | null): { hasPublisher: boolean; tracks: number } | null {
+  const publisher = state?.publisher ?? null;
+  if (publisher === null) return null;
+  return publisher.phase === 'lost'
+    ? { hasPublisher: false, tracks: 0 }
+    : { hasPublisher: true, tracks: publisher.tracks.length };
+}
+
+/** What this life of a node shall carry for the room; null: nothing. */
+export function desiredOn(state: LobbyState | null, carrier: Carrier): DesiredLobby | null {
+  if (state === null) return null;
+  const { opening, publisher } = state;
+  if (opening?.target && isOn(opening.target, carrier)) {
+    const { session, generation } = opening;
+    return { lobby: state.lobby, revision: state.revision, publisher: { session, generation } };
+  }
+  if (publisher !== null && isOn(publisher, carrier)) {
+    const { session, generation } = publisher;
+    return { lobby: state.lobby, revision: state.revision, publisher: { session, generation } };
+  }
+  return null;
+}
+
+/** The publisher with this session id, unless its time is over. */
+export function publisherWith(state: LobbyState | null, session: SessionId, now: number): Publisher | null {
+  const publisher = state?.publisher ?? null;
+  if (publisher === null || publisher.session !== session || isOver(publisher, now)) return null;
+  return publisher;
+}
+
+export function isOver(publisher: Publisher, now: number): boolean {
+  return publisher.phase === 'lost' && publisher.deadline !== null && publisher.deadline <= now;
+}
+
+export type Admission = { kind: 'go'; carrier: Carrier } | { kind: 'wait' } | { kind: 'refuse'; problem: Problem };
+
+/** May a viewer come in now? `wait`: an offer is just being answered, ask again when that is done. */
+export function admission(state: LobbyState | null, now: number): Admission {
+  const publisher = state?.publisher ?? null;
+  if (publisher !== null && publisher.phase !== 'lost') {
+    return { kind: 'go', carrier: { node: publisher.node, boot: publisher.boot } };
+  }
+  if (state?.opening) return { kind: 'wait' };
+  if (publisher === null || isOver(publisher, now)) return { kind: 'refuse', problem: NO_PUBLISHER };
+  const graceLeftMs = (publisher.deadline ?? now) - now;
+  const detail = 'the publisher of this room is away and may come back';
+  const retryAfterSeconds = Math.max(1, Math.ceil(graceLeftMs / 1000));
+  return { kind: 'refuse', problem: { status: 409, code: 'publisher_lost', detail, retryAfterSeconds } };
+}
+
+export const NO_PUBLISHER: Problem = { status: 404, code: 'no_publisher', detail: 'no active publisher in room' };
+export const PUBLISHER_EXISTS: Problem = {
+  status: 409,
+  code: 'publisher_exists',
+  detail: 'publisher already exists in this room',
+};
+export const PUBLISHER_OPENING: Problem = {
+  status: 409,
+  code: 'publisher_opening',
+  detail: 'the publisher of this room is just connecting',
+  retryAfterSeconds: 1,
+};
+export const NO_SESSION: Problem = { status: 404, code: 'no_session', detail: 'no such session' };
+export const NO_ROOM: Problem = { status: 404, code: 'no_room', detail: 'nothing runs in this room' };
+export const ROOM_CLOSED: Problem = { status: 409, code: 'room_closed', detail: 'the room was closed meanwhile' };
+
+export function firstState(lobby: LobbyId): LobbyState {
+  return { version: 1, lobby, revision: 0, generation: 0, publisher: null, opening: null };
+}
