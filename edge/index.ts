@@ -1,0 +1,9 @@
+/** The worker: the app answers requests (`http/`), the Durable Objects remember. */
+import { buildApp } from './http/app.ts';
+
+export { Fleet } from './fleet/fleet-object.ts';
+export { Lobby } from './lobby/lobby-object.ts';
+export { NodeLink } from './node-link/node-link-object.ts';
+
+// biome-ignore lint/style/noDefaultExport: the runtime asks for it.
+export default buildApp();
