@@ -1,6 +1,6 @@
 /**
- * Entity-tags of ICE sessions (RFC 9725 §4.3.1, RFC 9110 §8.8.3) and the `If-Match` that comes back. The tag names one ICE
- * session: it changes with an ICE restart and with nothing else.
+ * Entity-tags of ICE sessions (RFC 9725 §4.3.1, RFC 9110 §8.8.3) and the `If-Match` that comes back. The tag names one
+ * ICE session: it changes with an ICE restart and with nothing else.
  */
 
 /** Visible ASCII without the quote (RFC 9110 etagc, less the obs-text that no tag of ours holds). */
@@ -30,8 +30,8 @@ export type IfMatchVerdict = 'ok' | 'missing' | 'mismatch';
  * trickle as well as for a restart, and so does `"*"`, as the examples of RFC 9725 print it. A list matches when one of
  * its tags does.
  *
- * Lenient (protocol.md #47, #50): a missing field matches (medooze `whep.js`, Eyevinn and React Native send none), quotes may
- * be missing (vue-wish), and a proxy may have made the tag weak. Strict: none of that.
+ * Lenient (protocol.md #47, #50): a missing field matches (medooze `whep.js`, Eyevinn and React Native send none),
+ * quotes may be missing (vue-wish), and a proxy may have made the tag weak. Strict: none of that.
  *
  * @param ifMatch the field value as it came, null when absent
  * @param current the present tag, quoted

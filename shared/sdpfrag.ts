@@ -1,6 +1,6 @@
 /**
- * `application/trickle-ice-sdpfrag` (RFC 8840 §9) as WHIP and WHEP clients really write it: candidates to add, or the new
- * credentials of an ICE restart (RFC 9725 §4.3). Lenient where protocol.md #53a lists a client that needs it.
+ * `application/trickle-ice-sdpfrag` (RFC 8840 §9) as WHIP and WHEP clients really write it: candidates to add, or the
+ * new credentials of an ICE restart (RFC 9725 §4.3). Lenient where protocol.md #53a lists a client that needs it.
  */
 import { z } from 'zod';
 import { ProblemError } from './errors.ts';
@@ -40,8 +40,8 @@ function badFragment(detail: string): ProblemError {
 }
 
 /**
- * Parses a fragment. Unknown attributes, SDP lines other than `m=` and `a=`, and the kind, port and protocol of m-lines are
- * ignored. A body that begins with `{` is read as the JSON candidate of react-native-whip-whep.
+ * Parses a fragment. Unknown attributes, SDP lines other than `m=` and `a=`, and the kind, port and protocol of m-lines
+ * are ignored. A body that begins with `{` is read as the JSON candidate of react-native-whip-whep.
  * @throws ProblemError 400 `bad_fragment`
  */
 export function parseFragment(text: string): IceFragment {
@@ -53,8 +53,8 @@ export function parseFragment(text: string): IceFragment {
 }
 
 /**
- * The peer's credentials when the fragment restarts ICE, null when it is an ordinary trickle. A restart is told by changed
- * credentials alone: `If-Match: *` comes with plain candidates too (MediaMTX).
+ * The peer's credentials when the fragment restarts ICE, null when it is an ordinary trickle. A restart is told by
+ * changed credentials alone: `If-Match: *` comes with plain candidates too (MediaMTX).
  * @throws ProblemError 400 `bad_fragment` when only one of the two changed (RFC 8839 §4.4.1.1.1: both must)
  */
 export function restartCredentials(fragment: IceFragment, current: IceParameters): IceParameters | null {

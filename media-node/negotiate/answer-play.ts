@@ -29,8 +29,8 @@ interface Pairing {
 }
 
 /**
- * Answers with exactly what the publisher sends, under the viewer's payload types and extension ids. Sections that nothing is
- * sent on (a kind that the room lacks, a second one of a kind, data channels) are rejected by port 0.
+ * Answers with exactly what the publisher sends, under the viewer's payload types and extension ids. Sections that
+ * nothing is sent on (a kind that the room lacks, a second one of a kind, data channels) are rejected by port 0.
  * @throws ProblemError 400 and 422 of `checkPlayOffer`; 422 `no_common_codec` when a track would stay black or silent;
  *   422 `nothing_to_play` when no section fits any track
  */

@@ -1,4 +1,6 @@
-/** The codecs that are forwarded, as SDP names them, and how a publisher's and a viewer's formats are brought together. */
+/**
+ * The codecs that are forwarded, as SDP names them, and how a publisher's and a viewer's formats are brought together.
+ */
 import type { MediaKind } from '../../shared/protocol/control.ts';
 import { readUint } from '../../shared/sdp/attributes.ts';
 import { readFormatParameters } from '../../shared/sdp/payloads.ts';
@@ -47,7 +49,10 @@ function rankSameProfile(parameter: string): CodecFamily['rank'] {
   return (source, viewer) => (profileNumber(source, parameter, 0) === profileNumber(viewer, parameter, 0) ? 0 : null);
 }
 
-/** AV1 and H265: a decoder of a higher profile plays the lower ones (AV1 spec annex A.2, H.265 annex A.3); nearest first. */
+/**
+ * AV1 and H265: a decoder of a higher profile plays the lower ones (AV1 spec annex A.2, H.265 annex A.3); nearest
+ * first.
+ */
 function rankIncludingProfile(parameter: string, unsaid: number): CodecFamily['rank'] {
   return (source, viewer) => {
     const distance = profileNumber(viewer, parameter, unsaid) - profileNumber(source, parameter, unsaid);
@@ -92,7 +97,10 @@ export function choosePublished(section: MediaSection): ChosenFormat | null {
   return null;
 }
 
-/** The viewer's format that suits the published codec best, its own order deciding between equals; null: none would play. */
+/**
+ * The viewer's format that suits the published codec best, its own order deciding between equals; null: none would
+ * play.
+ */
 export function choosePlayed(source: Codec, section: MediaSection): ChosenFormat | null {
   let best: { rank: number; codec: Codec; payload: PayloadFormat } | null = null;
   for (const payload of section.payloads) {

@@ -17,8 +17,9 @@ export function publishedFmtp(codec: Codec): string {
 }
 
 /**
- * To a viewer: the viewer's own parameters, plus what the publisher's stream makes necessary. A stereo Opus stream is named as
- * such (RFC 7587 §6.1), and an H264 viewer without parameters (GStreamer) learns profile and packetization mode.
+ * To a viewer: the viewer's own parameters, plus what the publisher's stream makes necessary. A stereo Opus stream is
+ * named as such (RFC 7587 §6.1), and an H264 viewer without parameters (GStreamer) learns profile and packetization
+ * mode.
  */
 export function playedFmtp(source: Codec, viewer: Codec): string {
   if (source.name === 'opus' && isStereo(source)) return withStereo(viewer.fmtp);

@@ -1,7 +1,7 @@
 /**
  * H264 in SDP (RFC 6184 §8): which of a viewer's payload types suits a published stream. Encoders describe themselves
- * carelessly (OBS writes 42e01f whatever it emits), and decoders mostly take more than they offer, so this ranks instead of
- * refusing.
+ * carelessly (OBS writes 42e01f whatever it emits), and decoders mostly take more than they offer, so this ranks
+ * instead of refusing.
  */
 import { readFormatParameters } from '../../shared/sdp/payloads.ts';
 
@@ -69,7 +69,10 @@ export function readH264Profile(profileLevelId: string): H264Profile | null {
   );
 }
 
-/** What ranks higher suits better: the packetization mode first, since a depacketizer that does not know it plays nothing. */
+/**
+ * What ranks higher suits better: the packetization mode first, since a depacketizer that does not know it plays
+ * nothing.
+ */
 const MODE_WEIGHT = 100;
 const SAME_PROFILE = 90;
 const UNSAID_PROFILE = 80;

@@ -64,7 +64,9 @@ function rtpmap({ encoding, clockRate, channels }: PayloadFormat): string {
   return channels > 1 ? `${encoding}/${clockRate}/${channels}` : `${encoding}/${clockRate}`;
 }
 
-/** Port 0 (RFC 3264 §6); the mid stays so that the section can be told, and outside the BUNDLE group (RFC 9143 §7.3.3). */
+/**
+ * Port 0 (RFC 3264 §6); the mid stays so that the section can be told, and outside the BUNDLE group (RFC 9143 §7.3.3).
+ */
 export function rejectedSection(offered: MediaSection): MediaSource {
   const attributes = [attribute('inactive')];
   if (offered.mid !== null) attributes.unshift(attribute('mid', offered.mid));
@@ -105,8 +107,8 @@ export interface BundleOrder {
 }
 
 /**
- * The mids of accepted sections with the tagged one first: the offer's tagged section unless it was rejected, then the next in
- * the order of the offer's group (RFC 9143 §7.3.1).
+ * The mids of accepted sections with the tagged one first: the offer's tagged section unless it was rejected, then the
+ * next in the order of the offer's group (RFC 9143 §7.3.1).
  */
 export function bundleOrder(accepted: readonly MediaSection[], offered: readonly string[] | null): BundleOrder {
   const place = new Map((offered ?? []).map((mid, index) => [mid, index]));

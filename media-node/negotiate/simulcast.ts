@@ -34,8 +34,9 @@ export function readLayers(section: MediaSection, chosen: ChosenFormat): Offered
 }
 
 /**
- * The SSRCs that carry media, each with its retransmission partner. Members of a `SIM` group come in its order; the second
- * ones of `FID` (RTX) and `FEC-FR` pairs are no streams of their own. FFmpeg names its RTX SSRC in the group only.
+ * The SSRCs that carry media, each with its retransmission partner. Members of a `SIM` group come in its order; the
+ * second ones of `FID` (RTX) and `FEC-FR` pairs are no streams of their own. FFmpeg names its RTX SSRC in the group
+ * only.
  */
 export function readSsrcs(section: MediaSection): IngressTrackPlan['ssrcs'] {
   const rtx = new Map<number, number>();

@@ -12,7 +12,9 @@ export const ICE_OPTIONS = ['trickle'] as const;
 const HOST_PREFERENCE = 126;
 const MAX_LOCAL_PREFERENCE = 65_535;
 const RTP_COMPONENT = 1;
-/** Above this the sections after the tagged one get one candidate only, so that answers stay short (protocol.md #30). */
+/**
+ * Above this the sections after the tagged one get one candidate only, so that answers stay short (protocol.md #30).
+ */
 const MAX_REPEATED_CANDIDATES = 6;
 
 export function attribute(name: string, value: string | null = null): Attribute {
@@ -70,7 +72,10 @@ export function transportAttributes(local: LocalTransport, setup: Setup): Attrib
   ];
 }
 
-/** All candidates and their end on the tagged section; the others repeat them while that is short (whepsrc reads one of each). */
+/**
+ * All candidates and their end on the tagged section; the others repeat them while that is short (whepsrc reads one of
+ * each).
+ */
 export function candidateAttributes(local: LocalTransport, tagged: boolean): Attribute[] {
   const values = candidateValues(local.candidates);
   const repeated = values.length <= MAX_REPEATED_CANDIDATES ? values : values.slice(0, 1);
@@ -89,8 +94,8 @@ export function candidateValues(candidates: readonly LocalCandidate[]): string[]
 }
 
 /**
- * The `o=` line: a numeric session id of at most 53 bits that comes from our credentials, which are random and new for each
- * session (RFC 8829 §5.2.1 wants 63 random bits at most).
+ * The `o=` line: a numeric session id of at most 53 bits that comes from our credentials, which are random and new for
+ * each session (RFC 8829 §5.2.1 wants 63 random bits at most).
  */
 export function originLine(local: LocalTransport): string {
   let hash = 0;

@@ -1,7 +1,7 @@
 /**
  * Values of single attributes. Each reader returns null for a value that makes no sense: an attribute that cannot be
- * understood counts as absent, as RFC 8866 §5.13 wants it for unknown ones; what has to be there is the offer rules' business.
- * All of them are linear in the length of the value.
+ * understood counts as absent, as RFC 8866 §5.13 wants it for unknown ones; what has to be there is the offer rules'
+ * business. All of them are linear in the length of the value.
  */
 import type {
   CandidateAttribute,
@@ -148,8 +148,8 @@ export function readSsrcGroup(value: string): SsrcGroup | null {
 }
 
 /**
- * The value of `a=candidate:` (RFC 8839 §5.1). A component of 0 is read as 1 (a client numbers from 0). Names and unknown
- * transports are read too: whoever connects drops them.
+ * The value of `a=candidate:` (RFC 8839 §5.1). A component of 0 is read as 1 (a client numbers from 0). Names and
+ * unknown transports are read too: whoever connects drops them.
  */
 export function readCandidate(value: string): CandidateAttribute | null {
   const [foundation, component, transport, priority, address, port, typ, type, ...extensions] = words(value);

@@ -16,7 +16,9 @@ export function liveMedia(description: SessionDescription): MediaSection[] {
   );
 }
 
-/** Mids of the first `BUNDLE` group, as written (they may name sections that are not there: FFmpeg 8.0); null: no group. */
+/**
+ * Mids of the first `BUNDLE` group, as written (they may name sections that are not there: FFmpeg 8.0); null: no group.
+ */
 export function bundleMids(description: SessionDescription): readonly string[] | null {
   return description.groups.find((group) => group.semantics.toUpperCase() === 'BUNDLE')?.mids ?? null;
 }

@@ -1,7 +1,8 @@
 /**
- * What WHIP and WHEP ask of an offer before anybody looks at codecs (RFC 9725 §4.2, §4.4; draft-ietf-wish-whep §4.3, §4.6).
- * The edge checks these before it touches any state; the media node checks them again. Malformed: 400. Well-formed but not
- * acceptable: 422. What real clients get wrong without harm is let through; each case names its client.
+ * What WHIP and WHEP ask of an offer before anybody looks at codecs (RFC 9725 §4.2, §4.4; draft-ietf-wish-whep §4.3,
+ * §4.6). The edge checks these before it touches any state; the media node checks them again. Malformed: 400.
+ * Well-formed but not acceptable: 422. What real clients get wrong without harm is let through; each case names its
+ * client.
  */
 import { ProblemError } from '../errors.ts';
 import { bundleMids, isLive, liveMedia, transportSection } from './bundle.ts';

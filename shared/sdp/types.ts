@@ -1,6 +1,7 @@
 /**
- * A session description (RFC 8866) as plain readonly data. `SdpSource` is what gets printed; `SessionDescription` is what
- * parsing yields: the same lines plus their typed meaning, with session-level defaults already applied to every section.
+ * A session description (RFC 8866) as plain readonly data. `SdpSource` is what gets printed; `SessionDescription` is
+ * what parsing yields: the same lines plus their typed meaning, with session-level defaults already applied to every
+ * section.
  */
 
 export interface Attribute {
