@@ -107,7 +107,11 @@ export class NackGenerator {
     let left = this.#missingCount;
     let oldest = Number.NaN;
     // Not before the window: slots are only unique within it.
-    for (let sequence = Math.max(this.#oldest, this.#highest - MASK); left > 0 && sequence < this.#highest; sequence++) {
+    for (
+      let sequence = Math.max(this.#oldest, this.#highest - MASK);
+      left > 0 && sequence < this.#highest;
+      sequence++
+    ) {
       const slot = sequence & MASK;
       if (this.#missing[slot] === 0) continue;
       left--;

@@ -90,11 +90,11 @@ export function parseRtcp(buffer: Buffer, length: number, visitor: RtcpVisitor):
     if (next > length) return false;
     let end = next;
     if ((first & PADDING_BIT) !== 0) {
-      // The last octet counts the padding, itself included (RFC 3550 §6.4.1). It may not reach into the header.
-      const padding = buffer.readUInt8(next - 1);
-      if (next === offset + HEADER_BYTES || padding === 0 || padding % 4 !== 0) return false;
+      // The last octet counts the padding, itself included (RFC 3550 §6.4.1). It should be a multiple of four, but that of
+      // libwebrtc's transport-wide feedback is not: it only fills up the last word.
+      const padding = next > offset + HEADER_BYTES ? buffer.readUInt8(next - 1) : 0;
       end -= padding;
-      if (end < offset + HEADER_BYTES) return false;
+      if (padding === 0 || end < offset + HEADER_BYTES) return false;
     }
     const count = first & COUNT_MASK;
     const body = offset + HEADER_BYTES;

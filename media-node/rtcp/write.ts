@@ -91,6 +91,7 @@ export class RtcpWriter {
   /** At most 31 blocks (RFC 3550 §6.4.1); the first `count` of `blocks` are written. */
   receiverReport(ownSsrc: number, blocks: readonly ReportBlock[], count = blocks.length): boolean {
     if (count > MAX_COUNT) return false;
+    if (count > blocks.length) throw new RangeError(`${count} report blocks of ${blocks.length}`);
     const at = this.#begin(RECEIVER_REPORT, count, SSRC_BYTES + count * REPORT_BLOCK_BYTES);
     if (at < 0) return false;
     this.buffer.writeUInt32BE(ownSsrc, at);
@@ -260,7 +261,7 @@ export class RtcpWriter {
   #writeBlocks(start: number, blocks: readonly ReportBlock[], count: number): void {
     for (let index = 0; index < count; index++) {
       const block = blocks[index];
-      if (block === undefined) throw new RangeError(`Report block ${index} of ${count} is missing`);
+      if (block === undefined) return;
       const at = start + index * REPORT_BLOCK_BYTES;
       const fraction = Math.min(255, Math.floor(block.fractionLost * 256));
       const cumulative = Math.max(-0x800000, Math.min(0x7fffff, block.cumulativeLost)) & 0xffffff;
