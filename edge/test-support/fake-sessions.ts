@@ -10,7 +10,7 @@ import type {
   NodeResult,
   TrackReport,
 } from '../../shared/protocol/control.ts';
-import { SAMPLE_ANSWER, SAMPLE_OFFER } from './sample-sdp.ts';
+import { NODE_OFFER, PLAY_ANSWER, PUBLISH_ANSWER } from './sample-sdp.ts';
 
 const AUDIO_AND_VIDEO: TrackReport[] = [
   { mid: '0', kind: 'audio', codec: 'opus', rids: [] },
@@ -45,7 +45,7 @@ export class FakeSessions {
         for (const [other, report] of this.ingress) if (report.lobby === lobby) this.ingress.delete(other);
         this.ingress.set(session, { lobby, session, generation, state: 'connecting', tracks: AUDIO_AND_VIDEO });
         return {
-          answer: SAMPLE_ANSWER,
+          answer: PUBLISH_ANSWER,
           etag: this.#tag(),
           tracks: AUDIO_AND_VIDEO,
           resumed: request.replaces !== null,
@@ -57,7 +57,7 @@ export class FakeSessions {
           throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
         }
         this.egress.set(request.session, { lobby: request.lobby, answerPending: request.offer === null });
-        return { sdp: request.offer === null ? SAMPLE_OFFER : SAMPLE_ANSWER, etag: this.#tag() };
+        return { sdp: request.offer === null ? NODE_OFFER : PLAY_ANSWER, etag: this.#tag() };
       }
       case 'answer': {
         const egress = this.egress.get(request.session);

@@ -40,6 +40,9 @@ export function sampleSdp({ direction, setup, candidates }: Shape): string {
 
 export const PUBLISH_OFFER = sampleSdp({ direction: 'sendonly', setup: 'actpass', candidates: false });
 export const PLAY_OFFER = sampleSdp({ direction: 'recvonly', setup: 'actpass', candidates: false });
-export const SAMPLE_ANSWER = sampleSdp({ direction: 'sendonly', setup: 'passive', candidates: true });
+export const PUBLISH_ANSWER = sampleSdp({ direction: 'recvonly', setup: 'passive', candidates: true });
+export const PLAY_ANSWER = sampleSdp({ direction: 'sendonly', setup: 'passive', candidates: true });
 /** What a node offers to a player that posted an empty body. */
-export const SAMPLE_OFFER = sampleSdp({ direction: 'sendonly', setup: 'actpass', candidates: true });
+export const NODE_OFFER = sampleSdp({ direction: 'sendonly', setup: 'actpass', candidates: true });
+/** What the player answers to it. */
+export const PLAYER_ANSWER = sampleSdp({ direction: 'recvonly', setup: 'active', candidates: false });

@@ -1,0 +1,2 @@
+// Declares the module `cloudflare:test`.
+/// <reference types="@cloudflare/vitest-plugin/types" />
