@@ -52,7 +52,10 @@ export class NackGenerator {
     return this.#recovered;
   }
 
-  /** Packets that never came in time. When it grows, only a keyframe heals the picture. */
+  /**
+   * Packets that never came in time; a jump of the sequence counts as one more. When it grows, only a keyframe heals the
+   * picture.
+   */
   get givenUp(): number {
     return this.#givenUp;
   }
@@ -189,7 +192,7 @@ export class NackGenerator {
   }
 
   #restart(extSequence: number): void {
-    this.#givenUp += this.#missingCount;
+    if (!Number.isNaN(this.#highest)) this.#givenUp += this.#missingCount + 1;
     this.#missing.fill(0);
     this.#missingCount = 0;
     this.#highest = extSequence;
