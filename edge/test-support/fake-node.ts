@@ -3,7 +3,7 @@
  * WebSocket, and keeps a small model of sessions so that its answers hang together. Any method can be scripted.
  */
 import { type Problem, ProblemError } from '../../shared/errors.ts';
-import { type BootId, mintBootId, type NodeId } from '../../shared/ids.ts';
+import { type BootId, mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
   edgeFrameSchema,
@@ -21,7 +21,7 @@ import {
   type Welcome,
 } from '../../shared/protocol/control.ts';
 import { TEST_NODE_TOKEN } from './bindings.ts';
-import { FakeSessions } from './fake-sessions.ts';
+import { FakeSessions, type FakeViewer } from './fake-sessions.ts';
 import { callWorker } from './worker.ts';
 
 type RequestOf<M extends NodeMethod> = Extract<NodeRequest, { method: M }>;
@@ -69,6 +69,16 @@ export class FakeNode {
       this.closed = { code: event.code, reason: event.reason };
       this.#changed();
     });
+  }
+
+  /** The publishers' sessions that it carries. */
+  get ingress(): Map<SessionId, IngressReport> {
+    return this.sessions.ingress;
+  }
+
+  /** The viewers' sessions that it carries. */
+  get egress(): Map<SessionId, FakeViewer> {
+    return this.sessions.egress;
   }
 
   /** From now on `method` is answered by `script`; null: by the model again. */

@@ -17,7 +17,7 @@ const AUDIO_AND_VIDEO: TrackReport[] = [
   { mid: '1', kind: 'video', codec: 'VP8', rids: [] },
 ];
 
-interface FakeViewer {
+export interface FakeViewer {
   lobby: LobbyId;
   answerPending: boolean;
 }
