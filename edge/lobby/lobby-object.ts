@@ -185,7 +185,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
       }
       const target = placed.value;
       const outcome = await this.#offerTo(target, { lobby, session, offer, deadlineMs: endsAt - Date.now() });
-      if (outcome.ok || outcome.problem.code !== 'node_unreachable') return outcome;
+      if (outcome.ok || !isElsewherePossible(outcome.problem)) return outcome;
       unreachable.push(target.node);
       if (endsAt - Date.now() < CLOSE_ACK_MS) break;
     }
@@ -217,7 +217,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
       return opened.refusal === null ? succeeded({ answer, etag }) : failed(opened.refusal);
     }
     const { code } = outcome.problem;
-    if (code !== 'node_unreachable') {
+    if (!isElsewherePossible(outcome.problem)) {
       const uncertain = code === 'node_timeout' || code === 'node_error';
       this.#run(this.#step({ type: 'open-failed', session, uncertain }).effects);
     }
@@ -299,6 +299,11 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
       });
     return this.#fleetQueue;
   }
+}
+
+/** Another node may take the offer that this one did not. */
+function isElsewherePossible(problem: Problem): boolean {
+  return problem.code === 'node_unreachable' || problem.code === 'node_full';
 }
 
 /** Resolves when `work` is done, however it ends, or after `ms`. */

@@ -1,0 +1,198 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type BootId, type LobbyId, mintBootId, type NodeId } from '../../shared/ids.ts';
+import type { NodeSnapshot } from '../rpc.ts';
+import { EMPTY_FLEET, type FleetEvent, type FleetState, nodesOf, roomsOf, step } from './fleet-machine.ts';
+import { type Candidate, place, STALE_AFTER_MS } from './placement.ts';
+
+const T0 = 1_700_000_000_000;
+const BOOT = mintBootId();
+
+function snapshot(name: string, changes: Partial<NodeSnapshot> & { sessions?: number } = {}): NodeSnapshot {
+  const { sessions = 0, ...rest } = changes;
+  return {
+    node: name as NodeId,
+    boot: BOOT,
+    linked: true,
+    region: '',
+    version: '1',
+    engine: 'portable',
+    addresses: ['127.0.0.1:1'],
+    capacity: { sessions: 100 },
+    load: { sessions, packetsPerSecond: 0, cpu: 0 },
+    seenAt: T0,
+    ...rest,
+  };
+}
+
+function history(...events: FleetEvent[]): { state: FleetState; effects: string[][] } {
+  let state = EMPTY_FLEET;
+  const effects: string[][] = [];
+  for (const event of events) {
+    const stepped = step(state, event, T0);
+    state = stepped.state;
+    effects.push(stepped.effects.map((effect) => effect.type));
+  }
+  return { state, effects };
+}
+
+const updated = (node: NodeSnapshot, lobbies: { lobby: string; subscribers: number }[] = []): FleetEvent => ({
+  type: 'node-updated',
+  snapshot: node,
+  lobbies: lobbies.map((load) => ({ ...load, lobby: load.lobby as LobbyId })),
+});
+const lobby = (name: string, tracks = 2): FleetEvent => ({
+  type: 'lobby-updated',
+  lobby: name as LobbyId,
+  hasPublisher: true,
+  tracks,
+});
+
+describe('what is written', () => {
+  test('load and counts are not', () => {
+    const { effects } = history(
+      updated(snapshot('a')),
+      updated(snapshot('a', { sessions: 5 }), [{ lobby: 'room:x', subscribers: 5 }]),
+      updated(snapshot('a', { boot: mintBootId() })),
+    );
+    expect(effects).toEqual([['store-node'], [], ['store-node']]);
+  });
+
+  test('a lobby that says the same again is not', () => {
+    expect(history(lobby('room:x'), lobby('room:x'), lobby('room:x', 3)).effects).toEqual([
+      ['store-lobby'],
+      [],
+      ['store-lobby'],
+    ]);
+  });
+
+  test('the end of an unknown lobby is not', () => {
+    expect(history({ type: 'lobby-ended', lobby: 'room:x' as LobbyId }).effects).toEqual([[]]);
+  });
+});
+
+test('rooms are listed by name with the viewers of all nodes, and vanish when they end', () => {
+  const { state } = history(
+    lobby('room:b'),
+    lobby('room:a', 1),
+    lobby('space:other'),
+    updated(snapshot('n1'), [
+      { lobby: 'room:a', subscribers: 2 },
+      { lobby: 'room:ended', subscribers: 9 },
+    ]),
+    updated(snapshot('n2'), [{ lobby: 'room:a', subscribers: 3 }]),
+  );
+  expect(roomsOf(state)).toEqual([
+    { name: 'a', hasPublisher: true, tracks: 1, subscribers: 5 },
+    { name: 'b', hasPublisher: true, tracks: 2, subscribers: 0 },
+  ]);
+  const { state: ended } = step(state, { type: 'lobby-ended', lobby: 'room:a' as LobbyId }, T0);
+  expect(roomsOf(ended).map((room) => room.name)).toEqual(['b']);
+});
+
+test('a node is unlinked, then gone; words about an earlier life of it are dropped', () => {
+  const old = mintBootId();
+  const { state } = history(updated(snapshot('a')), { type: 'node-unlinked', node: 'a' as NodeId, boot: old });
+  expect(nodesOf(state)[0]?.linked).toBe(true);
+  const unlinked = step(state, { type: 'node-unlinked', node: 'a' as NodeId, boot: BOOT }, T0).state;
+  expect(nodesOf(unlinked)[0]?.linked).toBe(false);
+  expect(step(unlinked, { type: 'node-gone', node: 'a' as NodeId, boot: old }, T0).state).toBe(unlinked);
+  expect(nodesOf(step(unlinked, { type: 'node-gone', node: 'a' as NodeId, boot: BOOT }, T0).state)).toEqual([]);
+});
+
+describe('placement', () => {
+  const candidate = (name: string, changes: Parameters<typeof snapshot>[1] = {}, pending = 0): Candidate => ({
+    snapshot: snapshot(name, changes),
+    pending,
+  });
+  const anywhere = { prefer: null, exclude: [] };
+
+  test.each([
+    ['is not linked', candidate('a', { linked: false })],
+    ['has not been heard of', candidate('a', { seenAt: T0 - STALE_AFTER_MS - 1 })],
+    ['is full', candidate('a', { sessions: 100 })],
+    ['will be full with what is on its way', candidate('a', { sessions: 99 }, 1)],
+  ])('not where a node %s', (_, only) => {
+    expect(place([only], anywhere, [0, 0], T0)).toBeNull();
+    expect(place([only], { prefer: only.snapshot.node, exclude: [] }, [0, 0], T0)).toBeNull();
+  });
+
+  test('not where it was just unreachable', () => {
+    const wish = { prefer: 'a' as NodeId, exclude: ['a' as NodeId] };
+    expect(place([candidate('a')], wish, [0, 0], T0)).toBeNull();
+    expect(place([candidate('a'), candidate('b')], wish, [0, 0], T0)?.snapshot.node).toBe('b');
+  });
+
+  test('where the viewers are, even if it is busier', () => {
+    const nodes = [candidate('a'), candidate('b', { sessions: 90 }), candidate('c')];
+    expect(place(nodes, { prefer: 'b' as NodeId, exclude: [] }, [0, 0], T0)?.snapshot.node).toBe('b');
+  });
+
+  test('the better of any two is chosen: the busiest of several never', () => {
+    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 2, maxLength: 8 }),
+        random,
+        random,
+        (l, x, y) => {
+          const nodes = l.map((sessions, index) => candidate(`n${index}`, { sessions }));
+          const chosen = place(nodes, anywhere, [x, y], T0);
+          const most = Math.max(...l);
+          expect(chosen).not.toBeNull();
+          if (l.filter((sessions) => sessions === most).length === 1) {
+            expect(chosen?.snapshot.load.sessions).toBeLessThan(most);
+          }
+        },
+      ),
+    );
+  });
+
+  test('what is on its way counts until the next report', () => {
+    const { state } = history(updated(snapshot('a')), { type: 'placed', node: 'a' as NodeId });
+    expect(state.nodes.get('a' as NodeId)?.pending).toBe(1);
+    expect(step(state, updated(snapshot('a')), T0).state.nodes.get('a' as NodeId)?.pending).toBe(0);
+  });
+});
+
+test('any order of events: storage replayed from the effects knows who is there and what runs', () => {
+  const name = fc.constantFrom('a', 'b') as unknown as fc.Arbitrary<NodeId>;
+  const boot = fc.constantFrom(BOOT, mintBootId()) as fc.Arbitrary<BootId>;
+  const room = fc.constantFrom('room:x', 'room:y') as unknown as fc.Arbitrary<LobbyId>;
+  const event: fc.Arbitrary<FleetEvent> = fc.oneof(
+    fc.tuple(name, boot, fc.nat(5)).map(([node, life, sessions]) => updated(snapshot(node, { boot: life, sessions }))),
+    fc.record({ type: fc.constantFrom('node-unlinked' as const, 'node-gone' as const), node: name, boot }),
+    fc.record({ type: fc.constant('placed' as const), node: name }),
+    fc.record({
+      type: fc.constant('lobby-updated' as const),
+      lobby: room,
+      hasPublisher: fc.boolean(),
+      tracks: fc.nat(3),
+    }),
+    fc.record({ type: fc.constant('lobby-ended' as const), lobby: room }),
+  );
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 30 }), (events) => {
+      let state = EMPTY_FLEET;
+      const nodes = new Map<NodeId, string>();
+      const lobbies = new Map<LobbyId, unknown>();
+      for (const next of events) {
+        const stepped = step(state, next, T0);
+        state = stepped.state;
+        for (const effect of stepped.effects) {
+          if (effect.type === 'store-node') nodes.set(effect.snapshot.node, lifeOf(effect.snapshot));
+          else if (effect.type === 'drop-node') nodes.delete(effect.node);
+          else if (effect.type === 'store-lobby') lobbies.set(effect.lobby, effect.summary);
+          else lobbies.delete(effect.lobby);
+        }
+      }
+      expect(nodes).toEqual(new Map(nodesOf(state).map((node) => [node.node, lifeOf(node)])));
+      expect(lobbies).toEqual(state.lobbies);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+function lifeOf(node: NodeSnapshot): string {
+  return `${node.boot} ${node.linked}`;
+}
