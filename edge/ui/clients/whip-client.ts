@@ -54,6 +54,8 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
   readonly #options: WhipOptions;
   #runner: SessionRunner | null = null;
   #state: WhipState = 'idle';
+  /** What is being sent now: a new session after a loss continues with the tracks that were swapped in meanwhile. */
+  readonly #tracks: { audio?: MediaStreamTrack | undefined; video?: MediaStreamTrack | undefined } = {};
 
   constructor(options: WhipOptions) {
     super();
@@ -79,13 +81,13 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
    */
   publish(stream: MediaStream, options: PublishOptions = {}): Promise<void> {
     if (this.#runner !== null) throw new ClientError('Already publishing', { code: 'busy' });
-    const audio = stream.getAudioTracks()[0];
-    const video = stream.getVideoTracks()[0];
-    if (audio === undefined && video === undefined) {
+    this.#tracks.audio = stream.getAudioTracks()[0];
+    this.#tracks.video = stream.getVideoTracks()[0];
+    if (stream.getTracks().length === 0) {
       throw new ClientError('The stream has no tracks', { code: 'no_tracks' });
     }
     const codecs = options.codecPreferences === undefined ? null : pickCodecs(options.codecPreferences);
-    const stereo = audio?.getSettings().channelCount === 2;
+    const stereo = this.#tracks.audio?.getSettings().channelCount === 2;
     return new Promise((resolve, reject) => {
       const runner = new SessionRunner({
         role: 'publish',
@@ -94,6 +96,7 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
         iceServers: this.#options.iceServers ?? [],
         trickle: this.#options.trickle ?? true,
         prepare: (connection) => {
+          const { audio, video } = this.#tracks;
           if (audio !== undefined) connection.addTransceiver(audio, { direction: 'sendonly', streams: [stream] });
           if (video === undefined) return;
           const transceiver = connection.addTransceiver(video, {
@@ -125,6 +128,7 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
 
   /** Swaps a track without renegotiation, e.g. another camera or microphone. Same kind as the one it replaces. */
   async replaceTrack(track: MediaStreamTrack): Promise<void> {
+    this.#tracks[track.kind === 'audio' ? 'audio' : 'video'] = track;
     const sender = this.connection?.getSenders().find((candidate) => candidate.track?.kind === track.kind);
     await sender?.replaceTrack(track);
   }

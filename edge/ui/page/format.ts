@@ -1,0 +1,37 @@
+/** Measurements as people read them. Unknown is a dash everywhere. */
+
+const UNKNOWN = '–';
+
+export function formatBitrate(bps: number | null): string {
+  if (bps === null) return UNKNOWN;
+  if (bps >= 1_000_000) return `${(bps / 1_000_000).toFixed(2)} Mb/s`;
+  return `${Math.round(bps / 1_000)} kb/s`;
+}
+
+export function formatMs(ms: number | null): string {
+  if (ms === null) return UNKNOWN;
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+export function formatShare(ratio: number | null): string {
+  if (ratio === null) return UNKNOWN;
+  const percent = ratio * 100;
+  return percent === 0 || percent >= 10 ? `${Math.round(percent)} %` : `${percent.toFixed(1)} %`;
+}
+
+export function formatSize(width: number | null, height: number | null): string {
+  return width === null || height === null ? UNKNOWN : `${width} × ${height}`;
+}
+
+export function formatCount(value: number | null): string {
+  return value === null ? UNKNOWN : String(Math.round(value));
+}
+
+export function formatCodecs(video: string | null, audio: string | null): string {
+  const names = [video, audio === 'opus' ? 'Opus' : audio].filter((name) => name !== null);
+  return names.length === 0 ? UNKNOWN : names.join(' · ');
+}
+
+export function formatAudience(subscribers: number): string {
+  return subscribers === 0 ? 'nobody watching' : `${subscribers} watching`;
+}
