@@ -1,7 +1,7 @@
 /** The worker in one module for the embedded edge, and the pages as files for both kinds of edge. */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 /** Below the assets directory of wrangler.toml; pages live at `/web/…`. */
 const WEB_DIRECTORY = 'web';
@@ -66,6 +66,11 @@ export async function buildWeb(root: string, assetsDirectory: string): Promise<s
     if (!files.has(path) && !path.endsWith(DRAFT_SUFFIX)) await rm(path, { force: true });
   }
   return [...files.keys()].map((path) => relative(assetsDirectory, path)).toSorted();
+}
+
+/** Ends esbuild's process, which would otherwise stay as long as we do. It comes back with the next build. */
+export async function endBundler(): Promise<void> {
+  await stop();
 }
 
 const DRAFT_SUFFIX = '.draft';

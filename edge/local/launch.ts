@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { Announcer } from './announcer.ts';
-import { buildWeb } from './bundle.ts';
+import { buildWeb, endBundler } from './bundle.ts';
 import { EmbeddedEdge } from './embedded-edge.ts';
 import { Keeper } from './keeper.ts';
 import { MediaNodeProcess } from './media-node-process.ts';
@@ -70,6 +70,7 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
       },
     });
     cleanups.push(() => edge.close());
+    await endBundler();
     if (shutdown.begun) return;
     announcer.edgeReady(edge.url);
     if (!parts.mediaNode) {
