@@ -23,13 +23,13 @@ export const MAX_PAYLOAD_TYPE = 127;
 const MAX_EXTENSION_ID = 255;
 
 /** Digest lengths in bytes of the hash functions of RFC 8122 §5; MD5 and MD2 are refused there. */
-const DIGEST_BYTES: Readonly<Record<string, number>> = {
-  'sha-1': 20,
-  'sha-224': 28,
-  'sha-256': 32,
-  'sha-384': 48,
-  'sha-512': 64,
-};
+const DIGEST_BYTES: ReadonlyMap<string, number> = new Map([
+  ['sha-1', 20],
+  ['sha-224', 28],
+  ['sha-256', 32],
+  ['sha-384', 48],
+  ['sha-512', 64],
+]);
 
 /** RFC 8839 §5.4 ice-char, and the four more that libwebrtc lets pass for old clients. */
 const ICE_UFRAG = /^[A-Za-z0-9+/=_#-]{4,256}$/;
@@ -68,7 +68,7 @@ export function readSetup(value: string): Setup | null {
 export function readFingerprint(value: string): FingerprintAttribute | null {
   const [algorithm, digest, ...rest] = words(value);
   if (algorithm === undefined || digest === undefined || rest.length > 0) return null;
-  const bytes = DIGEST_BYTES[algorithm.toLowerCase()];
+  const bytes = DIGEST_BYTES.get(algorithm.toLowerCase());
   if (bytes === undefined || digest.length !== bytes * 3 - 1) return null;
   if (!/^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*$/.test(digest)) return null;
   return { algorithm: algorithm.toLowerCase(), value: digest.toUpperCase() };
