@@ -1,0 +1,309 @@
+import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { afterEach, describe, expect, test } from 'vitest';
+import { mintBootId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
+import {
+  CONTROL_PROTOCOL_VERSION,
+  LINK_SILENCE_MS,
+  PING_FRAME,
+  RELINK_GRACE_MS,
+} from '../../shared/protocol/control.ts';
+import {
+  eventually,
+  fleet,
+  lobbyIdOf,
+  lobbyOf,
+  nodeLink,
+  playIn,
+  publishIn,
+  stored,
+  stub,
+} from '../lobby/objects-under-test.ts';
+import { type DialOptions, dialFakeNode, FakeNode, knock } from '../test-support/fake-node.ts';
+
+const NODE = 'node-1' as NodeId;
+const dialled: FakeNode[] = [];
+
+async function dial(options: DialOptions = {}): Promise<FakeNode> {
+  const node = await dialFakeNode(options);
+  dialled.push(node);
+  return node;
+}
+
+/** The same life of the same node, with what it carries. */
+function redial(node: FakeNode): Promise<FakeNode> {
+  return dial({ node: node.node, boot: node.boot, ingress: [...node.sessions.ingress.values()] });
+}
+
+afterEach(async () => {
+  for (const node of dialled.splice(0)) if (node.closed === null) node.close();
+  await reset();
+});
+
+async function unlinked(node: NodeId = NODE): Promise<void> {
+  await eventually(
+    () => fleet().nodes(),
+    (all) => all.find((one) => one.node === node)?.linked !== true,
+  );
+}
+
+/** As if the link had been down, or nothing had been heard on it, for `ms`. */
+async function backdate(ms: number): Promise<void> {
+  await runInDurableObject(stub(nodeLink(NODE)), (_, state) => {
+    const record = state.storage.kv.get<{ downSince: number | null }>('link');
+    if (record !== undefined && record.downSince !== null) {
+      state.storage.kv.put('link', { ...record, downSince: record.downSince - ms });
+    }
+    for (const socket of state.getWebSockets()) {
+      const attachment = socket.deserializeAttachment();
+      socket.serializeAttachment({ ...attachment, since: attachment.since - ms });
+    }
+  });
+  // What it has heard since then is in memory only.
+  await evictDurableObject(stub(nodeLink(NODE)));
+}
+
+const probe = (session: SessionId, deadlineMs?: number) =>
+  nodeLink(NODE).request<'probe'>({ method: 'probe', session }, deadlineMs);
+
+describe('hello', () => {
+  test('the fleet knows the node when it is welcomed', async () => {
+    await dial({ region: 'here', capacity: 7 });
+    expect(await fleet().nodes()).toMatchObject([
+      { node: NODE, linked: true, region: 'here', capacity: { sessions: 7 }, engine: 'portable' },
+    ]);
+  });
+
+  test.each([
+    ['names another node', { node: 'other' as NodeId }, /another node/],
+    ['speaks another protocol', { protocol: CONTROL_PROTOCOL_VERSION + 2 }, /protocol/],
+  ])('one that %s is refused with the reason', async (_, changes, reason) => {
+    const node = await dial({ hello: false });
+    node.hello(changes);
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ code: 1008, reason: expect.stringMatching(reason) });
+    expect(await fleet().nodes()).toEqual([]);
+  });
+
+  test.each(['{}', 'not json', '{"type":"report"}'])('a link that begins with %s is closed', async (frame) => {
+    const node = await dial({ hello: false });
+    node.sendRaw(frame);
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ code: 1008, reason: 'hello expected' });
+  });
+
+  test('a second one on the same link closes it', async () => {
+    const node = await dial();
+    node.hello();
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ code: 1008, reason: 'duplicate hello' });
+    await unlinked();
+  });
+
+  test('frames that fit nothing are dropped and the link lives', async () => {
+    const node = await dial();
+    node.sendRaw('{"type":"surprise"}');
+    node.sendRaw(new ArrayBuffer(8));
+    node.sendRaw('{"type":"response","id":1,"outcome":{"ok":true}}');
+    const { session } = await publishIn('r');
+    expect((await probe(session)).ok).toBe(true);
+  });
+
+  test('who does not say hello in time is closed', async () => {
+    const node = await dial({ hello: false });
+    await backdate(60_000);
+    expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ code: 1008, reason: 'no hello' });
+  });
+});
+
+describe('requests', () => {
+  test('a node that was never here: 503 at once', async () => {
+    const outcome = await probe(mintSessionId());
+    expect(outcome).toMatchObject({ problem: { status: 503, code: 'node_unreachable' } });
+    expect(await stored(nodeLink(NODE))).toMatchObject({ keys: [], alarm: null });
+  });
+
+  test('no answer: 504 after the deadline, and the late answer hurts nobody', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    let answer = (): void => undefined;
+    node.on('probe', () => new Promise((resolve) => (answer = () => resolve({}))));
+    expect(await probe(session, 20)).toMatchObject({ problem: { status: 504, code: 'node_timeout' } });
+    node.on('probe', null);
+    answer();
+    expect((await probe(session)).ok).toBe(true);
+  });
+
+  test('an answer that does not fit the method: 502', async () => {
+    const { webSocket } = await knock();
+    if (webSocket === null) throw new Error('the edge refused the dial');
+    const node = new FakeNode(webSocket, {});
+    dialled.push(node);
+    node.ignore('probe');
+    webSocket.addEventListener('message', ({ data }) => {
+      const { type, id } = JSON.parse(String(data));
+      if (type === 'request') node.send({ type: 'response', id, outcome: { ok: true, value: 'nonsense' } });
+    });
+    webSocket.accept();
+    node.hello();
+    await node.welcome();
+    expect(await probe(mintSessionId())).toMatchObject({ problem: { status: 502, code: 'node_error' } });
+  });
+
+  test('the node’s refusal is passed on as it is', async () => {
+    const node = await dial();
+    const problem = { status: 412, code: 'precondition_failed', detail: 'stale', retryAfterSeconds: 3 };
+    node.refuse('probe', problem);
+    expect(await probe(mintSessionId())).toEqual({ ok: false, problem });
+  });
+
+  test('the link breaks while a request waits: 503', async () => {
+    const node = await dial();
+    node.ignore('probe');
+    const asked = probe(mintSessionId());
+    await node.request('probe');
+    node.close();
+    expect(await asked).toMatchObject({ problem: { status: 503, code: 'node_unreachable' } });
+  });
+
+  test('a request for an earlier life of the node does not reach this one', async () => {
+    const node = await dial();
+    const outcome = await nodeLink(NODE).request<'probe'>(
+      { method: 'probe', session: mintSessionId() },
+      undefined,
+      mintBootId(),
+    );
+    expect(outcome).toMatchObject({ problem: { code: 'node_unreachable' } });
+    expect(node.requests).toEqual([]);
+  });
+
+  test('between two links a request waits for the next one', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    node.close();
+    await unlinked();
+    const asked = lobbyOf('r').probe({ session });
+    const next = await redial(node);
+    expect((await asked).ok).toBe(true);
+    expect(next.requests).toMatchObject([{ method: 'probe', session }]);
+  });
+});
+
+describe('the link is lost', () => {
+  test('the same life dials again: everything stays, and is told to it', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    node.close();
+    await unlinked();
+    const next = await redial(node);
+    expect((await next.welcome()).desired).toMatchObject([{ lobby: lobbyIdOf('r'), publisher: { session } }]);
+    expect((await playIn('r')).ok).toBe(true);
+    expect((await lobbyOf('r').unpublish({ session })).ok).toBe(true);
+    expect(next.sessions.count).toBe(0);
+  });
+
+  test('what was deleted meanwhile is not desired any more', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    node.close();
+    await unlinked();
+    expect((await lobbyOf('r').unpublish({ session })).ok).toBe(true);
+    const next = await redial(node);
+    expect((await next.welcome()).desired).toEqual([]);
+    expect(next.sessions.count).toBe(0);
+    expect((await stored(nodeLink(NODE))).keys).toEqual(['link']);
+  });
+
+  test('another life dials: its rooms have ended', async () => {
+    const node = await dial();
+    await publishIn('r');
+    node.close();
+    await unlinked();
+    const next = await dial();
+    expect((await next.welcome()).desired).toEqual([]);
+    expect(await playIn('r')).toMatchObject({ problem: { status: 404 } });
+    expect((await publishIn('r')).outcome.ok).toBe(true);
+  });
+
+  test('a newer link of the node replaces the older', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    const next = await redial(node);
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toEqual({ code: 4000, reason: 'replaced' });
+    expect((await probe(session)).ok).toBe(true);
+    expect(next.requests.map((request) => request.method)).toEqual(['probe']);
+    expect((await fleet().nodes())[0]?.linked).toBe(true);
+  });
+
+  test('the grace is not over: the room is kept', async () => {
+    const node = await dial();
+    await publishIn('r');
+    node.close();
+    await unlinked();
+    await runDurableObjectAlarm(stub(nodeLink(NODE)));
+    expect((await publishIn('r')).outcome).toMatchObject({ problem: { code: 'publisher_exists' } });
+  });
+
+  test('the grace is over: the room is free, and nothing remembers the node', async () => {
+    const node = await dial();
+    await publishIn('r');
+    node.close();
+    await unlinked();
+    await backdate(RELINK_GRACE_MS);
+    expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
+    expect(await playIn('r')).toMatchObject({ problem: { status: 404 } });
+    expect(await stored(lobbyOf('r'))).toMatchObject({ keys: [], alarm: null });
+    expect(await stored(nodeLink(NODE))).toMatchObject({ keys: [], alarm: null });
+    expect(await fleet().nodes()).toEqual([]);
+    expect(await fleet().rooms()).toEqual([]);
+    await dial({ node: 'node-2' });
+    expect((await publishIn('r')).outcome.ok).toBe(true);
+  });
+
+  test('by itself: the alarm is set for the end of the grace', async () => {
+    const node = await dial();
+    await publishIn('r');
+    const closedAt = Date.now();
+    node.close();
+    await unlinked();
+    const { alarm } = await stored(nodeLink(NODE));
+    expect(alarm).toBeGreaterThanOrEqual(closedAt + RELINK_GRACE_MS);
+    expect(alarm).toBeLessThan(closedAt + RELINK_GRACE_MS + 1_000);
+  });
+});
+
+describe('silence', () => {
+  test('without pings the link is closed and the room is free at once', async () => {
+    const node = await dial();
+    await publishIn('r');
+    await backdate(LINK_SILENCE_MS);
+    expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ code: 4001, reason: 'silent' });
+    expect(await playIn('r')).toMatchObject({ problem: { status: 404 } });
+    expect(await fleet().nodes()).toEqual([]);
+  });
+
+  test('a ping that the runtime answered counts, even when the object was evicted since', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    node.sendRaw(PING_FRAME);
+    await node.until(() => node.pongs.length > 0);
+    await backdate(LINK_SILENCE_MS);
+    expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
+    expect((await probe(session)).ok).toBe(true);
+    expect(node.closed).toBeNull();
+  });
+});
+
+test('evicted with its sockets closed, as when the edge is restarted: the node redials and goes on', async () => {
+  const node = await dial();
+  const { session } = await publishIn('r');
+  await evictDurableObject(stub(nodeLink(NODE)), { webSockets: 'close' });
+  await node.until(() => node.closed !== null);
+  const asked = lobbyOf('r').probe({ session });
+  await redial(node);
+  expect((await asked).ok).toBe(true);
+});
