@@ -6,9 +6,9 @@ import { FLEET_NAME } from '../env.ts';
 import { requireAdmin, requireRoomsView } from '../middleware/auth.ts';
 import { type App, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import { roomInPath } from './endpoints.ts';
 import { iceServers } from './ice-servers.ts';
 import { emptyOk, route } from './methods.ts';
+import { roomInPath } from './room-name.ts';
 
 const NO_STORE = { 'Cache-Control': 'no-store' };
 

@@ -5,7 +5,7 @@ export const MAX_SDP_BYTES = 64 * 1024;
 
 /**
  * The body as text. What counts are the bytes that arrive, not what `Content-Length` claims.
- * @throws ProblemError 413 `too_large`, 415 `unsupported_encoding`, 400 `bad_text` when it is not UTF-8
+ * @throws ProblemError 413 `too_large`, 415 `unsupported_encoding`, 400 `bad_text` when it is not UTF-8 or ends early
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   const coding = request.headers.get('Content-Encoding');
@@ -30,7 +30,7 @@ async function readBytes(body: ReadableStream<Uint8Array> | null, maxBytes: numb
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(brokenOff);
     if (done) break;
     length += value.byteLength;
     if (length > maxBytes) {
@@ -47,6 +47,11 @@ async function readBytes(body: ReadableStream<Uint8Array> | null, maxBytes: numb
     offset += chunk.byteLength;
   }
   return joined;
+}
+
+/** The client went away or broke its own framing: its fault, not ours. */
+function brokenOff(): never {
+  throw new ProblemError(400, 'bad_text', 'the body ended early');
 }
 
 function tooLarge(maxBytes: number): ProblemError {

@@ -5,7 +5,7 @@
  * A POST is checked from cheap to dear: room, method, rate, token, media type, size, SDP. Only then is an object called.
  */
 import { ProblemError, unwrap } from '../../shared/errors.ts';
-import { mintSessionId, type RoomName, roomLobbyId, roomNameSchema, type SessionId } from '../../shared/ids.ts';
+import { mintSessionId, type RoomName, roomLobbyId, type SessionId } from '../../shared/ids.ts';
 import { checkPlayOffer, checkPublishOffer } from '../../shared/sdp/offer-rules.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { Permission } from '../auth/token-claims.ts';
@@ -18,12 +18,10 @@ import { created } from './created.ts';
 import { iceServers, linkField } from './ice-servers.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyOk, type Resource, route } from './methods.ts';
+import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
 
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
 const SERVER_OFFER_VALID_MS = 30_000;
-
-/** Where a request says which room it means. @throws ProblemError 400 */
-type RoomReader = (c: AppContext) => RoomName;
 
 export function endpointRoutes(app: App): void {
   const publishPrefix = '/api/whip/publish/';
@@ -120,33 +118,4 @@ export async function readOffer(c: AppContext): Promise<string> {
   const text = await readText(c.req.raw, MAX_SDP_BYTES);
   if (type === null && text !== '') throw unsupportedType('Accept-Post', SDP_TYPE);
   return text;
-}
-
-/** Reads `{room}` of the path after `prefix`. */
-export function roomInPath(prefix: string, suffix = ''): RoomReader {
-  return (c) => {
-    const path = c.req.path;
-    return parseRoom(decoded(path.slice(prefix.length, path.length - suffix.length)));
-  };
-}
-
-/** `%41` is `A` (RFC 3986 §2.3); what cannot be decoded is no room name either. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return '';
-  }
-}
-
-function roomInQuery(c: AppContext): RoomName {
-  const room = c.req.query('streamid');
-  if (room === undefined || room === '') throw new ProblemError(400, 'no_streamid', 'streamid is missing');
-  return parseRoom(room);
-}
-
-function parseRoom(text: string): RoomName {
-  const room = roomNameSchema.safeParse(text);
-  if (!room.success) throw new ProblemError(400, 'invalid_room', 'invalid room');
-  return room.data;
 }

@@ -147,6 +147,19 @@ describe('POST', () => {
     expect((await call(`/api/whep/play/${room}`, post(huge))).status).toBe(413);
   });
 
+  it('says 400 when the body breaks off', async () => {
+    const broken = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('v=0\r\n'));
+      },
+      pull(controller) {
+        controller.error(new Error('the client went away'));
+      },
+    });
+
+    expect((await call(`/api/whip/publish/${room}`, { method: 'POST', headers: SDP, body: broken })).status).toBe(400);
+  });
+
   it('takes an offer of 60 KiB', async () => {
     expect(
       (await call(`/api/whip/publish/${room}`, post(`${PUBLISH_OFFER}${`a=${'x'.repeat(997)}\r\n`.repeat(60)}`)))

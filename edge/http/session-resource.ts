@@ -113,7 +113,8 @@ export async function deleteSession(c: AppContext, owner: SessionOwner): Promise
 }
 
 /** GET and HEAD: 2xx without content while it lives (RFC 9725 §4.1). */
-export async function showSession(owner: SessionOwner): Promise<Response> {
+export async function showSession(c: AppContext, owner: SessionOwner): Promise<Response> {
+  limitRate(c);
   unwrap(await owner.probe());
   return emptyOk();
 }

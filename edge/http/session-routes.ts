@@ -5,10 +5,11 @@ import { requireRoomAccess } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { JOIN_TOKEN_LIFE_MS, type ResourceId, writeResourceId } from '../resource-id.ts';
-import { iceServerLinks, publish, readOffer, roomInPath } from './endpoints.ts';
+import { iceServerLinks, publish, readOffer } from './endpoints.ts';
 import { iceServers, linkField } from './ice-servers.ts';
 import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
 import { emptyOk, route } from './methods.ts';
+import { roomInPath } from './room-name.ts';
 import {
   deleteSession,
   noSession,
@@ -23,11 +24,11 @@ type JoinToken = Extract<ResourceId, { kind: 'join' }>;
 
 export function sessionRoutes(app: App): void {
   route(app, '/resource/:rid', {
-    GET: async (c) => showSession(await ownerOf(c)),
+    GET: async (c) => showSession(c, await ownerOf(c)),
     PATCH: async (c) => patchSession(c, await ownerOf(c)),
     DELETE: async (c) => deleteSession(c, await ownerOf(c)),
     options: async (c) => {
-      await showSession(await ownerOf(c));
+      await showSession(c, await ownerOf(c));
       return {};
     },
     acceptPatch: SDPFRAG_TYPE,
@@ -53,7 +54,7 @@ export function sessionRoutes(app: App): void {
       const token = await joinTokenOf(c);
       return isFresh(token)
         ? emptyOk({ 'Content-Type': SDP_TYPE })
-        : showSession(publisherOf(c.env, token.room, token.session));
+        : showSession(c, publisherOf(c.env, token.room, token.session));
     },
     POST: async (c) => {
       const token = await joinTokenOf(c);

@@ -1,0 +1,39 @@
+/** Where a request says which room it means. */
+import { ProblemError } from '../../shared/errors.ts';
+import { type RoomName, roomNameSchema } from '../../shared/ids.ts';
+import type { AppContext } from '../middleware/context.ts';
+
+/** @throws ProblemError 400 */
+export type RoomReader = (c: AppContext) => RoomName;
+
+/** The room is what stands between `prefix` and `suffix` in the path. */
+export function roomInPath(prefix: string, suffix = ''): RoomReader {
+  return (c) => roomBetween(c.req.path, prefix, suffix);
+}
+
+/** The room is `?streamid=`. */
+export function roomInQuery(c: AppContext): RoomName {
+  const room = c.req.query('streamid');
+  if (room === undefined || room === '') throw new ProblemError(400, 'no_streamid', 'streamid is missing');
+  return parseRoom(room);
+}
+
+/** @throws ProblemError 400 `invalid_room` */
+export function roomBetween(path: string, prefix: string, suffix: string): RoomName {
+  return parseRoom(decoded(path.slice(prefix.length, path.length - suffix.length)));
+}
+
+/** `%41` is `A` (RFC 3986 §2.3); what cannot be decoded is no room name either. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+function parseRoom(text: string): RoomName {
+  const room = roomNameSchema.safeParse(text);
+  if (!room.success) throw new ProblemError(400, 'invalid_room', 'invalid room');
+  return room.data;
+}
