@@ -22,7 +22,6 @@ export interface FragmentSection {
 export interface IceFragment {
   /** Session level first, else the first section that has them; null: none anywhere. */
   readonly ice: IceParameters | null;
-  readonly iceLite: boolean;
   /** What stood before any m-line comes first, with a null mid. */
   readonly sections: readonly FragmentSection[];
 }
@@ -49,7 +48,7 @@ export function parseFragment(text: string): IceFragment {
   const [session, ...media] = sections.map(closeSection);
   if (session === undefined) throw badFragment('the fragment is empty');
   const ice = session.ice ?? media.find((section) => section.ice !== null)?.ice ?? null;
-  return { ice, iceLite: /^a=ice-lite\r?$/m.test(text), sections: [session, ...media] };
+  return { ice, sections: [session, ...media] };
 }
 
 /**

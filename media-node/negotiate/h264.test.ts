@@ -55,6 +55,8 @@ describe('rankH264 prefers', () => {
       [format('42e01f', 1), format('42001f', 1), format('4d001f', 1)],
       2,
     ],
+    ['mode 1 for a stream that says nothing', '', [format('42e01f', 0), format('42e01f', 1)], 1],
+    ['mode 0 unsaid (Firefox)', format('42e01f', 0), [format('42e01f', 1), 'profile-level-id=42e01f'], 1],
     ['mode 1 for a stream of mode 0', format('42e01f', 0), [format('4d001f', 1), format('42e01f', 1)], 1],
   ])('%s', (_what, source, offers, index) => {
     expect(best(source, offers)).toBe(offers[index]);

@@ -89,12 +89,14 @@ export function rankH264(sourceFmtp: string, viewerFmtp: string): number {
 }
 
 function modeRank(source: Map<string, string>, viewer: Map<string, string>): number {
-  const sent = source.get('packetization-mode') ?? '0';
-  const taken = viewer.get('packetization-mode');
+  // GStreamer offers no parameters at all and takes everything.
+  if (viewer.size === 0) return MODE_WEIGHT;
+  // A publisher that says nothing is taken to fragment, as all do; mode 1 plays either way.
+  const sent = source.get('packetization-mode') ?? (source.size === 0 ? '1' : '0');
+  const taken = viewer.get('packetization-mode') ?? '0';
   if (taken === sent) return 2 * MODE_WEIGHT;
-  // GStreamer offers no parameters at all and takes everything. Mode 1 includes the single NAL units of mode 0.
-  if ((taken === undefined && viewer.size === 0) || (sent === '0' && taken === '1')) return MODE_WEIGHT;
-  return 0;
+  // Mode 1 includes the single NAL units of mode 0.
+  return sent === '0' && taken === '1' ? MODE_WEIGHT : 0;
 }
 
 function profileRank(source: Map<string, string>, viewer: Map<string, string>): number {

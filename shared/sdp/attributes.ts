@@ -34,6 +34,8 @@ const DIGEST_BYTES: ReadonlyMap<string, number> = new Map([
 /** RFC 8839 §5.4 ice-char, and the four more that libwebrtc lets pass for old clients. */
 const ICE_UFRAG = /^[A-Za-z0-9+/=_#-]{4,256}$/;
 const ICE_PWD = /^[A-Za-z0-9+/=_#-]{22,256}$/;
+/** RFC 8866 token, of a length that somebody might mean. */
+const MID = /^[!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,128}$/;
 const RID = /^[A-Za-z0-9_-]{1,255}$/;
 const DIGITS = /^[0-9]{1,10}$/;
 
@@ -47,6 +49,10 @@ export function readUint(text: string | undefined, max: number): number | null {
 /** Words between runs of blanks. */
 export function words(text: string): string[] {
   return text.split(/[ \t]+/).filter((word) => word !== '');
+}
+
+export function readMid(value: string): string | null {
+  return MID.test(value) ? value : null;
 }
 
 export function isIceUfrag(text: string): boolean {

@@ -135,7 +135,7 @@ describe('parseSdp', () => {
 
   test('malformed attributes count as absent', () => {
     const parsed = parseSdp(
-      `${HEAD}m=audio 9 RTP/SAVPF 0\r\na=candidate:nonsense\r\na=fingerprint:md5 AA:BB\r\na=fingerprint:sha-256 AA\r\na=extmap:0 urn:x\r\na=extmap:x urn:x\r\na=ssrc:99999999999 cname:x\r\na=rid:! send\r\na=ice-ufrag:a b\r\na=rtpmap:200 opus/48000\r\na=setup:maybe\r\n`,
+      `${HEAD}m=audio 9 RTP/SAVPF 0\r\na=candidate:nonsense\r\na=fingerprint:md5 AA:BB\r\na=fingerprint:sha-256 AA\r\na=extmap:0 urn:x\r\na=extmap:x urn:x\r\na=ssrc:99999999999 cname:x\r\na=rid:! send\r\na=mid:two words\r\na=ice-ufrag:a b\r\na=rtpmap:200 opus/48000\r\na=setup:maybe\r\n`,
     );
 
     expect(parsed.media[0]).toMatchObject({
@@ -144,6 +144,7 @@ describe('parseSdp', () => {
       extensions: [],
       ssrcs: [],
       rids: [],
+      mid: null,
       ice: null,
       setup: null,
     });
