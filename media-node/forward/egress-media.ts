@@ -1,0 +1,187 @@
+/** The packets of one WHEP session: the viewer's streams, its RTCP, and our sender reports. */
+import { ntpHigh, ntpLow, ntpMiddle32 } from '../rtcp/ntp.ts';
+import { parseRtcp, type RtcpVisitor } from '../rtcp/parse.ts';
+import { RtcpWriter } from '../rtcp/write.ts';
+import { EgressStream } from './egress-stream.ts';
+import type { PeerHandle } from './fanout-engine.ts';
+import type { ForwarderContext } from './forwarder-context.ts';
+import { isRtcp, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from './rtcp-mux.ts';
+import { PublishedTrack } from './source-track.ts';
+import { deriveSessionKeys } from './srtp/session-keys.ts';
+import { SrtpReceiver } from './srtp/srtp-receiver.ts';
+import { SRTP_OVERHEAD } from './srtp/srtp-sender.ts';
+import type { EgressMedia, EgressMediaOptions, EgressTrackStats, SourceTrack } from './types.ts';
+
+const REPORT_INTERVAL_MS = 1000;
+/** A player needs two reports of each track before it can fit sound to picture: the first few come sooner. */
+const EARLY_REPORTS = 3;
+const EARLY_INTERVAL_MS = 250;
+/** How long the first report waits for the publisher's own, which tells the times better than arrival does. */
+const PATIENCE_MS = 1000;
+const MAX_RTCP_BYTES = 600;
+
+/** Shared by all sessions: only in use within one call. */
+const plaintext = Buffer.alloc(MAX_DATAGRAM_BYTES);
+const writer = new RtcpWriter(MAX_RTCP_BYTES, SRTP_OVERHEAD);
+const counters = { packets: 0, bytes: 0 };
+
+interface Outgoing {
+  readonly stream: EgressStream;
+  nextReportMs: number;
+  reports: number;
+}
+
+export class EgressSession implements EgressMedia, RtcpVisitor {
+  readonly #context: ForwarderContext;
+  readonly #options: EgressMediaOptions;
+  readonly #srtp: SrtpReceiver;
+  readonly #peer: PeerHandle;
+  readonly #outgoing: Outgoing[];
+  /** What the viewer says it can take (REMB), bits per second; null before it said so. */
+  estimateBps: number | null = null;
+  #nowMs = 0;
+  #closed = false;
+
+  constructor(options: EgressMediaOptions, context: ForwarderContext, nowMs: number) {
+    const { keys, tracks, send } = options;
+    this.#context = context;
+    this.#options = options;
+    this.#srtp = new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
+    this.#peer = context.engine.openPeer(keys, send);
+    this.#outgoing = tracks.map((plan) => ({
+      stream: new EgressStream(plan, context.engine, this.#peer, nowMs),
+      nextReportMs: Number.NEGATIVE_INFINITY,
+      reports: 0,
+    }));
+  }
+
+  attach(mid: string, source: SourceTrack | null, nowMs: number): void {
+    if (this.#closed) return;
+    const outgoing = this.#outgoing.find(({ stream }) => stream.plan.mid === mid);
+    if (outgoing === undefined) throw new RangeError(`no m-section ${mid} in this session`);
+    if (source !== null && !(source instanceof PublishedTrack)) throw new TypeError('not a track of this forwarder');
+    outgoing.stream.attach(source, nowMs);
+  }
+
+  receive(datagram: Buffer, nowMs: number): void {
+    if (this.#closed) return;
+    const isValid =
+      datagram.length >= MIN_DATAGRAM_BYTES &&
+      datagram.length <= MAX_DATAGRAM_BYTES &&
+      isRtcp(datagram) && // viewers send no media
+      this.#receiveRtcp(datagram, nowMs);
+    if (isValid) {
+      this.#context.counters.packetsIn++;
+      this.#context.counters.bytesIn += datagram.length;
+    } else {
+      this.#context.counters.dropped++;
+    }
+  }
+
+  #receiveRtcp(datagram: Buffer, nowMs: number): boolean {
+    const length = this.#srtp.unprotectRtcp(datagram, plaintext);
+    if (length < 0) return false;
+    this.#options.onAuthenticated(nowMs);
+    this.#nowMs = nowMs;
+    return parseRtcp(plaintext, length, this);
+  }
+
+  reportBlock(
+    _reporterSsrc: number,
+    ssrc: number,
+    fractionLost: number,
+    cumulativeLost: number,
+    highestSequence: number,
+    jitter: number,
+    lastSr: number,
+    delaySinceLastSr: number,
+  ): void {
+    this.#streamOf(ssrc)?.report.noteReportBlock(
+      fractionLost,
+      cumulativeLost,
+      highestSequence,
+      jitter,
+      lastSr,
+      delaySinceLastSr,
+      this.#nowMs,
+    );
+  }
+
+  nack(_senderSsrc: number, mediaSsrc: number, sequence: number): void {
+    this.#streamOf(mediaSsrc)?.onNack(sequence, this.#nowMs);
+  }
+
+  pli(_senderSsrc: number, mediaSsrc: number): void {
+    this.#streamOf(mediaSsrc)?.onKeyframeRequest(this.#nowMs);
+  }
+
+  fir(_senderSsrc: number, mediaSsrc: number): void {
+    this.#streamOf(mediaSsrc)?.onKeyframeRequest(this.#nowMs);
+  }
+
+  remb(_senderSsrc: number, bitrateBps: number): void {
+    this.estimateBps = bitrateBps;
+  }
+
+  senderReport(): void {}
+  /** The end of a viewer shows by its transport, not by the SSRC that it reports with. */
+  bye(): void {}
+
+  #streamOf(ssrc: number): EgressStream | null {
+    for (const { stream } of this.#outgoing) if (stream.plan.ssrc === ssrc) return stream;
+    return null;
+  }
+
+  tick(nowMs: number): void {
+    for (const outgoing of this.#outgoing) {
+      if (nowMs < outgoing.nextReportMs || !this.#sendReport(outgoing.stream, nowMs)) continue;
+      outgoing.reports++;
+      outgoing.nextReportMs = nowMs + (outgoing.reports < EARLY_REPORTS ? EARLY_INTERVAL_MS : REPORT_INTERVAL_MS);
+    }
+  }
+
+  /** False while there is nothing to say. */
+  #sendReport(stream: EgressStream, nowMs: number): boolean {
+    const { source, startedMs, plan } = stream;
+    if (source === null || Number.isNaN(startedMs)) return false;
+    if (!source.clock.synchronized && nowMs - startedMs < PATIENCE_MS) return false;
+    const high = ntpHigh(nowMs, this.#context.epochOffsetMs);
+    const low = ntpLow(nowMs, this.#context.epochOffsetMs);
+    const { engine } = this.#context;
+    engine.sinkCounters(stream.sink, counters);
+    writer.reset();
+    writer.senderReport(plan.ssrc, high, low, stream.rtpAt(nowMs), counters.packets, counters.bytes);
+    writer.sdesCname(plan.ssrc, plan.cname);
+    stream.report.noteSenderReport(ntpMiddle32(high, low), nowMs);
+    engine.sendRtcp(this.#peer, writer.buffer, writer.length);
+    return true;
+  }
+
+  stats(_nowMs: number): EgressTrackStats[] {
+    return this.#outgoing.map(({ stream }) => {
+      this.#context.engine.sinkCounters(stream.sink, counters);
+      return {
+        mid: stream.plan.mid,
+        kind: stream.plan.kind,
+        ssrc: stream.plan.ssrc,
+        packets: counters.packets,
+        bytes: counters.bytes,
+        nacksReceived: stream.nacksReceived,
+        retransmitted: stream.retransmitted,
+        plisReceived: stream.plisReceived,
+        fractionLost: stream.report.fractionLost,
+        roundTripMs: stream.report.roundTripMs,
+        jitterMs: stream.report.jitterMs,
+      };
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const nowMs = this.#context.now();
+    for (const { stream } of this.#outgoing) stream.close(nowMs);
+    this.#context.engine.closePeer(this.#peer);
+    this.#context.onEgressClosed(this);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The seam under which packets leave: one source packet in, one protected packet per viewer out. The engine owns what is
+ * needed per viewer and packet (keys, rewrite rules, the way out) and nothing else, so that it can live in JavaScript or
+ * in an addon. Everything is named by small integers; nothing is allocated per packet and viewer by callers.
+ *
+ * `fanout-engine.contract.ts` holds what every implementation must do.
+ */
+import type { SrtpKeys } from '../transport/types.ts';
+import type { SourcePacket } from './source-packet.ts';
+import type { SendDatagram } from './types.ts';
+
+/** A viewer session: keys and a way out. */
+export type PeerHandle = number;
+/** One stream (SSRC) to a viewer. */
+export type SinkHandle = number;
+/** The sinks that get each packet of one source stream as it comes. */
+export type GroupHandle = number;
+
+/** What stays the same on a sink for its life. */
+export interface SinkRules {
+  ssrc: number;
+  payloadType: number;
+  /** Null: retransmissions go out as the packets that they repeat. */
+  rtx: { ssrc: number; payloadType: number } | null;
+  /** Id of the mid header extension, written on each packet; 0: not negotiated. */
+  midId: number;
+  mid: string;
+  /** The viewer's ids for `COPIED_EXTENSIONS`; 0: not negotiated. */
+  copiedIds: Uint8Array;
+}
+
+/** Where the packets of a group appear on a sink. */
+export interface SinkMapping {
+  /** Packets before this source sequence number are not for this sink. */
+  fromSequence: number;
+  /** Sent extended sequence number − source sequence number. The sum must never be negative. */
+  sequenceDelta: number;
+  /** Sent timestamp − source timestamp, modulo 2^32. */
+  timestampDelta: number;
+}
+
+/** What a sink sent on its primary SSRC, as a sender report counts (payload octets). */
+export interface SinkCounters {
+  packets: number;
+  bytes: number;
+}
+
+export interface FanoutEngine {
+  readonly name: 'portable' | 'native';
+  /** All datagrams sent, RTCP included; `failed`: those that the way out threw at. */
+  readonly counters: Readonly<{ packets: number; bytes: number; failed: number }>;
+
+  openPeer(keys: SrtpKeys, send: SendDatagram): PeerHandle;
+  /** Close its sinks first. */
+  closePeer(peer: PeerHandle): void;
+  openSink(peer: PeerHandle, rules: SinkRules): SinkHandle;
+  /** Leaves its group, too. */
+  closeSink(sink: SinkHandle): void;
+  openGroup(): GroupHandle;
+  /** Its sinks stay open. */
+  closeGroup(group: GroupHandle): void;
+  /** Puts the sink into `group`; it leaves the one it was in. */
+  join(group: GroupHandle, sink: SinkHandle, mapping: SinkMapping): void;
+  leave(sink: SinkHandle): void;
+
+  /** Sends the packet to all sinks of the group. */
+  fanout(group: GroupHandle, packet: SourcePacket): void;
+  /**
+   * Sends a packet to one sink under this extended sequence number and timestamp. The same number may only be used
+   * again for the same packet: a cipher must not see one nonce with two contents.
+   */
+  sendOne(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void;
+  /** Repeats a packet by RTX (RFC 4588); the sink must have been opened with `rtx`. */
+  sendRtx(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void;
+  /** Protects and sends the RTCP compound in the first `length` bytes of `buffer`, which has `SRTP_OVERHEAD` to spare. */
+  sendRtcp(peer: PeerHandle, buffer: Buffer, length: number): void;
+  sinkCounters(sink: SinkHandle, into: SinkCounters): void;
+}

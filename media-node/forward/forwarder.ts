@@ -1,0 +1,86 @@
+/** All media of a process: opens sessions, and drives what time drives. */
+import { EgressSession } from './egress-media.ts';
+import type { FanoutEngine } from './fanout-engine.ts';
+import type { ForwarderContext } from './forwarder-context.ts';
+import { IngressSession } from './ingress-media.ts';
+import { PortableEngine } from './portable-engine.ts';
+import type {
+  EgressMedia,
+  EgressMediaOptions,
+  Forwarder,
+  ForwarderOptions,
+  IngressMedia,
+  IngressMediaOptions,
+} from './types.ts';
+
+/** What a test or a node with another engine may set. */
+export interface ForwarderParts {
+  engine?: FanoutEngine;
+  /** Unix time in milliseconds when `nowMs` was 0; that of `performance.now()` by default. */
+  epochOffsetMs?: number;
+}
+
+/** A forwarder without sessions. Drive it by `tick` every 10 ms. */
+export function createForwarder(options: ForwarderOptions, parts: ForwarderParts = {}): Forwarder {
+  return new MediaForwarder(
+    options,
+    parts.engine ?? new PortableEngine(),
+    parts.epochOffsetMs ?? performance.timeOrigin,
+  );
+}
+
+class MediaForwarder implements Forwarder {
+  readonly #engine: FanoutEngine;
+  readonly #context: ForwarderContext;
+  readonly #incoming = { packetsIn: 0, bytesIn: 0, dropped: 0 };
+  readonly #ingress = new Set<IngressSession>();
+  readonly #egress = new Set<EgressSession>();
+  #nowMs = 0;
+
+  constructor(options: ForwarderOptions, engine: FanoutEngine, epochOffsetMs: number) {
+    this.#engine = engine;
+    this.#context = {
+      engine,
+      cache: options,
+      counters: this.#incoming,
+      epochOffsetMs,
+      now: () => this.#nowMs,
+      onIngressClosed: (session) => this.#ingress.delete(session as IngressSession),
+      onEgressClosed: (session) => this.#egress.delete(session as EgressSession),
+    };
+  }
+
+  get engine(): 'portable' | 'native' {
+    return this.#engine.name;
+  }
+
+  get counters(): Forwarder['counters'] {
+    const { packets, bytes } = this.#engine.counters;
+    return { ...this.#incoming, packetsOut: packets, bytesOut: bytes };
+  }
+
+  openIngress(options: IngressMediaOptions, nowMs: number): IngressMedia {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    const session = new IngressSession(options, this.#context);
+    this.#ingress.add(session);
+    return session;
+  }
+
+  openEgress(options: EgressMediaOptions, nowMs: number): EgressMedia {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    const session = new EgressSession(options, this.#context, nowMs);
+    this.#egress.add(session);
+    return session;
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    for (const session of this.#ingress) session.tick(nowMs);
+    for (const session of this.#egress) session.tick(nowMs);
+  }
+
+  close(): void {
+    for (const session of [...this.#egress]) session.close();
+    for (const session of [...this.#ingress]) session.close();
+  }
+}

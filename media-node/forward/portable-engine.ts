@@ -1,0 +1,174 @@
+/** The fan-out that runs everywhere: TypeScript and node:crypto. */
+import type { SrtpKeys } from '../transport/types.ts';
+import { EgressHeader } from './egress-header.ts';
+import type {
+  FanoutEngine,
+  GroupHandle,
+  PeerHandle,
+  SinkCounters,
+  SinkHandle,
+  SinkMapping,
+  SinkRules,
+} from './fanout-engine.ts';
+import { HandleTable } from './handle-table.ts';
+import { rolloverOf } from './sequence.ts';
+import type { SourcePacket } from './source-packet.ts';
+import { deriveSessionKeys } from './srtp/session-keys.ts';
+import { SrtpSender } from './srtp/srtp-sender.ts';
+import type { SendDatagram } from './types.ts';
+
+/** A datagram that we forward, plus our header extensions and the SRTP tag, plus the two bytes of RTX. */
+const MAX_OUTGOING_BYTES = 4096;
+const RTX_HEADER_BYTES = 2;
+
+interface Peer {
+  readonly srtp: SrtpSender;
+  readonly send: SendDatagram;
+}
+
+interface Sink {
+  readonly peer: Peer;
+  readonly rules: SinkRules;
+  readonly header: EgressHeader;
+  group: Sink[] | null;
+  fromSequence: number;
+  sequenceDelta: number;
+  timestampDelta: number;
+  packets: number;
+  bytes: number;
+  /** Extended. */
+  rtxSequence: number;
+}
+
+export class PortableEngine implements FanoutEngine {
+  readonly name = 'portable';
+  readonly counters = { packets: 0, bytes: 0, failed: 0 };
+  readonly #peers = new HandleTable<Peer>();
+  readonly #sinks = new HandleTable<Sink>();
+  readonly #groups = new HandleTable<Sink[]>();
+  readonly #out = Buffer.alloc(MAX_OUTGOING_BYTES);
+  /** Views of `#out` by length: a view costs more to make than to keep. */
+  readonly #views: Buffer[] = [];
+  readonly #rtxPayload = Buffer.alloc(MAX_OUTGOING_BYTES);
+
+  openPeer(keys: SrtpKeys, send: SendDatagram): PeerHandle {
+    const srtp = new SrtpSender(deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt));
+    return this.#peers.add({ srtp, send });
+  }
+
+  closePeer(peer: PeerHandle): void {
+    this.#peers.remove(peer);
+  }
+
+  openSink(peer: PeerHandle, rules: SinkRules): SinkHandle {
+    return this.#sinks.add({
+      peer: this.#peers.get(peer),
+      rules,
+      header: new EgressHeader(rules),
+      group: null,
+      fromSequence: 0,
+      sequenceDelta: 0,
+      timestampDelta: 0,
+      packets: 0,
+      bytes: 0,
+      rtxSequence: 0,
+    });
+  }
+
+  closeSink(sink: SinkHandle): void {
+    this.leave(sink);
+    this.#sinks.remove(sink);
+  }
+
+  openGroup(): GroupHandle {
+    return this.#groups.add([]);
+  }
+
+  closeGroup(group: GroupHandle): void {
+    for (const sink of this.#groups.get(group)) sink.group = null;
+    this.#groups.remove(group);
+  }
+
+  join(group: GroupHandle, sink: SinkHandle, mapping: SinkMapping): void {
+    this.leave(sink);
+    const state = this.#sinks.get(sink);
+    state.fromSequence = mapping.fromSequence;
+    state.sequenceDelta = mapping.sequenceDelta;
+    state.timestampDelta = mapping.timestampDelta;
+    state.group = this.#groups.get(group);
+    state.group.push(state);
+  }
+
+  leave(sink: SinkHandle): void {
+    const state = this.#sinks.get(sink);
+    if (state.group === null) return;
+    const last = state.group.pop();
+    if (last !== undefined && last !== state) state.group[state.group.indexOf(state)] = last;
+    state.group = null;
+  }
+
+  fanout(group: GroupHandle, packet: SourcePacket): void {
+    const sinks = this.#groups.get(group);
+    const sequence = packet.sequence;
+    const timestamp = packet.header.timestamp;
+    for (let i = 0; i < sinks.length; i++) {
+      const sink = sinks[i] as Sink;
+      if (sequence < sink.fromSequence) continue;
+      this.#emit(sink, packet, sequence + sink.sequenceDelta, timestamp + sink.timestampDelta);
+    }
+  }
+
+  sendOne(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
+    this.#emit(this.#sinks.get(sink), packet, extSequence, timestamp);
+  }
+
+  #emit(sink: Sink, packet: SourcePacket, extSequence: number, timestamp: number): void {
+    const { rules, peer } = sink;
+    const header = sink.header.write(this.#out, packet, rules.ssrc, rules.payloadType, extSequence, timestamp);
+    const length = peer.srtp.protectRtp(this.#out, header, packet.payload, rolloverOf(extSequence));
+    sink.packets++;
+    sink.bytes += packet.paddingOnly ? 0 : packet.payload.length;
+    this.#send(peer, this.#view(length));
+  }
+
+  sendRtx(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
+    const state = this.#sinks.get(sink);
+    const { rtx } = state.rules;
+    if (rtx === null) return;
+    const sequence = ++state.rtxSequence;
+    const header = state.header.write(this.#out, packet, rtx.ssrc, rtx.payloadType, sequence, timestamp);
+    // RFC 4588 §4: the original sequence number, then the original payload.
+    this.#rtxPayload.writeUInt16BE(extSequence % 0x10000, 0);
+    const length = RTX_HEADER_BYTES + packet.payload.copy(this.#rtxPayload, RTX_HEADER_BYTES);
+    const payload = this.#rtxPayload.subarray(0, length);
+    const total = state.peer.srtp.protectRtp(this.#out, header, payload, rolloverOf(sequence));
+    this.#send(state.peer, this.#view(total));
+  }
+
+  sendRtcp(peer: PeerHandle, buffer: Buffer, length: number): void {
+    const { srtp } = this.#peers.get(peer);
+    this.#send(this.#peers.get(peer), buffer.subarray(0, srtp.protectRtcp(buffer, length)));
+  }
+
+  sinkCounters(sink: SinkHandle, into: SinkCounters): void {
+    const { packets, bytes } = this.#sinks.get(sink);
+    into.packets = packets;
+    into.bytes = bytes;
+  }
+
+  #view(length: number): Buffer {
+    this.#views[length] ??= this.#out.subarray(0, length);
+    return this.#views[length] as Buffer;
+  }
+
+  /** A way out that fails (a socket that closes) must not cost the other viewers their packet. */
+  #send(peer: Peer, datagram: Buffer): void {
+    try {
+      peer.send(datagram);
+      this.counters.packets++;
+      this.counters.bytes += datagram.length;
+    } catch {
+      this.counters.failed++;
+    }
+  }
+}
