@@ -6,6 +6,7 @@ import type { DtlsCertificate } from './certificate.ts';
 import { ALERT, ALERT_LEVEL, type AlertDescription, DtlsFailure } from './dtls-alert.ts';
 import { ClientHandshake } from './dtls-client-handshake.ts';
 import type { FlightItem, Handshake, HandshakeContext } from './dtls-handshake.ts';
+import { SRTP_PROFILES, srtpProfiles } from './dtls-hello.ts';
 import { fragmentMessage, HandshakeInbox } from './dtls-messages.ts';
 import {
   CONTENT,
@@ -17,7 +18,7 @@ import {
   RecordLayer,
 } from './dtls-records.ts';
 import { ServerHandshake } from './dtls-server-handshake.ts';
-import type { SrtpKeys } from './types.ts';
+import type { SrtpKeys, SrtpProfile } from './types.ts';
 
 /** RFC 6347 §4.2.4.1 says 1 s, but FFmpeg gives all of ICE and DTLS 5 s, and a repeated flight is one datagram. */
 const FIRST_RETRANSMIT_MS = 100;
@@ -41,6 +42,8 @@ export interface DtlsEvents {
 export interface DtlsOptions {
   role: 'client' | 'server';
   certificate: DtlsCertificate;
+  /** SRTP profiles to offer or accept; all that are known when not given. */
+  srtpProfiles?: readonly SrtpProfile[];
   acceptsCertificate(der: Buffer): boolean;
   events: DtlsEvents;
 }
@@ -69,6 +72,7 @@ export class DtlsAssociation {
     const context: HandshakeContext = {
       records: this.#records,
       certificate: options.certificate,
+      profiles: options.srtpProfiles === undefined ? SRTP_PROFILES : srtpProfiles(options.srtpProfiles),
       acceptsCertificate: options.acceptsCertificate,
       sendFlight: (items, awaitsAnswer) => this.#sendFlight(items, awaitsAnswer),
     };

@@ -85,7 +85,8 @@ export class ClientHandshake extends Handshake {
   /** The transcript starts with the hello that counts (RFC 6347 §4.2.1). */
   #sayHello(cookie: Buffer): void {
     this.transcript = [];
-    this.context.sendFlight([this.say(HANDSHAKE.clientHello, clientHello(this.clientRandom, cookie))], true);
+    const hello = clientHello(this.clientRandom, cookie, this.context.profiles);
+    this.context.sendFlight([this.say(HANDSHAKE.clientHello, hello)], true);
   }
 
   #repeatHello(message: HandshakeMessage): void {
@@ -96,7 +97,7 @@ export class ClientHandshake extends Handshake {
   }
 
   #takeHello(message: HandshakeMessage): void {
-    const choice = readServerHello(message.body);
+    const choice = readServerHello(message.body, this.context.profiles);
     this.choose(choice);
     this.serverRandom = choice.serverRandom;
     this.transcript.push(message.raw);

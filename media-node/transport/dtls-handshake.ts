@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { DtlsCertificate } from './certificate.ts';
 import { ALERT, DtlsFailure } from './dtls-alert.ts';
 import { publicKeyOf } from './dtls-crypto.ts';
-import type { HelloChoice } from './dtls-hello.ts';
+import type { HelloChoice, SrtpProfileChoice } from './dtls-hello.ts';
 import { HANDSHAKE, type HandshakeMessage, handshakeMessage } from './dtls-messages.ts';
 import { CONTENT, type RecordLayer } from './dtls-records.ts';
 import type { SrtpKeys } from './types.ts';
@@ -29,6 +29,8 @@ export interface FlightItem {
 export interface HandshakeContext {
   readonly records: RecordLayer;
   readonly certificate: DtlsCertificate;
+  /** Offered or accepted, best first. */
+  readonly profiles: readonly SrtpProfileChoice[];
   /** Whether the peer's certificate (DER) is the one that signalling promised. */
   acceptsCertificate(der: Buffer): boolean;
   /** Sends a flight and keeps it; it is repeated until the peer answers when `awaitsAnswer`, else when the peer repeats. */

@@ -44,7 +44,12 @@ export interface HelloChoice {
   readonly extendedMasterSecret: boolean;
 }
 
-export function clientHello(random: Buffer, cookie: Buffer): Buffer {
+/** The profiles of those names, in our order of preference. */
+export function srtpProfiles(names: readonly SrtpProfile[]): readonly SrtpProfileChoice[] {
+  return SRTP_PROFILES.filter(({ name }) => names.includes(name));
+}
+
+export function clientHello(random: Buffer, cookie: Buffer, profiles: readonly SrtpProfileChoice[]): Buffer {
   return new ClientHello(
     VERSION,
     splitRandom(random),
@@ -53,7 +58,7 @@ export function clientHello(random: Buffer, cookie: Buffer): Buffer {
     [ECDHE_ECDSA_AES128_GCM, ECDHE_RSA_AES128_GCM],
     [0],
     [
-      { type: EXTENSION.useSrtp, data: useSrtp(SRTP_PROFILES.map(({ id }) => id)) },
+      { type: EXTENSION.useSrtp, data: useSrtp(profiles.map(({ id }) => id)) },
       { type: EXTENSION.supportedGroups, data: uint16List(SUPPORTED_CURVES) },
       { type: EXTENSION.pointFormats, data: UNCOMPRESSED_POINTS },
       { type: EXTENSION.signatureAlgorithms, data: uint16List(SIGNATURE_SCHEMES) },
@@ -76,7 +81,11 @@ export interface ClientHelloAnswer extends HelloChoice {
  * @throws {DtlsFailure} when there is no common suite, curve, signature or SRTP profile
  * @throws other errors when it cannot be read
  */
-export function answerClientHello(body: Buffer, serverRandom: Buffer): ClientHelloAnswer {
+export function answerClientHello(
+  body: Buffer,
+  serverRandom: Buffer,
+  profiles: readonly SrtpProfileChoice[],
+): ClientHelloAnswer {
   const hello = ClientHello.deSerialize(body);
   const offered = extensionMap(hello.extensions);
   if (!hello.cipherSuites.includes(ECDHE_ECDSA_AES128_GCM)) {
@@ -89,7 +98,7 @@ export function answerClientHello(body: Buffer, serverRandom: Buffer): ClientHel
   if (schemes !== undefined && !readUint16List(schemes).includes(ECDSA_SHA256)) {
     throw new DtlsFailure(ALERT.handshakeFailure, 'the peer cannot verify ECDSA with SHA-256');
   }
-  const profile = chooseProfile(offered.get(EXTENSION.useSrtp));
+  const profile = chooseProfile(offered.get(EXTENSION.useSrtp), profiles);
 
   const answers = [{ type: EXTENSION.useSrtp as number, data: useSrtp([profile.id]) }];
   const extendedMasterSecret = offered.has(EXTENSION.extendedMasterSecret);
@@ -116,7 +125,10 @@ export function answerClientHello(body: Buffer, serverRandom: Buffer): ClientHel
  * @throws {DtlsFailure} when it chose something that was not offered
  * @throws other errors when it cannot be read
  */
-export function readServerHello(body: Buffer): HelloChoice & { serverRandom: Buffer } {
+export function readServerHello(
+  body: Buffer,
+  profiles: readonly SrtpProfileChoice[],
+): HelloChoice & { serverRandom: Buffer } {
   const hello = ServerHello.deSerialize(body);
   const { major, minor } = hello.serverVersion;
   if (major !== VERSION.major || minor !== VERSION.minor) {
@@ -129,15 +141,15 @@ export function readServerHello(body: Buffer): HelloChoice & { serverRandom: Buf
   const chosen = extensionMap(hello.extensions ?? []);
   return {
     suite,
-    profile: chooseProfile(chosen.get(EXTENSION.useSrtp)),
+    profile: chooseProfile(chosen.get(EXTENSION.useSrtp), profiles),
     extendedMasterSecret: chosen.has(EXTENSION.extendedMasterSecret),
     serverRandom: joinRandom(hello.random),
   };
 }
 
-function chooseProfile(useSrtpData: Buffer | undefined): SrtpProfileChoice {
+function chooseProfile(useSrtpData: Buffer | undefined, ours: readonly SrtpProfileChoice[]): SrtpProfileChoice {
   const ids = useSrtpData === undefined ? [] : readUint16List(useSrtpData);
-  const profile = SRTP_PROFILES.find(({ id }) => ids.includes(id));
+  const profile = ours.find(({ id }) => ids.includes(id));
   if (profile === undefined) throw new DtlsFailure(ALERT.handshakeFailure, 'no common SRTP profile');
   return profile;
 }

@@ -62,7 +62,7 @@ export class ServerHandshake extends Handshake {
 
   #answerHello(message: HandshakeMessage): void {
     const serverRandom = randomBytes(RANDOM_BYTES);
-    const answer = answerClientHello(message.body, serverRandom);
+    const answer = answerClientHello(message.body, serverRandom, this.context.profiles);
     const keyShare = createKeyShare(answer.curve);
     this.choose(answer);
     this.clientRandom = answer.clientRandom;

@@ -35,9 +35,11 @@ export async function bindUdp(address: string, family: 4 | 6, port: number): Pro
     // Destinations are IP addresses: the default look-up would defer each packet to the next tick.
     lookup: (hostname, _options, done) => done(null, hostname, family),
   });
+  // Awaited from before the call: with this look-up `bind` is done, or has failed, when it returns.
+  const listening = once(socket, 'listening');
   socket.bind({ address, port, exclusive: true });
   try {
-    await once(socket, 'listening');
+    await listening;
   } catch (error) {
     socket.close();
     throw error;
