@@ -63,7 +63,8 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     // An object that died while it was greeting a node cannot go on with it: the node dials again.
     const current = this.#socketOf(this.#state?.connection ?? null);
     if (current && readAttachment(current)?.stage === 'linked') closeQuietly(current, CLOSE_TRY_AGAIN, 'try again');
-    if (this.#state !== null) this.#schedule();
+    // The alarm of the previous instance is still set: it comes soon and sets the next. Setting it here would cancel the
+    // very alarm that may have woken this instance.
   }
 
   /** `GET /node/link`, already authorised by the Worker. */
@@ -223,6 +224,8 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       } else if (effect.type === 'unlinked') {
         this.ctx.waitUntil(this.#reporter.unlinked(effect));
       } else {
+        // Nobody needs to wait for it any longer.
+        for (const wake of [...this.#waiters]) wake();
         this.ctx.waitUntil(this.#reporter.gone(effect));
       }
     }
