@@ -1,0 +1,231 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { DtlsCertificate } from './certificate.ts';
+import { matchesFingerprint } from './dtls-crypto.ts';
+import { DtlsEnd, DtlsPair, freshCertificate, PERFECT, type Wire } from './testing/dtls-pair.ts';
+import { seededRandom } from './testing/seeded.ts';
+
+let alice: DtlsCertificate;
+let bob: DtlsCertificate;
+beforeAll(async () => {
+  alice = await freshCertificate();
+  bob = await freshCertificate();
+});
+
+function lossy(seed: number, loss: number): Wire {
+  const random = seededRandom(seed);
+  const held: Record<'client' | 'server', Buffer[]> = { client: [], server: [] };
+  return {
+    carry(datagram, from) {
+      if (random() < loss) return [];
+      // Some come twice, some come later than the next one.
+      const copies = random() < 0.1 ? [datagram, datagram] : [datagram];
+      if (random() < 0.1) {
+        held[from].push(...copies);
+        return [];
+      }
+      return [...copies, ...held[from].splice(0)];
+    },
+  };
+}
+
+function pair(wire: Wire = PERFECT): DtlsPair {
+  return new DtlsPair({ certificate: alice }, { certificate: bob }, wire).start();
+}
+
+describe('the handshake', () => {
+  test('takes four datagrams, prefers GCM, and gives both ends the same keys', () => {
+    const { client, server, datagrams } = pair().run(1_000);
+
+    expect(client.log).toEqual(['connected']);
+    expect(server.log).toEqual(['connected']);
+    expect(client.keys?.profile).toBe('AEAD_AES_128_GCM');
+    expect(client.keys?.localKey).toEqual(server.keys?.remoteKey);
+    expect(client.keys?.remoteSalt).toEqual(server.keys?.localSalt);
+    expect(client.keys?.localKey).not.toEqual(client.keys?.remoteKey);
+    expect([client.keys?.localKey.length, client.keys?.localSalt.length]).toEqual([16, 12]);
+    // ClientHello, the server's flight, the client's (with Finished), the server's Finished.
+    expect(datagrams).toBe(4);
+  });
+
+  test.each([0.05, 0.2, 0.3])('survives loss of %d within the 5 s that FFmpeg gives', (loss) => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const { client, server, nowMs } = pair(lossy(seed, loss)).run(20_000);
+      expect({ seed, client: client.log, server: server.log }).toEqual({
+        seed,
+        client: ['connected'],
+        server: ['connected'],
+      });
+      expect(client.keys?.localKey).toEqual(server.keys?.remoteKey);
+      expect(nowMs).toBeLessThan(5_000);
+    }
+  });
+
+  test('costs nothing afterwards: no datagram, whatever the clock says', () => {
+    const dtls = pair().run(1_000);
+    const before = dtls.datagrams;
+    for (const nowMs of [1_000, 10_000, 100_000]) {
+      dtls.client.association.tick(nowMs);
+      dtls.server.association.tick(nowMs);
+      dtls.flush();
+    }
+    expect(dtls.datagrams).toBe(before);
+  });
+});
+
+describe('the peer', () => {
+  test.each(['client', 'server'] as const)('with another certificate than was promised is refused by the %s', (who) => {
+    const refuse = { certificate: who === 'client' ? alice : bob, accepts: () => false };
+    const dtls = new DtlsPair(
+      who === 'client' ? refuse : { certificate: alice },
+      who === 'server' ? refuse : { certificate: bob },
+    ).start();
+
+    dtls.run(1_000);
+
+    expect(dtls[who].log).toEqual(['failed']);
+    expect(dtls[who].keys).toBeNull();
+    // The alert tells the other end, too.
+    expect(dtls[who === 'client' ? 'server' : 'client'].log).toEqual(['failed']);
+  });
+
+  test.each(['client', 'server'] as const)('a %s that shows a certificate whose key it lacks is refused', (who) => {
+    const fingerprints = [alice.fingerprint];
+    const thief = { certificate: { ...alice, privateKey: bob.privateKey } };
+    const victim = { certificate: bob, accepts: (der: Buffer) => matchesFingerprint(der, fingerprints) };
+    const dtls = new DtlsPair(who === 'client' ? thief : victim, who === 'client' ? victim : thief).start();
+
+    dtls.run(1_000);
+
+    expect(dtls[who === 'client' ? 'server' : 'client'].log).toEqual(['failed']);
+  });
+
+  test('that meddles with the hello is found out by Finished', () => {
+    // Drops the X25519 group from the offer: a downgrade by somebody on the path.
+    const groups = Buffer.from('000a00060004001d0017', 'hex');
+    const dtls = pair({
+      carry(datagram, from) {
+        const at = from === 'client' ? datagram.indexOf(groups) : -1;
+        if (at >= 0) datagram.writeUInt16BE(0x0017, at + 6);
+        return [datagram];
+      },
+    }).run(1_000);
+
+    expect(dtls.server.keys).toBeNull();
+    expect(dtls.server.log).toEqual(['failed']);
+  });
+});
+
+describe('application data and alerts', () => {
+  test('data goes both ways, each record once', () => {
+    const dtls = pair({ carry: (datagram) => [datagram, datagram] }).run(1_000);
+
+    dtls.client.association.sendApplicationData(Buffer.from('ping'));
+    dtls.server.association.sendApplicationData(Buffer.from('pong'));
+    dtls.flush();
+
+    expect(dtls.server.data).toEqual(['ping']);
+    expect(dtls.client.data).toEqual(['pong']);
+  });
+
+  test.each(['client', 'server'] as const)('close_notify of the %s ends the other end', (who) => {
+    const dtls = pair().run(1_000);
+
+    dtls[who].association.close();
+    dtls[who].association.close();
+    dtls.flush();
+
+    expect(dtls[who].log).toEqual(['connected']);
+    expect(dtls[who === 'client' ? 'server' : 'client'].log).toEqual(['connected', 'closed']);
+  });
+
+  test('a plain close_notify ends nothing once connected', () => {
+    const dtls = pair().run(1_000);
+    const forged = Buffer.from('15fefd000000000000ffff00020100', 'hex');
+
+    dtls.client.association.receive(forged, dtls.nowMs);
+    dtls.server.association.receive(forged, dtls.nowMs);
+
+    expect(dtls.client.log).toEqual(['connected']);
+    expect(dtls.server.log).toEqual(['connected']);
+  });
+
+  test('a late ClientHello does not reset the association', () => {
+    const stranger = new DtlsEnd('client', { certificate: alice });
+    stranger.association.start(0);
+    const dtls = pair().run(1_000);
+
+    for (const hello of stranger.outbox) dtls.server.association.receive(hello, dtls.nowMs);
+    dtls.flush();
+    dtls.client.association.sendApplicationData(Buffer.from('still here'));
+    dtls.flush();
+
+    expect(dtls.server.data).toEqual(['still here']);
+  });
+});
+
+describe('hostile datagrams', () => {
+  test('never throw, in any state', () => {
+    const recorded: Buffer[] = [];
+    pair({
+      carry(datagram) {
+        recorded.push(Buffer.from(datagram));
+        return [datagram];
+      },
+    }).run(1_000);
+    const mutated = fc
+      .tuple(fc.nat(recorded.length - 1), fc.array(fc.tuple(fc.nat(1_199), fc.nat(255)), { maxLength: 5 }), fc.nat(40))
+      .map(([index, changes, cut]) => {
+        const data = Buffer.from(recorded[index] ?? Buffer.alloc(0));
+        for (const [at, value] of changes) if (at < data.length) data.writeUInt8(value, at);
+        return data.subarray(0, data.length - (cut > 30 ? cut - 30 : 0));
+      });
+    const random = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes));
+    const header = Buffer.from('16fefd00000000000000000000', 'hex');
+    const handshake = random.map((bytes) => {
+      const head = Buffer.from(header);
+      head.writeUInt16BE(bytes.length, 11);
+      return Buffer.concat([head, bytes]);
+    });
+
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(mutated, mutated, random, handshake), { minLength: 1, maxLength: 3 }),
+        (datagrams) => {
+          for (const role of ['client', 'server'] as const) {
+            const end = new DtlsEnd(role, { certificate: alice });
+            end.association.start(0);
+            for (const datagram of datagrams) end.association.receive(datagram, 0);
+            end.association.tick(1_000);
+            // Nobody who was not asked gets connected: the recorded Finished belong to other randoms.
+            expect(end.keys).toBeNull();
+          }
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('on an established association change nothing', () => {
+    const dtls = pair().run(1_000);
+    const random = seededRandom(7);
+    for (let i = 0; i < 10_000; i++) {
+      const datagram = Buffer.from(Array.from({ length: Math.floor(random() * 80) }, () => Math.floor(random() * 256)));
+      if (datagram.length > 13) {
+        datagram.writeUInt8(20 + Math.floor(random() * 4), 0);
+        datagram.writeUInt16BE(0xfefd, 1);
+        datagram.writeUInt16BE(i % 2, 3);
+        datagram.writeUInt16BE(datagram.length - 13, 11);
+      }
+      dtls.server.association.receive(datagram, dtls.nowMs);
+      dtls.client.association.receive(datagram, dtls.nowMs);
+    }
+
+    dtls.flush();
+    dtls.client.association.sendApplicationData(Buffer.from('ping'));
+    dtls.flush();
+
+    expect(dtls.server.data).toEqual(['ping']);
+    expect(dtls.server.log).toEqual(['connected']);
+  });
+});
