@@ -5,10 +5,11 @@
 import { createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { DtlsClient, DtlsServer, RtpHeader, SrtpSession } from 'werift';
 import { createCertificate, readCertificate } from './certificate.ts';
 import { DtlsEnd } from './testing/dtls-pair.ts';
+import { eventually } from './testing/eventually.ts';
 import type { SrtpKeys } from './types.ts';
 import { ClientHello, createCipher, prfVerifyDataClient, ServerKeyExchange } from './werift-internals.ts';
 
@@ -114,7 +115,7 @@ describe("werift's own DTLS as the peer", () => {
     pump();
     await connected;
     // Its last flight may still be on the way to us.
-    await vi.waitFor(() => expect(ours.keys).not.toBeNull());
+    await eventually(() => expect(ours.keys).not.toBeNull());
     if (ours.keys === null) throw new Error(`not connected: ${ours.log}`);
     const saltBytes = profile === GCM ? 12 : 14;
     return { ours: ours.keys, theirs: theirs.extractSessionKeys(16, saltBytes) };
