@@ -65,6 +65,8 @@ export interface NodeLinkRpc {
     deadlineMs?: number,
     boot?: BootId,
   ): Promise<Outcome<NodeResult<M>>>;
+  /** Has the fleet told what is known of this node now; the fleet asks it after a restart. */
+  announce(input: { node: NodeId; boot: BootId }): Promise<void>;
 }
 
 export interface NodeSnapshot {

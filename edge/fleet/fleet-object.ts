@@ -51,6 +51,7 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
     super(ctx, env);
     this.#state = this.#load();
     if (this.#state.lobbies.size > 0) ctx.waitUntil(this.#askLobbies());
+    ctx.waitUntil(this.#askNodes());
   }
 
   async place(input: {
@@ -144,6 +145,16 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
     return nodes.size + lobbies.size === 0 ? EMPTY_FLEET : { nodes, lobbies };
   }
 
+  /** When the edge went down, so did the links: the objects that hold them find out when they are woken. */
+  async #askNodes(): Promise<void> {
+    const asked = nodesOf(this.#state).map(({ node, boot }) =>
+      this.env.NODE_LINK.getByName(node).announce({ node, boot }),
+    );
+    for (const { reason } of (await Promise.allSettled(asked)).filter(isRejected)) {
+      console.error('a node’s link could not be asked', reason);
+    }
+  }
+
   /** When the edge went down, a lobby may have ended without a chance to say so; nobody else would ever correct the list. */
   async #askLobbies(): Promise<void> {
     const todo = [...this.#state.lobbies.keys()];
@@ -163,4 +174,8 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
     };
     await Promise.all(Array.from({ length: LOBBIES_AT_ONCE }, ask));
   }
+}
+
+function isRejected(result: PromiseSettledResult<void>): result is PromiseRejectedResult {
+  return result.status === 'rejected';
 }

@@ -74,6 +74,19 @@ test('a room that ended without a word, because the edge was killed, leaves the 
   expect((await stored(fleet())).keys).toEqual(['lobby:room:alive', 'node:a']);
 });
 
+test('a node that is not remembered by its link leaves the list when the fleet wakes', async () => {
+  await dial({ node: 'a' });
+  const [alive] = await fleet().nodes();
+  if (alive === undefined) throw new Error('the node is not listed');
+  await fleet().nodeUpdated({ snapshot: { ...alive, node: 'ghost' as NodeId }, lobbies: [] });
+  await evictDurableObject(stub(fleet()));
+  const listed = await eventually(
+    () => fleet().nodes(),
+    (all) => all.length === 1,
+  );
+  expect(listed).toMatchObject([{ node: 'a', linked: true }]);
+});
+
 /** Rows that the fleet's database has written since it was opened. */
 function writes(): Promise<number> {
   return runInDurableObject(stub(fleet()), (_, state) => {

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, succeeded } from '../../shared/errors.ts';
-import { type BootId, nodeIdSchema } from '../../shared/ids.ts';
+import { type BootId, type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import {
   type Hello,
   type NodeMethod,
@@ -112,6 +112,15 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (result.success) return succeeded(result.data as NodeResult<M>);
     const detail = 'the media node gave an answer that was not understood';
     return failed({ status: 502, code: 'node_error', detail });
+  }
+
+  async announce(input: { node: NodeId; boot: BootId }): Promise<void> {
+    const socket = this.#socketOf(this.#state?.connection ?? null);
+    const about = socket === null ? null : readAttachment(socket)?.about;
+    // Being woken for this call, the object has noticed by itself when the link is down; what it has forgotten it says here.
+    if (about) this.ctx.waitUntil(this.#reporter.refresh(about));
+    else if (this.#state?.boot !== input.boot) this.ctx.waitUntil(this.#reporter.gone(input));
+    else this.ctx.waitUntil(this.#reporter.unlinked(input));
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {

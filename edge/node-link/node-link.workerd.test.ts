@@ -298,6 +298,27 @@ describe('silence', () => {
   });
 });
 
+test('killed with the edge: the record says linked, no socket is there; the grace begins on waking', async () => {
+  await dial();
+  await publishIn('r');
+  await runInDurableObject(stub(nodeLink(NODE)), (_, state) => {
+    // No close event, as nobody was there to get it: the record names a connection that does not exist.
+    const record = state.storage.kv.get<{ connection: number }>('link');
+    state.storage.kv.put('link', { ...record, connection: 1 });
+  });
+  const before = Date.now();
+  await evictDurableObject(stub(nodeLink(NODE)));
+  await evictDurableObject(stub(fleet()));
+  // The fleet, woken by whoever asks first, wakes the links of its nodes.
+  await unlinked();
+  const record = await runInDurableObject(stub(nodeLink(NODE)), (_, state) => state.storage.kv.get('link'));
+  expect(record).toMatchObject({ connection: null, gone: false });
+  expect((record as { downSince: number }).downSince).toBeGreaterThanOrEqual(before);
+  await backdate(RELINK_GRACE_MS);
+  expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
+  expect(await playIn('r')).toMatchObject({ problem: { status: 404 } });
+});
+
 test('evicted with its sockets closed, as when the edge is restarted: the node redials and goes on', async () => {
   const node = await dial();
   const { session } = await publishIn('r');
