@@ -4,6 +4,12 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
-    include: ['shared/**/*.test.ts', 'media-node/**/*.test.ts', 'edge/local/**/*.test.ts', 'edge/**/*-machine.test.ts'],
+    include: [
+      'shared/**/*.test.ts',
+      'media-node/**/*.test.ts',
+      'edge/local/**/*.test.ts',
+      'edge/**/*-machine.test.ts',
+      'edge/ui/**/*.test.ts',
+    ],
   },
 });

@@ -62,7 +62,8 @@ export type SessionEvent =
   | { kind: 'openFailed'; status: number | null; retryAfterMs: number | null }
   /** `RTCPeerConnection.connectionState`; `ended` when the server closed DTLS. */
   | { kind: 'peer'; state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended' }
-  | { kind: 'restarted' }
+  /** Connected throughout: a restart on a working path brings no further `peer` event. */
+  | { kind: 'restarted'; connected: boolean }
   | { kind: 'restartFailed'; status: number | null }
   /** Status of GET on the session resource; null when the edge was not reached. */
   | { kind: 'probed'; status: number | null }
@@ -243,7 +244,7 @@ function stepConnected(state: SessionMachine, event: SessionEvent, now: number, 
     case 'probed':
       return state.phase === 'stalled' && isGone(event.status) ? lost(state, now, random) : stay(state);
     case 'restarted':
-      return stay(state);
+      return state.phase === 'restarting' && event.connected ? goLive(state, now) : stay(state);
     case 'restartFailed':
       if (state.phase !== 'restarting') return stay(state);
       // 405, 422, 501: this server cannot restart. 404: it has forgotten us. Either way only a new session helps.

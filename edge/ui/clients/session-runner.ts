@@ -105,7 +105,8 @@ export class SessionRunner {
     const peer = this.#peer;
     try {
       await peer?.restart();
-      if (this.#peer === peer) this.dispatch({ kind: 'restarted' });
+      const connected = peer?.connection.connectionState === 'connected';
+      if (this.#peer === peer) this.dispatch({ kind: 'restarted', connected });
     } catch (thrown) {
       if (this.#peer === peer) this.dispatch({ kind: 'restartFailed', status: ClientError.fromUnknown(thrown).status });
     }

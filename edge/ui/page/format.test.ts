@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { formatAudience, formatBitrate, formatCodecs, formatMs, formatShare, formatSize } from './format.ts';
+
+describe('formats', () => {
+  it.each([
+    [formatBitrate(null), '–'],
+    [formatBitrate(0), '0 kb/s'],
+    [formatBitrate(999_400), '999 kb/s'],
+    [formatBitrate(2_612_345), '2.61 Mb/s'],
+    [formatMs(null), '–'],
+    [formatMs(3.14), '3.1 ms'],
+    [formatMs(151.7), '152 ms'],
+    [formatShare(null), '–'],
+    [formatShare(0), '0 %'],
+    [formatShare(0.0123), '1.2 %'],
+    [formatShare(0.5), '50 %'],
+    [formatSize(null, 720), '–'],
+    [formatSize(1280, 720), '1280 × 720'],
+    [formatCodecs(null, null), '–'],
+    [formatCodecs('VP8', 'opus'), 'VP8 · Opus'],
+    [formatCodecs(null, 'PCMU'), 'PCMU'],
+    [formatAudience(0), 'nobody watching'],
+    [formatAudience(3), '3 watching'],
+  ])('writes %s', (written, expected) => {
+    expect(written).toBe(expected);
+  });
+});
