@@ -31,7 +31,6 @@ export function pageRoutes(app: App): void {
     route(app, path, { GET: (c) => c.redirect(`${START_PAGE}${new URL(c.req.url).search}`, 302) });
   }
 
-  // The runtime serves existing files itself; what comes here does not exist, or asks for something odd.
   route(app, '/web/*', {
     GET: async (c) => {
       const response = await c.env.ASSETS.fetch(c.req.raw);
