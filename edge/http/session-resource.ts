@@ -15,6 +15,9 @@ import { MAX_SDP_BYTES, readText } from './body.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyOk } from './methods.ts';
 
+/** What is found out about a request before its session is asked. */
+const REQUEST_FAULTS: ReadonlySet<number> = new Set([400, 413, 415]);
+
 interface Patch {
   session: SessionId;
   fragment: string;
@@ -74,9 +77,21 @@ export function viewerOf(env: Env, resource: Extract<ResourceId, { kind: 'egress
   };
 }
 
-/** Trickle ICE, ICE restart (RFC 9725 §4.3), or the answer to an offer of ours (WHEP), by media type. */
+/**
+ * Trickle ICE, ICE restart (RFC 9725 §4.3), or the answer to an offer of ours (WHEP), by media type. Whatever is wrong
+ * with the request, a session that is gone is 404.
+ */
 export async function patchSession(c: AppContext, owner: SessionOwner): Promise<Response> {
   limitRate(c);
+  try {
+    return await applyPatch(c, owner);
+  } catch (error) {
+    if (error instanceof ProblemError && REQUEST_FAULTS.has(error.status)) unwrap(await owner.probe());
+    throw error;
+  }
+}
+
+async function applyPatch(c: AppContext, owner: SessionOwner): Promise<Response> {
   const type = mediaTypeOf(c.req.header('Content-Type') ?? null);
   if (type === SDP_TYPE && owner.answer !== null) {
     const answer = await readText(c.req.raw, MAX_SDP_BYTES);

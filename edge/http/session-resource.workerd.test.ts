@@ -73,6 +73,16 @@ describe.each(BOTH)('PATCH of a %s', (_kind, path) => {
     expect((await call(path(), patch(TRICKLE))).status).toBe(204);
   });
 
+  it('#58 is 404 once the session is gone, whatever else is wrong with the request', async () => {
+    expect((await call(path(), { method: 'DELETE' })).status).toBe(200);
+
+    for (const type of ['application/trickle-ice-sdpfrag', 'application/sdp', 'text/plain']) {
+      const response = await call(path(), patch('nonsense', { 'Content-Type': type }));
+
+      expect(response.status, type).toBe(404);
+    }
+  });
+
   it('#48 says 412 for a stale tag', async () => {
     expect((await call(path(), patch(TRICKLE, { 'If-Match': '"stale"' }))).status).toBe(412);
   });
