@@ -28,15 +28,16 @@ export function endpointRoutes(app: App): void {
   const playPrefix = '/api/whep/play/';
   // The wildcard, because a name with a slash in it is an invalid room and not an unknown page.
   route(app, `${publishPrefix}*`, publishEndpoint(roomInPath(publishPrefix)));
-  route(app, `${playPrefix}*`, playEndpoint(roomInPath(playPrefix)));
+  route(app, `${playPrefix}*`, playEndpoint(roomInPath(playPrefix), { serverOffers: true }));
   route(app, '/webrtc/whip', publishEndpoint(roomInQuery));
-  route(app, '/webrtc/whep', playEndpoint(roomInQuery));
+  // Whoever uses this form (lalmax' clients) always brings an offer; an empty body is its mistake.
+  route(app, '/webrtc/whep', playEndpoint(roomInQuery, { serverOffers: false }));
 }
 
 function publishEndpoint(room: RoomReader): Resource {
   return endpoint(room, 'publish', async (c) => {
     const offer = await readOffer(c);
-    if (offer === '') throw new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
+    if (offer === '') throw emptyBody();
     const session = mintSessionId();
     const name = room(c);
     const resource = { kind: 'ingress', room: name, session } as const;
@@ -57,10 +58,12 @@ export async function publish(
   return created(c, { sdp: answer, etag, location, acceptPatch: SDPFRAG_TYPE });
 }
 
-function playEndpoint(room: RoomReader): Resource {
+/** `serverOffers`: an empty body asks the server for the offer. */
+function playEndpoint(room: RoomReader, { serverOffers }: { serverOffers: boolean }): Resource {
   return endpoint(room, 'play', async (c) => {
     // Legacy (draft-murillo-whep-01): an empty body asks the server to make the offer; the answer comes as a PATCH.
     const offer = (await readOffer(c)) || null;
+    if (offer === null && !serverOffers) throw emptyBody();
     if (offer !== null) checkPlayOffer(parseSdp(offer));
     const name = room(c);
     const session = mintSessionId();
@@ -78,6 +81,10 @@ function playEndpoint(room: RoomReader): Resource {
         })
       : created(c, { sdp, etag, location, acceptPatch: SDPFRAG_TYPE });
   });
+}
+
+export function emptyBody(): ProblemError {
+  return new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
 }
 
 /** What all endpoints share. GET and HEAD say that it is there and what it speaks (draft-ietf-wish-whep §4.2). */

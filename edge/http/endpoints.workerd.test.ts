@@ -248,8 +248,11 @@ describe('rooms', () => {
     },
   );
 
-  it('row 4: an empty body is 400 for WHIP', async () => {
-    expect((await call(`/webrtc/whip?streamid=${room}`, post(''))).status).toBe(400);
+  it.each(['whip', 'whep'])('row 4: an empty body is 400 for %s, whoever publishes', async (protocol) => {
+    await publishIn(call, room);
+    for (const body of ['', null]) {
+      expect((await call(`/webrtc/${protocol}?streamid=${room}`, post(body))).status).toBe(400);
+    }
   });
 });
 

@@ -1,11 +1,10 @@
 /** `/resource/{rid}`, and the join flow: `POST /rooms/{room}/join`, then `/whip/{session_id}`. */
-import { ProblemError } from '../../shared/errors.ts';
 import { mintSessionId } from '../../shared/ids.ts';
 import { requireRoomAccess } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { JOIN_TOKEN_LIFE_MS, type ResourceId, writeResourceId } from '../resource-id.ts';
-import { iceServerLinks, publish, readOffer } from './endpoints.ts';
+import { emptyBody, iceServerLinks, publish, readOffer } from './endpoints.ts';
 import { iceServers, linkField } from './ice-servers.ts';
 import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
 import { emptyOk, route } from './methods.ts';
@@ -61,7 +60,7 @@ export function sessionRoutes(app: App): void {
       limitRate(c);
       if (!isFresh(token)) throw noSession();
       const offer = await readOffer(c);
-      if (offer === '') throw new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
+      if (offer === '') throw emptyBody();
       return publish(c, { room: token.room, session: token.session, offer, location: `/whip/${c.req.param('rid')}` });
     },
     PATCH: async (c) => {
