@@ -13,30 +13,23 @@ import {
 } from '../../shared/protocol/control.ts';
 import { type Env, FLEET_NAME, readSettings } from '../env.ts';
 import type { LobbyRpc } from '../rpc.ts';
-import {
-  type LobbyEffect,
-  type LobbyEvent,
-  type LobbyStep,
-  OPENING_BUDGET_MS,
-  preferredNode,
-  step,
-} from './lobby-machine.ts';
+import { LobbyEffects } from './lobby-effects.ts';
+import type { LobbyEffect, LobbyEvent, LobbyStep } from './lobby-events.ts';
+import { OPENING_BUDGET_MS, preferredNode, step } from './lobby-machine.ts';
 import {
   admission,
   type Carrier,
   desiredOn,
   type LobbyState,
-  lobbyRecordSchema,
   NO_SESSION,
-  nextDeadline,
   PUBLISHER_OPENING,
-  persistent,
   publisherWith,
   ROOM_CLOSED,
   summaryOf,
 } from './lobby-state.ts';
+import { LobbyStore } from './lobby-store.ts';
+import { within } from './within.ts';
 
-const RECORD_KEY = 'lobby';
 /** A second node is tried when the first is out of reach; a third would be later than clients wait. */
 const MAX_NODES_TRIED = 2;
 /** A DELETE is answered after this long whether or not the node has closed its sessions. */
@@ -52,19 +45,16 @@ const NO_MEDIA_NODE: Problem = {
 
 export class Lobby extends DurableObject<Env> implements LobbyRpc {
   #state: LobbyState | null;
-  /** What is in storage. */
-  #stored: LobbyState | null;
-  /** Unix ms of the alarm; null: none. */
-  #alarmAt: number | null = null;
+  readonly #store: LobbyStore;
+  readonly #effects: LobbyEffects;
   /** The call that opens a publisher, for viewers who came a moment too early. */
   #opening: Promise<unknown> | null = null;
-  /** Words to the fleet go out one after the other: the last one said must be the last one heard. */
-  #fleetQueue: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#state = this.#load();
-    this.#stored = this.#state;
+    this.#store = new LobbyStore(ctx.storage);
+    this.#effects = new LobbyEffects(env);
+    this.#state = this.#store.load();
     // The call that was opening this publisher died with the previous instance, and its client with it.
     if (this.#state?.opening) this.#run(this.#step({ type: 'recovered' }).effects);
   }
@@ -169,7 +159,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAt = null;
+    this.#store.alarmIsOver();
     await this.#run(this.#step({ type: 'deadline' }).effects);
   }
 
@@ -234,70 +224,15 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     const policy = { publisherGraceMs: readSettings(this.env).publisherGraceMs };
     const stepped = step(this.#state, event, Date.now(), policy);
     this.#state = stepped.state;
-    this.#save();
+    this.#store.save(stepped.state);
     return stepped;
   }
 
-  #load(): LobbyState | null {
-    const record = this.ctx.storage.kv.get(RECORD_KEY);
-    if (record === undefined) return null;
-    const parsed = lobbyRecordSchema.safeParse(record);
-    if (parsed.success) return parsed.data;
-    // Written by another version of ours: the room starts free, its node is told so when it links.
-    console.error('lobby record is not readable', parsed.error.message);
-    return null;
-  }
-
-  /** Writes without waiting: nothing leaves the object before its writes are on disk. */
-  #save(): void {
-    const next = persistent(this.#state);
-    if (next === this.#stored) return;
-    const alarmAt = nextDeadline(next);
-    if (next === null) {
-      this.#alarmAt = null;
-      this.ctx.storage.deleteAlarm();
-      this.ctx.storage.deleteAll();
-    } else {
-      this.ctx.storage.kv.put(RECORD_KEY, next);
-      if (alarmAt === null) this.ctx.storage.deleteAlarm();
-      else if (alarmAt !== this.#alarmAt) this.ctx.storage.setAlarm(alarmAt);
-      this.#alarmAt = alarmAt;
-    }
-    this.#stored = next;
-  }
-
-  /** Starts the effects; resolves when they are done. Failures heal when the node or the fleet asks the next time. */
-  #run(effects: readonly LobbyEffect[]): Promise<unknown> {
-    if (effects.length === 0) return Promise.resolve();
-    const done = Promise.allSettled(effects.map((effect) => this.#perform(effect)));
+  /** Starts the effects; resolves when they are done. */
+  #run(effects: readonly LobbyEffect[]): Promise<void> {
+    const done = this.#effects.run(effects);
     this.ctx.waitUntil(done);
     return done;
-  }
-
-  #perform(effect: LobbyEffect): Promise<unknown> {
-    const fleet = this.env.FLEET.getByName(FLEET_NAME);
-    switch (effect.type) {
-      case 'apply': {
-        const link = this.env.NODE_LINK.getByName(effect.node);
-        return link.request<'apply'>({ method: 'apply', desired: effect.desired }, REQUEST_DEADLINE_MS, effect.boot);
-      }
-      case 'announce': {
-        const { lobby, hasPublisher, tracks } = effect;
-        return this.#tellFleet(() => fleet.lobbyUpdated({ lobby, hasPublisher, tracks }));
-      }
-      case 'ended':
-        return this.#tellFleet(() => fleet.lobbyEnded({ lobby: effect.lobby }));
-    }
-  }
-
-  #tellFleet(say: () => Promise<void>): Promise<void> {
-    this.#fleetQueue = this.#fleetQueue
-      .then(say)
-      .catch(say)
-      .catch((error: unknown) => {
-        console.error('the fleet could not be told', error);
-      });
-    return this.#fleetQueue;
   }
 }
 
@@ -305,16 +240,3 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
 function isElsewherePossible(problem: Problem): boolean {
   return problem.code === 'node_unreachable' || problem.code === 'node_full';
 }
-
-/** Resolves when `work` is done, however it ends, or after `ms`. */
-async function within(ms: number, work: Promise<unknown> | null): Promise<void> {
-  if (work === null) return;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work.then(noop, noop), timeout]);
-  clearTimeout(timer);
-}
-
-function noop(): void {}

@@ -19,13 +19,13 @@ import {
 import type { Env } from '../env.ts';
 import type { NodeLinkRpc } from '../rpc.ts';
 import { type Attachment, aboutOf, closeQuietly, readAttachment, snapshotOf, writeAttachment } from './link-socket.ts';
+import { LinkStore } from './link-store.ts';
 import { LobbyTable } from './lobby-table.ts';
 import {
   CLOSE_POLICY,
   CLOSE_TRY_AGAIN,
   type LinkEvent,
   type LinkState,
-  linkRecordSchema,
   mayBeLinked,
   nextTick,
   objectionTo,
@@ -33,9 +33,9 @@ import {
 } from './node-link-machine.ts';
 import { NODE_TIMEOUT, NODE_UNREACHABLE, PendingRequests } from './pending-requests.ts';
 import { Reporter } from './reporter.ts';
+import { Waiters } from './waiters.ts';
 import { welcomeFor } from './welcome.ts';
 
-const RECORD_KEY = 'link';
 /** A caller waits this long for a node that is just dialling again. */
 const RELINK_WAIT_MS = 3_000;
 /** A connection that has not said hello by then is closed. */
@@ -43,26 +43,28 @@ const HELLO_DEADLINE_MS = 5_000;
 
 export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   #state: LinkState;
+  readonly #store: LinkStore;
   readonly #table: LobbyTable;
   readonly #pending = new PendingRequests();
   readonly #reporter: Reporter;
-  /** Calls that wait for a link. */
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
   /** Unix ms of the last frame on the link; pings are answered by the runtime and asked for separately. */
   #frameAt = 0;
-  #alarmAt: number | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING_FRAME, PONG_FRAME));
+    this.#store = new LinkStore(ctx.storage);
     this.#table = new LobbyTable(ctx.storage.kv);
     this.#reporter = new Reporter(env, (connection) => this.#resync(connection));
-    this.#state = linkRecordSchema.safeParse(ctx.storage.kv.get(RECORD_KEY)).data ?? null;
-    const connections = ctx.getWebSockets().map((socket) => readAttachment(socket)?.connection ?? 0);
-    this.#step({ type: 'woken', connections });
+    this.#state = this.#store.load();
+    this.#step({ type: 'woken', connections: this.#connections() });
     // An object that died while it was greeting a node cannot go on with it: the node dials again.
     const current = this.#socketOf(this.#state?.connection ?? null);
-    if (current && readAttachment(current)?.stage === 'linked') closeQuietly(current, CLOSE_TRY_AGAIN, 'try again');
+    if (current && readAttachment(current)?.stage === 'linked') {
+      this.#closed(current);
+      closeQuietly(current, CLOSE_TRY_AGAIN, 'try again');
+    }
     // The alarm of the previous instance is still set: it comes soon and sets the next. Setting it here would cancel the
     // very alarm that may have woken this instance.
   }
@@ -75,9 +77,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const node = nodeIdSchema.safeParse(request.headers.get('vestibule-node'));
     if (!node.success) return new Response('Vestibule-Node does not name a node\n', { status: 400 });
     const { 0: client, 1: server } = new WebSocketPair();
-    const sockets = this.ctx.getWebSockets();
-    const used = sockets.map((socket) => readAttachment(socket)?.connection ?? 0);
-    const connection = Math.max(Date.now(), 1 + Math.max(this.#state?.connection ?? 0, ...used));
+    const connection = Math.max(Date.now(), 1 + Math.max(this.#state?.connection ?? 0, ...this.#connections()));
     this.ctx.acceptWebSocket(server);
     writeAttachment(server, { connection, since: Date.now(), node: node.data, stage: 'greeting', about: null });
     this.#schedule();
@@ -160,7 +160,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAt = null;
+    this.#store.alarmIsOver();
     const now = Date.now();
     for (const socket of this.ctx.getWebSockets()) {
       const attachment = readAttachment(socket);
@@ -168,6 +168,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
         closeQuietly(socket, CLOSE_POLICY, 'no hello');
       }
     }
+    this.#step({ type: 'woken', connections: this.#connections() });
     this.#step({ type: 'tick', heardAt: this.#heardAt() });
     const current = this.#socketOf(this.#state?.connection ?? null);
     const about = current === null ? null : readAttachment(current)?.about;
@@ -195,7 +196,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       if (this.#state?.connection !== connection) return;
       socket.send(JSON.stringify(frame));
       writeAttachment(socket, { ...linked, stage: 'ready' });
-      for (const wake of [...this.#waiters]) wake();
+      this.#waiters.wakeAll();
     } catch (error) {
       console.error('a node could not be welcomed', error);
       this.#closed(socket);
@@ -234,22 +235,16 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
         this.ctx.waitUntil(this.#reporter.unlinked(effect));
       } else {
         // Nobody needs to wait for it any longer.
-        for (const wake of [...this.#waiters]) wake();
+        this.#waiters.wakeAll();
         this.ctx.waitUntil(this.#reporter.gone(effect));
       }
     }
   }
 
   #save(state: LinkState): void {
-    if (state !== null) {
-      this.ctx.storage.kv.put(RECORD_KEY, state);
-    } else if (this.#table.lobbies.length === 0 && this.ctx.getWebSockets().length === 0) {
-      this.#alarmAt = null;
-      this.ctx.storage.deleteAlarm();
-      this.ctx.storage.deleteAll();
-    } else {
-      this.ctx.storage.kv.delete(RECORD_KEY);
-    }
+    if (state !== null) this.#store.save(state);
+    else if (this.#table.lobbies.length > 0 || this.ctx.getWebSockets().length > 0) this.#store.forget();
+    else this.#store.clear();
   }
 
   /** The node is gone: every lobby that had something there hears so, and is told again when that fails. */
@@ -273,16 +268,12 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     };
     const ready = find();
     if (ready !== null || !mayBeLinked(this.#state, Date.now())) return ready;
-    await new Promise<void>((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#waiters.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, waitMs);
-      this.#waiters.add(wake);
-    });
+    await this.#waiters.wait(waitMs);
     return find();
+  }
+
+  #connections(): number[] {
+    return this.ctx.getWebSockets().map((socket) => readAttachment(socket)?.connection ?? 0);
   }
 
   #socketOf(connection: number | null): WebSocket | null {
@@ -308,11 +299,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const ticks = greeting.map((attachment) => (attachment?.since ?? now) + HELLO_DEADLINE_MS);
     const tick = nextTick(this.#state, this.#heardAt(), now);
     if (tick !== null) ticks.push(tick);
-    const next = ticks.length === 0 ? null : Math.max(now, Math.min(...ticks));
-    if (next === this.#alarmAt) return;
-    this.#alarmAt = next;
-    if (next === null) this.ctx.storage.deleteAlarm();
-    else this.ctx.storage.setAlarm(next);
+    this.#store.wakeAt(ticks.length === 0 ? null : Math.max(now, Math.min(...ticks)));
   }
 }
 
