@@ -21,7 +21,7 @@ import { ServerHandshake } from './dtls-server-handshake.ts';
 import type { SrtpKeys, SrtpProfile } from './types.ts';
 
 /** RFC 6347 §4.2.4.1 says 1 s, but FFmpeg gives all of ICE and DTLS 5 s, and a repeated flight is one datagram. */
-const FIRST_RETRANSMIT_MS = 100;
+const FIRST_RETRANSMIT_MS = 50;
 const MAX_RETRANSMIT_MS = 1_000;
 /** A peer that repeats its flight in many datagrams gets ours once. */
 const MIN_REPEAT_MS = 20;

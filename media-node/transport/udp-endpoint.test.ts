@@ -5,10 +5,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { DtlsCertificate } from './certificate.ts';
 import { freshCertificate } from './testing/dtls-pair.ts';
 import { eventually } from './testing/eventually.ts';
-import { LOOPBACK, NO_PEER, openLoopback, openSession, type Session } from './testing/session.ts';
+import { LOOPBACK, NO_PEER, openLoopback, openSession } from './testing/session.ts';
 import { stunCheck } from './testing/stun-check.ts';
 import { openUdpPeer, type UdpPeer } from './testing/udp-peer.ts';
 import { mintIceCredentials, openMediaEndpoint, type UdpMediaEndpoint } from './udp-endpoint.ts';
+
+/** Datagrams that fit in any socket buffer. */
+const BATCH = 100;
 
 let certificate: DtlsCertificate;
 beforeAll(async () => {
@@ -281,18 +284,16 @@ describe('a session', () => {
       10_000,
     );
     const before = endpoint.counters.received;
-    let sent = 0;
-    for (const sample of samples) {
-      (sent % 2 === 0 ? stranger : other).send(Buffer.from(sample));
-      sent += 1;
-      // No more than the socket's buffer holds.
-      if (sent % 200 === 0)
-        await eventually(() => expect(endpoint.counters.received - before).toBeGreaterThan(sent * 0.9 - 200));
+    for (let sent = 0; sent < samples.length; sent += BATCH) {
+      for (const sample of samples.slice(sent, sent + BATCH)) {
+        (sample.length % 2 === 0 ? stranger : other).send(Buffer.from(sample));
+      }
+      // No more on the way than the socket's buffer holds: what arrives is what was tried.
+      await eventually(() => expect(endpoint.counters.received - before).toBeGreaterThanOrEqual(sent + BATCH));
     }
-    const check: Session['log'] = session.log;
 
     expect((await other.check(session.local)).type).toBe(0x0101);
-    expect(check).toEqual(['connected']);
+    expect(session.log).toEqual(['connected']);
     expect(endpoint.tableSize).toBe(table);
     const { unknownAddress, unknownCheck, unknownType } = endpoint.counters;
     expect(Math.min(unknownAddress, unknownCheck, unknownType)).toBeGreaterThan(500);
