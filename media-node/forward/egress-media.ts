@@ -142,7 +142,8 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
 
   /** False while there is nothing to say. */
   #sendReport(stream: EgressStream, nowMs: number): boolean {
-    const { source, startedMs, plan } = stream;
+    const { plan } = stream;
+    const { source, startedMs } = stream.rewriter;
     if (source === null || Number.isNaN(startedMs)) return false;
     if (!source.clock.synchronized && nowMs - startedMs < PATIENCE_MS) return false;
     const high = ntpHigh(nowMs, this.#context.epochOffsetMs);
@@ -150,7 +151,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     const { engine } = this.#context;
     engine.sinkCounters(stream.sink, counters);
     writer.reset();
-    writer.senderReport(plan.ssrc, high, low, stream.rtpAt(nowMs), counters.packets, counters.bytes);
+    writer.senderReport(plan.ssrc, high, low, stream.rewriter.rtpAt(nowMs), counters.packets, counters.bytes);
     writer.sdesCname(plan.ssrc, plan.cname);
     stream.report.noteSenderReport(ntpMiddle32(high, low), nowMs);
     engine.sendRtcp(this.#peer, writer.buffer, writer.length);

@@ -46,10 +46,9 @@ export class IngressReports {
     this.#remb = options.transportCc === null && wantsRemb ? new RembEstimator() : null;
   }
 
-  /** PLI, or FIR for a publisher that only knows that; nothing for one that knows neither. */
+  /** PLI, or FIR for a publisher that only knows that. */
   sendKeyframeRequest(stream: IngressStream): void {
-    const { pli, fir } = stream.plan.feedback;
-    if (!pli && !fir) return;
+    const { pli } = stream.plan.feedback;
     this.#begin();
     if (pli) this.#writer.pli(this.#ownSsrc, stream.ssrc);
     else this.#writer.fir(this.#ownSsrc, stream.ssrc, this.#firSequence++);

@@ -7,12 +7,12 @@ import { BitrateMeter } from '../rtcp/bitrate-meter.ts';
 import { KeyframePolicy, type KeyframeReason } from '../rtcp/keyframe-policy.ts';
 import { NackGenerator } from '../rtcp/nack-generator.ts';
 import { ReceptionStats } from '../rtcp/reception-stats.ts';
-import { type PublisherClock, TrackClock } from '../rtcp/sender-clock.ts';
+import type { PublisherClock } from '../rtcp/sender-clock.ts';
 import { isKeyframeStart } from './codecs/keyframes.ts';
 import type { FanoutEngine, GroupHandle } from './fanout-engine.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PaddingFilter } from './padding-filter.ts';
-import { timestampDifference } from './sequence.ts';
+import { SourceClock } from './source-clock.ts';
 import { copiedExtensionIds, type SourcePacket } from './source-packet.ts';
 import type { ForwarderOptions } from './types.ts';
 
@@ -22,8 +22,6 @@ const AUDIO_RING = { initialBytes: 0x4000, maxBytes: 0x40000, historyMs: HISTORY
 const VIDEO_RING_INITIAL_BYTES = 0x40000;
 /** Enough for a second of 32 Mb/s. */
 const VIDEO_RING_MIN_BOUND_BYTES = 0x400000;
-/** A publisher whose sender reports contradict the arrival of its packets by more than this has a broken clock. */
-const MAX_CLOCK_DISAGREEMENT_MS = 5000;
 /** A keyframe that comes this soon after a request was its answer. */
 const ANSWER_MS = 1000;
 
@@ -61,7 +59,7 @@ export class IngressStream {
   readonly reception: ReceptionStats;
   readonly nack: NackGenerator | null;
   readonly meter = new BitrateMeter();
-  readonly clock: TrackClock;
+  readonly clock: SourceClock;
   readonly extensionIds: Uint8Array;
   /** Sinks that wait for a place to start at. */
   readonly waiting: StreamSink[] = [];
@@ -78,15 +76,13 @@ export class IngressStream {
   keyframeSequence = -1;
   keyframeMs = Number.NEGATIVE_INFINITY;
   /** Whether the publisher reacts to keyframe requests; null while nobody has asked. */
-  answersRequests: boolean | null = null;
+  answersRequests: boolean | null;
   closed = false;
   readonly #options: IngressStreamOptions;
+  readonly #canAsk: boolean;
   readonly #padding = new PaddingFilter();
   #keyframeTimestamp = 0;
   #requestedMs = Number.NaN;
-  /** Extended beyond 32 bits, of the newest packet. */
-  #timestamp = Number.NaN;
-  #timestampMs = 0;
   #givenUpSeen = 0;
 
   constructor(options: IngressStreamOptions, nowMs: number) {
@@ -96,11 +92,13 @@ export class IngressStream {
     this.rid = options.rid;
     this.plan = plan;
     this.openedMs = nowMs;
+    this.#canAsk = plan.kind === 'video' && (plan.feedback.pli || plan.feedback.fir);
+    this.answersRequests = this.#canAsk ? null : false;
     this.group = engine.openGroup();
     this.ring = new PacketRing(plan.kind === 'audio' ? AUDIO_RING : videoRing(cache));
     this.reception = new ReceptionStats(plan.codec.clockRate);
     this.nack = plan.feedback.nack ? new NackGenerator() : null;
-    this.clock = new TrackClock(plan.codec.clockRate, options.publisherClock);
+    this.clock = new SourceClock(plan.codec.clockRate, options.publisherClock);
     this.extensionIds = copiedExtensionIds(plan.extensions);
   }
 
@@ -132,7 +130,7 @@ export class IngressStream {
     const { timestamp } = packet.header;
     if (sequence > this.highest) {
       this.highest = sequence;
-      this.#noteTimestamp(timestamp, nowMs);
+      this.clock.noteArrival(timestamp, nowMs);
     }
     const isStart = this.#noteKeyframe(packet, nowMs);
     this.ring.store(sequence, timestamp, packet.bytes, packet.length, nowMs, this.#keepFrom());
@@ -184,39 +182,11 @@ export class IngressStream {
     for (const sink of sinks) sink.onStart(this, sequence, nowMs);
   }
 
-  #noteTimestamp(timestamp: number, nowMs: number): void {
-    this.#timestamp = Number.isNaN(this.#timestamp)
-      ? timestamp
-      : this.#timestamp + timestampDifference(timestamp, this.#timestamp % 2 ** 32);
-    this.#timestampMs = nowMs;
-    this.clock.noteArrival(this.#timestamp, nowMs);
-  }
-
-  /**
-   * The RTP timestamp (32 bits) of what the publisher captures at `nowMs`, seen from here: by its sender reports, else by
-   * arrival. Meaningless before the first packet.
-   */
-  rtpAt(nowMs: number): number {
-    const { clockRate } = this.plan.codec;
-    const byArrival = Math.round(this.#timestamp + ((nowMs - this.#timestampMs) * clockRate) / 1000);
-    const byReports = this.clock.rtpAt(nowMs);
-    const tolerance = (MAX_CLOCK_DISAGREEMENT_MS * clockRate) / 1000;
-    if (byReports === null || Math.abs(timestampDifference(byReports, byArrival)) > tolerance) {
-      return ((byArrival % 2 ** 32) + 2 ** 32) % 2 ** 32;
-    }
-    return byReports;
-  }
-
   /** Asks the publisher for a keyframe as soon as the policy allows it: now, or in a later `tick`. */
   requestKeyframe(reason: KeyframeReason, nowMs: number): void {
-    if (this.plan.kind === 'audio' || this.closed) return;
+    if (!this.#canAsk || this.closed) return;
     this.policy.request(reason, nowMs);
     this.#sendDueRequest(nowMs);
-  }
-
-  /** Timestamp of the newest packet, 32 bits. */
-  get timestamp(): number {
-    return ((this.#timestamp % 2 ** 32) + 2 ** 32) % 2 ** 32;
   }
 
   /** Drives the sinks that wait or catch up, and repeats keyframe requests that were not answered. */
