@@ -1,6 +1,6 @@
 /** A real Chromium from npm: no package of the system, no display, nothing to download. */
 import { execFile } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Browser, type BrowserContext, chromium } from 'playwright-core';
@@ -54,7 +54,7 @@ export async function launchChromium(options: ChromiumOptions = {}): Promise<Chr
     env: {
       ...definedEnvironment(),
       LD_LIBRARY_PATH: join(directory, 'al2023/lib'),
-      FONTCONFIG_PATH: join(directory, 'fonts'),
+      FONTCONFIG_FILE: await fontsFile(directory),
     },
   });
   const context = await browser.newContext({
@@ -78,6 +78,22 @@ async function unpacked(): Promise<string> {
       timeout: UNPACK_DEADLINE_MS,
     });
   });
+}
+
+/**
+ * The package's own file names directories of Lambda only. Without a font Chromium dies as soon as a page draws text;
+ * written at each launch, because the checkout may have moved.
+ */
+async function fontsFile(directory: string): Promise<string> {
+  const path = join(directory, 'fonts/vestibule.conf');
+  const draft = `${path}.${process.pid}`;
+  const [fonts, cache] = [join(directory, 'fonts'), join(directory, 'fonts-cache')];
+  await writeFile(
+    draft,
+    `<?xml version="1.0"?>\n<fontconfig><dir>${fonts}</dir><cachedir>${cache}</cachedir></fontconfig>\n`,
+  );
+  await rename(draft, path);
+  return path;
 }
 
 function definedEnvironment(): Record<string, string> {
