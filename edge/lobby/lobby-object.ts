@@ -159,8 +159,9 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   }
 
   override async alarm(): Promise<void> {
-    this.#store.alarmIsOver();
-    await this.#run(this.#step({ type: 'deadline' }).effects);
+    const { effects } = this.#step({ type: 'deadline' });
+    this.#store.rearm();
+    await this.#run(effects);
   }
 
   async #open(lobby: LobbyId, session: SessionId, offer: string): Promise<Outcome<{ answer: string; etag: string }>> {

@@ -24,9 +24,10 @@ export class LobbyStore {
     return this.#stored;
   }
 
-  /** The alarm has gone off. */
-  alarmIsOver(): void {
+  /** After the alarm has gone off: sets the one for what is next, if anything is. */
+  rearm(): void {
     this.#alarmAt = null;
+    this.#wakeBy(nextDeadline(this.#stored));
   }
 
   /** Writes without waiting: nothing leaves the object before its writes are on disk. */
@@ -34,15 +35,20 @@ export class LobbyStore {
     const next = persistent(state);
     if (next === this.#stored) return;
     this.#stored = next;
-    const alarmAt = nextDeadline(next);
     if (next === null) {
-      this.#storage.deleteAlarm();
+      // The alarm goes with everything else.
+      this.#alarmAt = null;
       this.#storage.deleteAll();
     } else {
       this.#storage.kv.put(RECORD_KEY, next);
-      if (alarmAt === null) this.#storage.deleteAlarm();
-      else if (alarmAt !== this.#alarmAt) this.#storage.setAlarm(alarmAt);
+      this.#wakeBy(nextDeadline(next));
     }
-    this.#alarmAt = alarmAt;
+  }
+
+  /** An alarm that is early finds nothing to do and is set anew, which costs less than moving it at every step. */
+  #wakeBy(deadline: number | null): void {
+    if (deadline === null || (this.#alarmAt !== null && this.#alarmAt <= deadline)) return;
+    this.#alarmAt = deadline;
+    this.#storage.setAlarm(deadline);
   }
 }
