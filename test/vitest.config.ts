@@ -5,11 +5,13 @@ export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     include: [
+      'test/*.test.ts',
+      'test/node/**/*.test.ts',
       'shared/**/*.test.ts',
       'media-node/**/*.test.ts',
       'edge/local/**/*.test.ts',
-      'edge/**/*-machine.test.ts',
       'edge/ui/**/*.test.ts',
+      'test/node/**/*.test.ts',
     ],
   },
 });
