@@ -11,7 +11,6 @@ export default defineConfig({
       'media-node/**/*.test.ts',
       'edge/local/**/*.test.ts',
       'edge/ui/**/*.test.ts',
-      'test/node/**/*.test.ts',
     ],
   },
 });
