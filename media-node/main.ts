@@ -45,7 +45,7 @@ async function main(): Promise<void> {
       const { packetsIn, packetsOut } = forwarder.counters;
       return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut };
     }),
-    report: (report) => link?.report(report),
+    report: (report) => link?.report(report) ?? false,
   });
   link = new ControlLink({
     edgeUrl: settings.EDGE_URL,

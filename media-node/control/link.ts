@@ -65,9 +65,10 @@ export class ControlLink {
     return this.#welcomed;
   }
 
-  /** Dropped while there is no link: the hello of the next one says it all. */
-  report(report: Report): void {
+  /** False while there is no link, or none that was welcomed yet. */
+  report(report: Report): boolean {
     if (this.#welcomed) this.#send(report);
+    return this.#welcomed;
   }
 
   close(): void {

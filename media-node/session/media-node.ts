@@ -37,14 +37,14 @@ export interface MediaNodeOptions {
   /** Sessions that this node takes. */
   capacity: number;
   load: LoadMeter;
-  /** Sends a report to the edge; may drop it when there is no link. */
-  report(report: Report): void;
+  /** Sends a report to the edge; false when there is no link to send it on. */
+  report(report: Report): boolean;
 }
 
 export class MediaNode implements LinkHandler {
   readonly #options: MediaNodeOptions;
   readonly #lobbies = new Map<LobbyId, CarriedLobby>();
-  /** Ingress sessions that changed since the last report. */
+  /** Ingress sessions that changed since the last report that was sent, or since the hello. */
   readonly #changed = new Map<SessionId, IngressReport>();
   #reportTimer: NodeJS.Timeout | null = null;
   readonly #intervalTimer: NodeJS.Timeout;
@@ -68,6 +68,7 @@ export class MediaNode implements LinkHandler {
 
   hello(): Hello {
     const options = this.#options;
+    this.#changed.clear();
     const ingress: IngressReport[] = [];
     for (const lobby of this.#lobbies.values()) {
       if (lobby.publisher !== null) ingress.push(lobby.publisher.report());
@@ -98,7 +99,8 @@ export class MediaNode implements LinkHandler {
       if (wish === undefined) this.#end(lobby);
       else this.#apply(wish);
     }
-    this.#changed.clear();
+    // What happened between the hello and now was not in either.
+    this.#scheduleReport();
   }
 
   request(request: NodeRequest): NodeResult<NodeRequest['method']> {
@@ -222,14 +224,13 @@ export class MediaNode implements LinkHandler {
   #sendReport(): void {
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     this.#reportTimer = null;
-    const ingress = [...this.#changed.values()];
-    this.#changed.clear();
-    this.#options.report({
+    const sent = this.#options.report({
       type: 'report',
-      ingress,
+      ingress: [...this.#changed.values()],
       lobbies: this.#lobbyLoads(),
       load: this.#options.load.sample(this.sessionCount),
     });
+    if (sent) this.#changed.clear();
   }
 
   #lobbyLoads(): LobbyLoad[] {
