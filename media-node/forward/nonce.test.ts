@@ -27,12 +27,14 @@ it('never sends two contents under one number', () => {
       });
       const viewer = world.viewer([videoEgress({ rtxSsrc: null, rtxPayloadType: null })]);
       const contents = new Map<number, string>();
+      const reused: number[] = [];
       let newest = 0;
       viewer.link = (datagram) => {
         if (isRtcp(datagram)) return;
         newest = datagram.readUInt16BE(2);
         const content = datagram.toString('latin1');
-        expect(contents.get(newest) ?? content).toBe(content);
+        // An expectation here would be lost: the engine takes what a way out throws for a closed socket.
+        if ((contents.get(newest) ?? content) !== content) reused.push(newest);
         contents.set(newest, content);
       };
       for (const { kind, value } of steps) {
@@ -72,6 +74,7 @@ it('never sends two contents under one number', () => {
             break;
         }
       }
+      expect(reused).toEqual([]);
     }),
     { numRuns: 300 },
   );
