@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { buildFragment, iceCredentials, parseFragment, withIceRestart, withOpusParameters } from './sdp.ts';
+import {
+  buildFragment,
+  iceCredentials,
+  parseFragment,
+  withIceRestart,
+  withOpusParameters,
+  withVideoStartBitrate,
+} from './sdp.ts';
 
 /** From an offer of Chromium 153, shortened. */
 const view = [
@@ -139,5 +146,20 @@ describe('withOpusParameters', () => {
     expect(withOpusParameters(bare, { stereo: '1' })).toBe(
       'm=audio 9 RTP/AVP 96\r\na=rtpmap:96 OPUS/48000/2\r\na=fmtp:96 stereo=1\r\n',
     );
+  });
+});
+
+describe('withVideoStartBitrate', () => {
+  it('reaches every video codec, with or without parameters of its own, and nothing else', () => {
+    const munged = withVideoStartBitrate(
+      'm=audio 9 x 111\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 x 96 97 102\r\na=rtpmap:96 VP8/90000\r\n' +
+        'a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:102 H264/90000\r\na=fmtp:102 packetization-mode=1\r\n',
+      1_500_000,
+    );
+    expect(munged.match(/a=fmtp:.*/g)).toEqual([
+      'a=fmtp:96 x-google-start-bitrate=1500',
+      'a=fmtp:97 apt=96',
+      'a=fmtp:102 packetization-mode=1;x-google-start-bitrate=1500',
+    ]);
   });
 });

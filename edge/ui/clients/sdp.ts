@@ -101,15 +101,31 @@ function splitSections(lines: readonly string[]): string[][] {
 }
 
 /**
- * Adds parameters to every Opus format of a description, keeping values that are there. Browsers decode Opus to one
- * channel unless their own description says `stereo=1`, and send one unless the other side's says so (RFC 7587 §7).
+ * Opus parameters for a description, keeping values that are there. Browsers decode Opus to one channel unless their own
+ * description says `stereo=1`, and send one unless the other side's says so (RFC 7587 §7).
  */
 export function withOpusParameters(sdp: string, parameters: Readonly<Record<string, string>>): string {
+  return withFormatParameters(sdp, /^opus\/48000/i, parameters);
+}
+
+/**
+ * Lets Chromium begin near the bitrate that it is going to reach. Its estimate starts at 300 kb/s, for which the encoder
+ * shrinks the picture, and it takes some ten seconds until the picture has grown back. Other browsers ignore it.
+ */
+export function withVideoStartBitrate(answer: string, bitrateBps: number): string {
+  const kilobits = Math.round(bitrateBps / 1000);
+  return withFormatParameters(answer, /^(VP8|VP9|AV1|H264|H265)\/90000/i, {
+    'x-google-start-bitrate': String(kilobits),
+  });
+}
+
+/** Adds parameters to every format whose `rtpmap` encoding matches. */
+function withFormatParameters(sdp: string, encoding: RegExp, parameters: Readonly<Record<string, string>>): string {
   const lines = splitLines(sdp);
   const types = new Set(
     lines.flatMap((line) => {
-      const match = /^a=rtpmap:(\d+) opus\/48000/i.exec(line);
-      return match?.[1] === undefined ? [] : [match[1]];
+      const match = /^a=rtpmap:(\d+) (.*)$/.exec(line);
+      return match?.[1] !== undefined && encoding.test(match[2] ?? '') ? [match[1]] : [];
     }),
   );
   const formatted = new Set(lines.flatMap((line) => /^a=fmtp:(\d+) /.exec(line)?.[1] ?? []));

@@ -11,7 +11,7 @@
  * server has lost the old one.
  */
 import { ClientError } from './errors.ts';
-import { withOpusParameters } from './sdp.ts';
+import { withOpusParameters, withVideoStartBitrate } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
 import { TypedEventTarget } from './typed-events.ts';
@@ -43,6 +43,8 @@ export interface WhipEvents {
   error: { error: ClientError; fatal: boolean };
 }
 
+/** Enough for a first picture in 720p, little enough for most uplinks; congestion control takes over from there. */
+const START_BITRATE_BPS = 1_500_000;
 /** Shares of the bitrate ceiling, lowest layer first. */
 const SIMULCAST_LAYERS = [
   { rid: 'l', scale: 4, share: 0.08 },
@@ -107,8 +109,14 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
           if (codecs !== null) transceiver.setCodecPreferences(codecs);
         },
         mungeOffer: (sdp) => (stereo ? withOpusParameters(sdp, { stereo: '1', 'sprop-stereo': '1' }) : sdp),
-        // The browser sends two channels only to a receiver that says it wants them.
-        mungeAnswer: (sdp) => (stereo ? withOpusParameters(sdp, { stereo: '1' }) : sdp),
+        mungeAnswer: (sdp) => {
+          const started = withVideoStartBitrate(
+            sdp,
+            Math.min(options.maxBitrateBps ?? START_BITRATE_BPS, START_BITRATE_BPS),
+          );
+          // The browser sends two channels only to a receiver that says it wants them.
+          return stereo ? withOpusParameters(started, { stereo: '1' }) : started;
+        },
         onStatus: (status) => {
           if (this.#runner !== runner || status === 'waiting') return;
           if (status === 'live') resolve();
