@@ -42,6 +42,9 @@ export interface LinkOptions {
   node: NodeId;
   handler: LinkHandler;
   log(message: string): void;
+  /** `PING_INTERVAL_MS` and `LINK_SILENCE_MS` unless a test is in a hurry. */
+  pingIntervalMs?: number;
+  silenceMs?: number;
 }
 
 export class ControlLink {
@@ -92,7 +95,7 @@ export class ControlLink {
     socket.on('open', () => {
       this.#heardAtMs = performance.now();
       this.#send(this.#options.handler.hello());
-      this.#pingTimer = setInterval(() => this.#ping(socket), PING_INTERVAL_MS);
+      this.#pingTimer = setInterval(() => this.#ping(socket), this.#options.pingIntervalMs ?? PING_INTERVAL_MS);
     });
     socket.on('message', (data, isBinary) => {
       if (socket === this.#socket && !isBinary) this.#receive(data.toString());
@@ -155,7 +158,7 @@ export class ControlLink {
 
   #ping(socket: WebSocket): void {
     // The other half of the edge's check: a link on which nothing is heard is dead, whatever TCP says.
-    if (performance.now() - this.#heardAtMs > LINK_SILENCE_MS) {
+    if (performance.now() - this.#heardAtMs > (this.#options.silenceMs ?? LINK_SILENCE_MS)) {
       this.#complain('the edge is silent; dialling again');
       socket.terminate();
       this.#lost(socket);
