@@ -67,8 +67,10 @@ export class MediaNodeProcess {
     return this.#ready.promise;
   }
 
+  /** Undefined while no node runs. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    const child = this.#child;
+    return child === null || hasEnded(child) ? undefined : child.pid;
   }
 
   /** Ends the node for good: SIGTERM, then SIGKILL. May be called again. */
@@ -126,7 +128,7 @@ export class MediaNodeProcess {
   async #stop(): Promise<void> {
     if (this.#restart !== null) clearTimeout(this.#restart);
     const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === null || hasEnded(child)) return;
     const ended = new Promise<void>((resolve) => {
       child.once('exit', () => resolve());
     });
@@ -135,6 +137,10 @@ export class MediaNodeProcess {
     await ended;
     clearTimeout(deadline);
   }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }
 
 function parseJson(line: string): unknown {

@@ -1,0 +1,64 @@
+import type { NetworkInterfaceInfo } from 'node:os';
+import { expect, test } from 'vitest';
+import { type BannerInput, banner } from './banner.ts';
+import { parseSettings } from './settings.ts';
+
+const NODE = {
+  event: 'ready',
+  node: 'local',
+  addresses: ['127.0.0.1:8840'],
+  engine: 'portable',
+  version: '1',
+} as const;
+const LAN = { address: '192.168.1.5', family: 'IPv4', internal: false } as NetworkInterfaceInfo;
+
+function print(environment: Record<string, string>, change: Partial<BannerInput> = {}): string {
+  return banner({
+    version: '1.2.3',
+    settings: parseSettings(environment),
+    url: new URL('http://127.0.0.1:8080/'),
+    node: { ...NODE, addresses: [...NODE.addresses] },
+    secretsFile: null,
+    interfaces: { eth0: [LAN] },
+    color: false,
+    ...change,
+  });
+}
+
+test('has everything to paste, and no colour codes where nobody wants them', () => {
+  const text = print({});
+  expect(text).toContain('Server        http://127.0.0.1:8080/api/whip/publish/live\n');
+  expect(text).toMatch(/-f whip http:\/\/127\.0\.0\.1:8080\/api\/whip\/publish\/live\n/);
+  expect(text).toContain('UDP 127.0.0.1:8840 (node local, portable fan-out)');
+  expect(text).toContain('Auth      open:');
+  expect(text).not.toContain('\x1b');
+  expect(print({}, { color: true })).toContain('\x1b[');
+});
+
+test('a secret is named, never shown', () => {
+  const text = print({ AUTH_TOKEN: 'hush', JWT_SECRET: 'hush' });
+  expect(text).toContain('one token for all rooms, JWT');
+  expect(text).toContain('-authorization TOKEN');
+  expect(text).not.toContain('hush');
+});
+
+test('room tokens alone leave the other rooms open, and it says so', () => {
+  expect(print({ ROOM_TOKENS: 'a:b' })).toContain('room tokens; other rooms are open');
+});
+
+test('a public URL is what others paste', () => {
+  expect(print({ PUBLIC_URL: 'https://live.example.org/' })).toContain(
+    'https://live.example.org/api/whip/publish/live',
+  );
+});
+
+test.each(['0.0.0.0', '::'])('on HOST=%s the addresses on the network are shown', (HOST) => {
+  expect(print({ HOST })).toContain('http://192.168.1.5:8080/');
+  expect(print({})).not.toContain('192.168.1.5');
+});
+
+test('an edge without a node says how to start one', () => {
+  const text = print({}, { node: null, secretsFile: '/s/secrets.json' });
+  expect(text).toContain('EDGE_URL=http://127.0.0.1:8080');
+  expect(text).toContain('/s/secrets.json');
+});

@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadSettings, mediaBindAddresses, parseSettings, SettingsError } from './settings.ts';
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    parseSettings(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+}
+
+test('nothing set is a complete configuration', () => {
+  const { launcher, edge, edgeVariables } = parseSettings({});
+  expect(launcher).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, MEDIA_PORT: 8840, NODE_ID: 'local' });
+  expect(edge).toMatchObject({ allowedOrigins: '*', authToken: null, publisherGraceMs: 15_000 });
+  expect(edgeVariables).toEqual({});
+});
+
+test('every problem is told at once, under its variable', () => {
+  const problems = problemsOf({
+    PORT: '70000',
+    NODE_ID: 'no spaces',
+    MEDIA_ADDRESSES: '10.0.0.1/2001:db8::1',
+    ROOM_TOKENS: 'broken',
+    PUBLISHER_GRACE_MS: 'soon',
+    TURN_USERNAME: 'u',
+  });
+  const names = ['PORT', 'NODE_ID', 'MEDIA_ADDRESSES', 'ROOM_TOKENS', 'PUBLISHER_GRACE_MS', 'TURN_USERNAME'];
+  expect(problems.map((problem) => problem.split(' ')[0])).toEqual(names);
+});
+
+test('a secret is never part of a message', () => {
+  const problems = problemsOf({ NODE_TOKEN: 'hush hush', ROOM_TOKENS: 'hush' });
+  expect(problems).toHaveLength(2);
+  expect(problems.join()).not.toContain('hush');
+});
+
+test.each(['', '80a', '-1', '65536', '8080 '])('PORT=%j', (PORT) => {
+  const expected = PORT === '' ? [] : ['PORT must be a port number, 0 to 65535 (0 picks a free one)'];
+  expect(problemsOf({ PORT })).toEqual(expected);
+});
+
+test('the local half of an address pair is what gets bound', () => {
+  expect(mediaBindAddresses(parseSettings({ MEDIA_ADDRESSES: '10.0.0.5/203.0.113.7, ::1' }))).toEqual([
+    '10.0.0.5',
+    '::1',
+  ]);
+  expect(mediaBindAddresses(parseSettings({}))).toBeNull();
+});
+
+describe('.env', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'vestibule-env-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  test('completes the environment, which wins', () => {
+    writeFileSync(join(directory, '.env'), 'PORT=1111\nHOST=0.0.0.0\nAUTH_TOKEN="quoted # token"\nADMIN_TOKEN=\n');
+    const { launcher, edgeVariables, environment } = loadSettings(directory, { PORT: '2222', HOST: '' });
+    expect(launcher).toMatchObject({ PORT: 2222, HOST: '0.0.0.0' });
+    expect(edgeVariables).toEqual({ AUTH_TOKEN: 'quoted # token' });
+    expect(environment.ADMIN_TOKEN).toBeUndefined();
+  });
+
+  test('need not be there', () => {
+    expect(loadSettings(directory, {}).warnings).toEqual([]);
+  });
+
+  test('a misspelt name is pointed out, wherever it stands; a foreign one in the file only', () => {
+    writeFileSync(join(directory, '.env'), 'AUTH_TOKN=x\nUNRELATED=1\n');
+    const { warnings } = loadSettings(directory, { PUBLIC_URI: 'x', HOSTNAME: 'h', SHELL: 's' });
+    expect(warnings).toEqual([
+      'AUTH_TOKN is not a setting; did you mean AUTH_TOKEN?',
+      'UNRELATED in .env is not a setting of ours',
+      'PUBLIC_URI is not a setting; did you mean PUBLIC_URL?',
+    ]);
+  });
+});
