@@ -39,14 +39,14 @@ export class NodeUnderTest {
       keyframeCacheBytes: KEYFRAME_CACHE_BYTES,
     });
     this.node = new MediaNode({
-      context: { endpoint, forwarder: this.forwarder, now, log: (message) => this.logs.push(message) },
+      context: { endpoint, forwarder: this.forwarder, now, log: (message) => void this.logs.push(message) },
       node: nodeIdSchema.parse('node-under-test'),
       boot: mintBootId(),
       version: '0.0.0',
       region: 'test',
       capacity: CAPACITY,
       load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0 })),
-      report: (report) => this.reports.push(report),
+      report: (report) => void this.reports.push(report),
     });
     this.#tick = setInterval(() => this.forwarder.tick(now()), TICK_MS);
   }
