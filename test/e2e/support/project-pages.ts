@@ -1,0 +1,75 @@
+/** Drives the project's own pages as a person does. */
+import type { BrowserContext, Page } from 'playwright-core';
+import { until } from './until.ts';
+
+export interface PublishChoice {
+  codec?: 'H264' | 'VP8' | 'VP9' | 'AV1';
+  quality?: '720p30' | '480p30' | '360p30';
+  simulcast?: boolean;
+  token?: string;
+}
+
+/** Opens the publisher page and goes live with the test pattern. */
+export async function publish(
+  context: BrowserContext,
+  url: string,
+  room: string,
+  choice: PublishChoice = {},
+): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(`${url}/web/publisher.html?room=${room}`);
+  await startPublishing(page, choice);
+  return page;
+}
+
+/** Throws with the page's words when it is refused. */
+export async function startPublishing(page: Page, choice: PublishChoice = {}): Promise<void> {
+  await page.locator('label', { has: page.getByTestId('source-pattern') }).click();
+  await page.getByTestId('quality-select').selectOption(choice.quality ?? '360p30');
+  if (choice.codec !== undefined) await page.getByTestId('codec-select').selectOption(choice.codec);
+  if (choice.simulcast === true) await page.getByTestId('simulcast').check();
+  if (choice.token !== undefined) await page.getByTestId('token').fill(choice.token);
+  await page.getByTestId('start').click();
+  const state = await pageState(page, 'live', 'error');
+  if (state === 'error') throw new Error(`not live: ${await page.getByTestId('error').textContent()}`);
+}
+
+/** Opens the player page; it starts by itself. */
+export async function watch(context: BrowserContext, url: string, room: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(`${url}/web/player.html?room=${room}`);
+  return page;
+}
+
+/** Waits until the page says that it is in one of these states. */
+export async function pageState(page: Page, ...states: string[]): Promise<string> {
+  let seen = '';
+  try {
+    return await until(`state ${states.join(' or ')}`, async () => {
+      seen = (await page.locator('html').getAttribute('data-state')) ?? '';
+      return states.includes(seen) ? seen : null;
+    });
+  } catch (error) {
+    const text = await page.locator('body').textContent();
+    throw new Error(`${error instanceof Error ? error.message : error}; it is in "${seen}":\n${text}`);
+  }
+}
+
+/** Mean colours of `columns` vertical stripes in the upper part of the video, as the page shows it. */
+export function stripes(page: Page, columns: number): Promise<[number, number, number][]> {
+  return page.evaluate((count) => {
+    const video = document.querySelector('video');
+    if (video === null) throw new Error('the page has no video');
+    const canvas = new OffscreenCanvas(count, 1);
+    const context = canvas.getContext('2d');
+    if (context === null) throw new Error('no canvas');
+    const { videoWidth, videoHeight } = video;
+    // The middle third of each stripe: away from its neighbours.
+    for (let at = 0; at < count; at += 1) {
+      const width = videoWidth / count;
+      context.drawImage(video, (at + 1 / 3) * width, videoHeight * 0.1, width / 3, videoHeight * 0.4, at, 0, 1, 1);
+    }
+    const { data } = context.getImageData(0, 0, count, 1);
+    return Array.from({ length: count }, (_, at) => [...data.slice(at * 4, at * 4 + 3)] as [number, number, number]);
+  }, columns);
+}
