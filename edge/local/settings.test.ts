@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadSettings, mediaBindAddresses, parseSettings, SettingsError } from './settings.ts';
+import { PROJECT_ROOT } from './project.ts';
+import { KNOWN_NAMES, loadSettings, mediaBindAddresses, parseSettings, SettingsError } from './settings.ts';
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
@@ -81,4 +82,19 @@ describe('.env', () => {
       'PUBLIC_URI is not a setting; did you mean PUBLIC_URL?',
     ]);
   });
+});
+
+test("the README's table and .env.example know every setting, and no other", () => {
+  const readme = readFileSync(join(PROJECT_ROOT, 'README.md'), 'utf8');
+  const rows = readme.split('\n').filter((line) => /^\| `[A-Z]/.test(line));
+  const inTable = rows.flatMap((row) =>
+    [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map((match) => match[1]),
+  );
+  expect(inTable.toSorted()).toEqual([...KNOWN_NAMES].toSorted());
+
+  const example = readFileSync(join(PROJECT_ROOT, '.env.example'), 'utf8');
+  const inExample = [...example.matchAll(/^# ([A-Z_]+)=/gm)].map((match) => match[1]);
+  // How a script is told that it is up, and where tests keep their state: not for a file that stays.
+  const expected = KNOWN_NAMES.filter((name) => !name.startsWith('VESTIBULE_'));
+  expect(inExample.toSorted()).toEqual(expected.toSorted());
 });

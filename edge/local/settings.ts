@@ -74,7 +74,12 @@ const EDGE_VARIABLES = [
 /** Read by the media node alone, which inherits them; here so that they are not taken for misspellings. */
 const NODE_VARIABLES = ['EDGE_URL', 'NODE_CAPACITY', 'KEYFRAME_CACHE', 'KEYFRAME_CACHE_BYTES'];
 
-const KNOWN_NAMES = [...Object.keys(launcherSchema.shape), ...EDGE_VARIABLES, ...NODE_VARIABLES];
+/** Every variable that means something to us. */
+export const KNOWN_NAMES: readonly string[] = [
+  ...Object.keys(launcherSchema.shape),
+  ...EDGE_VARIABLES,
+  ...NODE_VARIABLES,
+];
 
 /** Takes the place of a secret that is made up later; passes the worker's rules. */
 const SECRET_TO_COME = 'x'.repeat(64);
