@@ -49,6 +49,26 @@ export function roomOfLobby(lobby: LobbyId): RoomName | null {
   return lobby.startsWith('room:') ? (lobby.slice(5) as RoomName) : null;
 }
 
+/** A space as URLs name it (a channel id such as `root_channel@video.example`), and a stream in it by its UUID. */
+export const spaceNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$/)
+  .brand<'SpaceName'>();
+export type SpaceName = z.infer<typeof spaceNameSchema>;
+export const streamIdSchema = z.uuid().brand<'StreamId'>();
+export type StreamId = z.infer<typeof streamIdSchema>;
+
+/** The lobby of a stream: `stream:{space}/{uuid}`. */
+export function streamLobbyId(space: SpaceName, stream: StreamId): LobbyId {
+  return `stream:${space}/${stream}` as LobbyId;
+}
+
+/** Null when the lobby is of another kind. */
+export function streamOfLobby(lobby: LobbyId): { space: SpaceName; stream: StreamId } | null {
+  const [, space, stream] = /^stream:([^/]+)\/([^/]+)$/.exec(lobby) ?? [];
+  return space === undefined || stream === undefined ? null : { space: space as SpaceName, stream: stream as StreamId };
+}
+
 export function mintSessionId(): SessionId {
   return randomBase32(16) as SessionId;
 }

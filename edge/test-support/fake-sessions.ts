@@ -87,6 +87,10 @@ export class FakeSessions {
       case 'apply':
         this.obey([request.desired], false);
         return {};
+      case 'join':
+      case 'listen':
+      case 'apply-stream':
+        throw new ProblemError(501, 'unsupported', 'this node carries no stream lobbies');
     }
   }
 

@@ -123,6 +123,10 @@ export class MediaNode implements LinkHandler {
       case 'apply':
         this.#apply(request.desired);
         return {};
+      case 'join':
+      case 'listen':
+      case 'apply-stream':
+        throw new ProblemError(501, 'unsupported', 'this media node carries no stream lobbies yet');
     }
   }
 

@@ -35,6 +35,18 @@ export const REQUEST_DEADLINE_MS = 5_000;
 export const mediaKindSchema = z.enum(['audio', 'video']);
 export type MediaKind = z.infer<typeof mediaKindSchema>;
 
+/**
+ * What a member says of a track in its `i=` line: `<1 guest | 2 main> <1 muted | 2 not> <label>`. `main` tracks are what
+ * goes on air.
+ */
+export const trackInfoSchema = z.object({
+  purpose: z.enum(['guest', 'main']),
+  muted: z.boolean(),
+  /** No white space. */
+  label: z.string().min(1).max(64),
+});
+export type TrackInfo = z.infer<typeof trackInfoSchema>;
+
 /** A track received from a publisher, as the outside may know it. */
 export const trackReportSchema = z.object({
   mid: z.string(),
@@ -43,6 +55,8 @@ export const trackReportSchema = z.object({
   codec: z.string(),
   /** Simulcast rids; empty without simulcast. */
   rids: z.array(z.string()),
+  /** Of a member's track, with the present mute; absent in rooms. */
+  info: trackInfoSchema.optional(),
 });
 export type TrackReport = z.infer<typeof trackReportSchema>;
 
@@ -77,6 +91,8 @@ export const ingressReportSchema = z.object({
   /** Only with `closed`. */
   reason: closeReasonSchema.optional(),
   tracks: z.array(trackReportSchema),
+  /** Of a member of a stream lobby: its egress session, as long as it has one. */
+  listener: z.object({ session: sessionIdSchema, state: sessionStateSchema }).optional(),
 });
 export type IngressReport = z.infer<typeof ingressReportSchema>;
 
@@ -110,6 +126,36 @@ export const desiredLobbySchema = z.object({
   publisher: z.object({ session: sessionIdSchema, generation: z.int().nonnegative() }).nullable(),
 });
 export type DesiredLobby = z.infer<typeof desiredLobbySchema>;
+
+/**
+ * The same for a stream lobby: who may be here, and what goes on air. A member's session that is not listed ends, and its
+ * listener with it; so does a listener that is not listed.
+ */
+export const desiredStreamSchema = z.object({
+  lobby: lobbyIdSchema,
+  revision: z.int().nonnegative(),
+  members: z.array(
+    z.object({
+      session: sessionIdSchema,
+      generation: z.int().nonnegative(),
+      listener: sessionIdSchema.nullable(),
+    }),
+  ),
+  /** Push the main tracks to `url` (with the stream key in it: never logged); null: off air. */
+  live: z.object({ live: z.string(), url: z.string() }).nullable(),
+});
+export type DesiredStream = z.infer<typeof desiredStreamSchema>;
+
+/** How a push to an RTMP server fares. */
+export const liveReportSchema = z.object({
+  lobby: lobbyIdSchema,
+  live: z.string(),
+  /** `starting` until the server took the stream; `online`; `retrying` after a failure, while live; `ended`. */
+  state: z.enum(['starting', 'online', 'retrying', 'ended']),
+  /** Why it does not run, in one line without the stream key. */
+  error: z.string().optional(),
+});
+export type LiveReport = z.infer<typeof liveReportSchema>;
 
 // ---- requests: edge → node ------------------------------------------------------------------------------------------
 
@@ -158,6 +204,33 @@ const probe = z.object({ method: z.literal('probe'), session: sessionIdSchema })
 const close = z.object({ method: z.literal('close'), session: sessionIdSchema });
 /** Make it so, then answer. */
 const apply = z.object({ method: z.literal('apply'), desired: desiredLobbySchema });
+/**
+ * A member enters a stream lobby (WHIP): any number of tracks, none included, and a data channel that becomes the signal
+ * channel. `fixed`: a client without one (static WHIP), whose tracks are main.
+ */
+const join = z.object({
+  method: z.literal('join'),
+  lobby: lobbyIdSchema,
+  revision: z.int().nonnegative(),
+  session: sessionIdSchema,
+  generation: z.int().nonnegative(),
+  fixed: z.boolean(),
+  offer: z.string(),
+});
+/**
+ * A member begins to receive the others (WHEP). Without `offer` the answer is our offer number 0, answered by `answer`; the
+ * others' tracks follow by offers on the signal channel. With `offer` (a client that cannot take offers over HTTP) the
+ * result is an answer, and further tracks follow the same way. Waits for the signal channel: 409 `signal_closed` with
+ * Retry-After when it does not open in time; 409 `listener_exists`; 404 `no_session` without that member.
+ */
+const listen = z.object({
+  method: z.literal('listen'),
+  lobby: lobbyIdSchema,
+  member: sessionIdSchema,
+  session: sessionIdSchema,
+  offer: z.string().nullable(),
+});
+const applyStream = z.object({ method: z.literal('apply-stream'), desired: desiredStreamSchema });
 
 export const requestSchema = z.discriminatedUnion('method', [
   openPublish,
@@ -167,6 +240,9 @@ export const requestSchema = z.discriminatedUnion('method', [
   probe,
   close,
   apply,
+  join,
+  listen,
+  applyStream,
 ]);
 export type NodeRequest = z.infer<typeof requestSchema>;
 export type NodeMethod = NodeRequest['method'];
@@ -194,6 +270,9 @@ export const resultSchemas = {
   probe: z.object({}),
   close: z.object({}),
   apply: z.object({}),
+  join: z.object({ answer: z.string(), etag: z.string(), tracks: z.array(trackReportSchema) }),
+  listen: z.object({ sdp: z.string(), etag: z.string() }),
+  'apply-stream': z.object({}),
 } as const satisfies Record<NodeMethod, z.ZodType>;
 export type NodeResult<M extends NodeMethod> = z.infer<(typeof resultSchemas)[M]>;
 
@@ -212,6 +291,7 @@ export const helloSchema = z.object({
   capacity: z.object({ sessions: z.int().positive() }),
   ingress: z.array(ingressReportSchema),
   lobbies: z.array(lobbyLoadSchema),
+  lives: z.array(liveReportSchema).optional(),
   load: nodeLoadSchema,
 });
 export type Hello = z.infer<typeof helloSchema>;
@@ -222,6 +302,8 @@ export const reportSchema = z.object({
   ingress: z.array(ingressReportSchema),
   /** Every lobby with egress sessions here: replaces what was said before. */
   lobbies: z.array(lobbyLoadSchema),
+  /** Pushes that changed. */
+  lives: z.array(liveReportSchema).optional(),
   load: nodeLoadSchema,
 });
 export type Report = z.infer<typeof reportSchema>;
@@ -244,6 +326,8 @@ export const welcomeSchema = z.object({
   protocol: z.int().positive(),
   /** The full desired state: what the node carries for a lobby that is not listed here, it closes. */
   desired: z.array(desiredLobbySchema),
+  /** Likewise for stream lobbies. */
+  streams: z.array(desiredStreamSchema).optional(),
 });
 export type Welcome = z.infer<typeof welcomeSchema>;
 
