@@ -16,6 +16,8 @@ export interface Bed {
   node: NodeUnderTest;
   publish(wishes?: PublisherWishes): Promise<Publisher>;
   play(wishes?: ViewerWishes): Promise<Viewer>;
+  /** Drops the references to clients that were closed already. */
+  forget(): void;
 }
 
 /** Everything that it opens is closed when the test is over. */
@@ -37,6 +39,9 @@ export async function openBed(options: NodeUnderTestOptions = {}): Promise<Bed> 
       const viewer = await play({ ...wishes, signalling: node.playing(room) });
       clients.push(viewer);
       return viewer;
+    },
+    forget() {
+      clients.length = 0;
     },
   };
 }

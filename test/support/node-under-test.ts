@@ -46,7 +46,10 @@ export class NodeUnderTest {
       region: 'test',
       capacity: CAPACITY,
       load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0 })),
-      report: (report) => void this.reports.push(report),
+      report: (report) => {
+        this.reports.push(report);
+        return true;
+      },
     });
     this.#tick = setInterval(() => this.forwarder.tick(now()), TICK_MS);
   }
