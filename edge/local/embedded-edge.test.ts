@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { EmbeddedEdge } from './embedded-edge.ts';
 import { requireTcpPort } from './port.ts';
 import { PROJECT_ROOT } from './project.ts';
@@ -56,8 +56,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-function startEdge(port = 0): Promise<EmbeddedEdge> {
-  return EmbeddedEdge.start({
+const edges: EmbeddedEdge[] = [];
+afterEach(async () => {
+  for (const edge of edges.splice(0)) await edge.close();
+});
+
+async function startEdge(port = 0): Promise<EmbeddedEdge> {
+  const edge = await EmbeddedEdge.start({
     root,
     host: '127.0.0.1',
     port,
@@ -66,6 +71,8 @@ function startEdge(port = 0): Promise<EmbeddedEdge> {
     onLog: (line) => log.push(line),
     onProcess: () => undefined,
   });
+  edges.push(edge);
+  return edge;
 }
 
 async function get(edge: EmbeddedEdge, path = '/'): Promise<string> {
@@ -97,7 +104,6 @@ test('serves worker and pages; state outlives a killed workerd on the same port,
   await requireTcpPort('PORT', '127.0.0.1', Number(edge.url.port));
   const again = await startEdge();
   expect(Number((await get(again)).split(' ')[1])).toBeGreaterThan(2);
-  await again.close();
 }, 30_000);
 
 test('what the worker logs as an error is in the log, its small talk is not', async () => {
@@ -105,7 +111,6 @@ test('what the worker logs as an error is in the log, its small talk is not', as
   await get(edge, '/broken');
   await expect.poll(() => log.join('\n'), { timeout: 5_000 }).toContain('a mistake in the worker');
   expect(log.join('\n')).not.toContain('not worth a line');
-  await edge.close();
 }, 30_000);
 
 test('a port in use fails the start and leaves nothing behind', async () => {
