@@ -2,7 +2,7 @@
  * The result of a negotiation, as plain data: what the transport, the forwarder and the session layer need to know of an
  * offer/answer exchange. `negotiate/` produces it without I/O; nobody else reads SDP.
  */
-import type { MediaKind } from '../../shared/protocol/control.ts';
+import type { MediaKind, TrackInfo } from '../../shared/protocol/control.ts';
 
 /** One direction's ICE credentials (RFC 8839 §5.4). */
 export interface IceCredentials {
@@ -116,4 +116,34 @@ export interface SourceTrackInfo {
   mid: string;
   kind: MediaKind;
   codec: Codec;
+}
+
+/** The peer's end of an accepted `m=application` section: what `PeerTransport.openDataChannels` wants to know. */
+export interface DataChannelPlan {
+  /** `a=sctp-port` */
+  remotePort: number;
+  /** `a=max-message-size`: longest message that the peer takes. */
+  maxMessageBytes: number;
+}
+
+/** A member's track as `answerJoin` reads it. */
+export interface JoinedTrackPlan extends IngressTrackPlan {
+  /** From the section's `i=` line. */
+  info: TrackInfo;
+  /** The publisher's MediaStream, to tell which audio belongs to which video; its own mid when the section names none. */
+  stream: string;
+}
+
+/** A track that a listener should get. */
+export interface WantedTrack extends SourceTrackInfo {
+  /** Names the track among all of the lobby, e.g. `<session>/<mid>`. */
+  key: string;
+  /** Tracks with the same value are one MediaStream for the listener, e.g. `<session>/<publisher's stream>`. */
+  stream: string;
+  info: TrackInfo;
+}
+
+/** A track that a listener's answer accepted. */
+export interface ListenedTrackPlan extends EgressTrackPlan {
+  key: string;
 }

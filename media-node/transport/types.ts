@@ -50,6 +50,51 @@ export interface PeerTransportOptions {
   expiryMs: number;
 }
 
+/** One data channel (RFC 8831). The callbacks are set by whoever holds the channel; null: nobody listens. */
+export interface DataChannel {
+  readonly label: string;
+  readonly protocol: string;
+  readonly ordered: boolean;
+  /** From their OPEN or the acknowledgement of ours until the end. */
+  readonly open: boolean;
+  /** Bytes given to `send` that the peer has not acknowledged. */
+  readonly bufferedBytes: number;
+  /**
+   * Sends one binary message. False when it was not taken: the channel is closed, the message is longer than the peer
+   * accepts, or `MAX_BUFFERED_BYTES` are waiting. Before `open` messages wait.
+   */
+  send(data: Uint8Array): boolean;
+  onOpen: (() => void) | null;
+  /** A whole message; the buffer is the receiver's to keep. */
+  onMessage: ((data: Buffer, isBinary: boolean) => void) | null;
+  /** Closed by the peer, with the association, or with the transport; not after an own `close`. */
+  onClose: (() => void) | null;
+  /** Idempotent. */
+  close(): void;
+}
+
+export interface DataChannelsOptions {
+  /** The peer's `a=sctp-port`. */
+  remotePort: number;
+  /** Longest message that the peer takes (`a=max-message-size`). */
+  maxMessageBytes: number;
+  events: {
+    /** The peer opened a channel; set its callbacks before returning. */
+    onChannel(channel: DataChannel): void;
+  };
+}
+
+/** The data channels of one transport: one SCTP association over its DTLS. */
+export interface DataChannels {
+  /** Opens a reliable, ordered channel; it opens when the peer acknowledges. Null: there are `MAX_CHANNELS` already. */
+  open(label: string): DataChannel | null;
+  readonly channels: readonly DataChannel[];
+  /** Messages and packets of the peer that were dropped: malformed, too long, too many. */
+  readonly dropped: number;
+  /** Ends the association (ABORT) and all channels. Idempotent; closing the transport does it too. */
+  close(): void;
+}
+
 export interface PeerTransport {
   /** Sets the remote side once the answer to our offer is there. */
   setRemote(remote: NonNullable<PeerTransportOptions['remote']>): void;
