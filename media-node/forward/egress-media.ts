@@ -34,7 +34,8 @@ interface Outgoing {
 export class EgressSession implements EgressMedia, RtcpVisitor {
   readonly #context: ForwarderContext;
   readonly #options: EgressMediaOptions;
-  readonly #srtp: SrtpReceiver;
+  /** Null: a tap, which receives nothing. */
+  readonly #srtp: SrtpReceiver | null;
   readonly #peer: PeerHandle;
   readonly #outgoing: Outgoing[];
   /** What the viewer says it can take (REMB), bits per second; null before it said so. */
@@ -46,7 +47,8 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     const { keys, tracks, send } = options;
     this.#context = context;
     this.#options = options;
-    this.#srtp = new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
+    this.#srtp =
+      keys === null ? null : new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
     this.#peer = context.engine.openPeer(keys, send);
     this.#outgoing = tracks.map((plan) => ({
       stream: new EgressStream(plan, context.engine, this.#peer, nowMs),
@@ -79,7 +81,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   }
 
   #receiveRtcp(datagram: Buffer, nowMs: number): boolean {
-    const length = this.#srtp.unprotectRtcp(datagram, plaintext);
+    const length = this.#srtp?.unprotectRtcp(datagram, plaintext) ?? -1;
     if (length < 0) return false;
     this.#options.onAuthenticated(nowMs);
     this.#nowMs = nowMs;
@@ -145,7 +147,9 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     const { plan } = stream;
     const { source, startedMs } = stream.rewriter;
     if (source === null || Number.isNaN(startedMs)) return false;
-    if (!source.clock.synchronized && nowMs - startedMs < PATIENCE_MS) return false;
+    // Who reads a tap places the streams by their first reports; arrival times are near enough for that.
+    const patient = this.#srtp !== null && nowMs - startedMs < PATIENCE_MS;
+    if (patient && !source.clock.synchronized) return false;
     const high = ntpHigh(nowMs, this.#context.epochOffsetMs);
     const low = ntpLow(nowMs, this.#context.epochOffsetMs);
     const { engine } = this.#context;

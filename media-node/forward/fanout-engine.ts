@@ -50,7 +50,8 @@ export interface FanoutEngine {
   /** All datagrams sent, RTCP included; `failed`: those that the way out threw at. */
   readonly counters: Readonly<{ packets: number; bytes: number; failed: number }>;
 
-  openPeer(keys: SrtpKeys, send: SendDatagram): PeerHandle;
+  /** Without keys packets leave as plain RTP and RTCP: for programs on this machine. */
+  openPeer(keys: SrtpKeys | null, send: SendDatagram): PeerHandle;
   /** Close its sinks first. */
   closePeer(peer: PeerHandle): void;
   openSink(peer: PeerHandle, rules: SinkRules): SinkHandle;

@@ -11,6 +11,7 @@ import type {
   SinkRules,
 } from './fanout-engine.ts';
 import { HandleTable } from './handle-table.ts';
+import { PlainSender } from './plain-sender.ts';
 import { rolloverOf } from './sequence.ts';
 import type { SourcePacket } from './source-packet.ts';
 import { deriveSessionKeys } from './srtp/session-keys.ts';
@@ -22,7 +23,7 @@ const MAX_OUTGOING_BYTES = 4096;
 const RTX_HEADER_BYTES = 2;
 
 interface Peer {
-  readonly srtp: SrtpSender;
+  readonly srtp: SrtpSender | PlainSender;
   readonly send: SendDatagram;
 }
 
@@ -51,8 +52,11 @@ export class PortableEngine implements FanoutEngine {
   readonly #views: Buffer[] = [];
   readonly #rtxPayload = Buffer.alloc(MAX_OUTGOING_BYTES);
 
-  openPeer(keys: SrtpKeys, send: SendDatagram): PeerHandle {
-    const srtp = new SrtpSender(deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt));
+  openPeer(keys: SrtpKeys | null, send: SendDatagram): PeerHandle {
+    const srtp =
+      keys === null
+        ? new PlainSender()
+        : new SrtpSender(deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt));
     return this.#peers.add({ srtp, send });
   }
 

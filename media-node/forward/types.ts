@@ -69,7 +69,8 @@ export interface IngressMedia {
 
 export interface EgressMediaOptions {
   tracks: readonly EgressTrackPlan[];
-  keys: SrtpKeys;
+  /** Null: a tap. Packets leave as plain RTP and RTCP for a program on this machine, and nothing is received. */
+  keys: SrtpKeys | null;
   send: SendDatagram;
   onAuthenticated(nowMs: number): void;
 }

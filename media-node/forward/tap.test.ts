@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { isRtcp } from './rtcp-mux.ts';
+import { videoEgress, videoIngress } from './testing/plans.ts';
+import { World } from './testing/world.ts';
+
+it('a tap gets plain packets from a keyframe on, and a sender report within a tick', () => {
+  const world = new World();
+  const publisher = world.publisher([videoIngress()]);
+  const source = publisher.source({ ssrc: 0x1000, payloadType: 96 });
+  const datagrams: Buffer[] = [];
+  const tap = world.forwarder.openEgress(
+    {
+      tracks: [videoEgress({ extensions: {}, rtxSsrc: null, rtxPayloadType: null })],
+      keys: null,
+      send: (datagram) => void datagrams.push(Buffer.from(datagram)),
+      onAuthenticated: () => {},
+    },
+    world.nowMs,
+  );
+  world.pass(2000);
+  for (let i = 0; i < 90; i++) world.frame(publisher, source, i === 0);
+  tap.attach('v', publisher.track('1'), world.nowMs);
+  world.frame(publisher, source, true);
+  const sent = source.frame(false, 1, 64);
+  for (const { datagram } of sent) publisher.media.receive(datagram, world.nowMs);
+  // Nobody has the keys of a tap: what comes on it cannot be authentic.
+  tap.receive(datagrams[0] ?? Buffer.alloc(0), world.nowMs);
+
+  const rtp = datagrams.filter((datagram) => !isRtcp(datagram));
+  const report = datagrams.findIndex((datagram) => isRtcp(datagram));
+  expect(report).toBeGreaterThan(0);
+  expect(datagrams[report]?.[1]).toBe(200);
+  expect(rtp.every((packet) => packet.readUInt32BE(8) === 0x5000 && (packet[0] ?? 0) === 0x80)).toBe(true);
+  // VP8 payload descriptor with S set, then a keyframe's tag (P bit clear).
+  expect([(rtp[0]?.[12] ?? 0) & 0x10, (rtp[0]?.[13] ?? 1) & 1]).toEqual([0x10, 0]);
+  expect(rtp.at(-1)).toHaveLength(12 + 64);
+  expect(world.forwarder.counters.dropped).toBe(1);
+  tap.close();
+});
