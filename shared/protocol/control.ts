@@ -230,6 +230,10 @@ const listen = z.object({
   session: sessionIdSchema,
   offer: z.string().nullable(),
 });
+/**
+ * Make it so, then answer. When only the push cannot begin here (no ffmpeg: 501 `no_ffmpeg`, with words on how to install
+ * it), everything else is done all the same and the answer is that problem; the edge then asks for no push any more.
+ */
 const applyStream = z.object({ method: z.literal('apply-stream'), desired: desiredStreamSchema });
 
 export const requestSchema = z.discriminatedUnion('method', [
