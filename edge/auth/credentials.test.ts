@@ -9,6 +9,7 @@ describe('presented tokens', () => {
     ['Bearer abc', ['abc']],
     ['bearer abc', ['abc']],
     ['BEARER   abc  ', ['abc']],
+    ['Bearer Bearer abc', ['abc']],
     ['abc', ['abc']],
     ['Token abc', ['Token abc']],
     ['Bearer', []],

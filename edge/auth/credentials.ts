@@ -32,7 +32,8 @@ function tokensOfAuthorization(value: string): string[] {
   // `Bearer` alone is a scheme without a token; anything else that is one word is a raw token.
   if (match === null) return /^(bearer|basic)$/i.test(value.trim()) ? [] : [value];
   const [, scheme = '', rest = ''] = match;
-  if (/^bearer$/i.test(scheme)) return [rest];
+  // The Eyevinn publisher puts `Bearer` before a key that its users have given with `Bearer` already.
+  if (/^bearer$/i.test(scheme)) return [rest.replace(/^(?:bearer[ \t]+)+/i, '')];
   if (/^basic$/i.test(scheme)) return passwordOf(rest);
   return [value];
 }

@@ -18,6 +18,8 @@ export interface CarriedLobbyEvents {
   onIngressChange(session: IngressSession): void;
   /** The number of viewers changed. */
   onEgressChange(): void;
+  /** A viewer closed the connection; its DELETE may still come. */
+  onViewerLeft(session: SessionId): void;
 }
 
 export class CarriedLobby {
@@ -100,8 +102,9 @@ export class CarriedLobby {
       sources: this.#sources,
       events: {
         onMedia: (connected) => this.#attach(connected),
-        onEnded: (ended) => {
+        onEnded: (ended, reason) => {
           this.#viewers.delete(ended.id);
+          if (reason === 'peer-closed') this.#events.onViewerLeft(ended.id);
           this.#events.onEgressChange();
         },
       },

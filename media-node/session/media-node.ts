@@ -27,6 +27,8 @@ import type { IngressSession } from './ingress-session.ts';
 const REPORT_DELAY_MS = 50;
 /** A report at least this often: it carries the load. */
 const REPORT_INTERVAL_MS = 2_000;
+/** Viewers remembered after they closed the connection. */
+const MAX_LEFT = 1_000;
 
 export interface MediaNodeOptions {
   context: NodeContext;
@@ -46,6 +48,8 @@ export class MediaNode implements LinkHandler {
   readonly #lobbies = new Map<LobbyId, CarriedLobby>();
   /** Ingress sessions that changed since the last report that was sent, or since the hello. */
   readonly #changed = new Map<SessionId, IngressReport>();
+  /** Viewers that closed the connection before they said DELETE, as many libraries do; oldest first. */
+  readonly #left = new Set<SessionId>();
   #reportTimer: NodeJS.Timeout | null = null;
   readonly #intervalTimer: NodeJS.Timeout;
 
@@ -152,6 +156,7 @@ export class MediaNode implements LinkHandler {
       new CarriedLobby(request.lobby, this.#options.context, {
         onIngressChange: (session) => this.#ingressChanged(session),
         onEgressChange: () => this.#scheduleReport(),
+        onViewerLeft: (session) => this.#rememberLeft(session),
       });
     const result = lobby.publish(request);
     this.#lobbies.set(lobby.id, lobby);
@@ -169,7 +174,15 @@ export class MediaNode implements LinkHandler {
     for (const lobby of this.#lobbies.values()) {
       if (lobby.closeViewer(session)) return;
     }
-    throw noSession();
+    if (!this.#left.delete(session)) throw noSession();
+  }
+
+  #rememberLeft(session: SessionId): void {
+    this.#left.add(session);
+    for (const oldest of this.#left) {
+      if (this.#left.size <= MAX_LEFT) return;
+      this.#left.delete(oldest);
+    }
   }
 
   #apply(desired: DesiredLobby): void {
