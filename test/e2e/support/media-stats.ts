@@ -33,7 +33,6 @@ export interface Sent {
   /** Encodings that have sent frames, by rid. */
   framesByRid: Record<string, number>;
   availableBps: number;
-  dtlsHandshakes: string;
   iceLocal: string;
 }
 
@@ -93,7 +92,6 @@ export function sent(page: Page): Promise<Sent | null> {
       plis: sum('pliCount'),
       framesByRid: Object.fromEntries(video.map((stat) => [stat.rid ?? '', stat.framesSent ?? 0])),
       availableBps: report.get(transport.selectedCandidatePairId ?? '')?.availableOutgoingBitrate ?? 0,
-      dtlsHandshakes: `${transport.dtlsRole} ${transport.tlsVersion} ${transport.localCertificateId}`,
       iceLocal: transport.iceLocalUsernameFragment ?? '',
     };
   });

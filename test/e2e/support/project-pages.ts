@@ -1,5 +1,6 @@
 /** Drives the project's own pages as a person does. */
 import type { BrowserContext, Page } from 'playwright-core';
+import type { UdpProxy } from '../../support/udp-proxy.ts';
 import { until } from './until.ts';
 
 export interface PublishChoice {
@@ -72,4 +73,37 @@ export function stripes(page: Page, columns: number): Promise<[number, number, n
     const { data } = context.getImageData(0, 0, count, 1);
     return Array.from({ length: count }, (_, at) => [...data.slice(at * 4, at * 4 + 3)] as [number, number, number]);
   }, columns);
+}
+
+/** From now on the page's sessions go through the proxy: it stands in the answers instead of the node. */
+export async function routeThrough(page: Page, proxy: UdpProxy): Promise<void> {
+  await page.route(/\/api\/(whip\/publish|whep\/play)\//, async (route) => {
+    if (route.request().method() !== 'POST') return route.continue();
+    const response = await route.fetch();
+    const body = await response.text();
+    return route.fulfill({ response, body: response.status() === 201 ? proxy.rewrite(body) : body });
+  });
+}
+
+/** Starts to measure the longest time between two frames that the page shows. */
+export function measureGaps(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const video = document.querySelector('video');
+    let last = performance.now();
+    globalThis.shownGapMs = 0;
+    const onFrame = (now: number): void => {
+      globalThis.shownGapMs = Math.max(globalThis.shownGapMs, now - last);
+      last = now;
+      video?.requestVideoFrameCallback(onFrame);
+    };
+    video?.requestVideoFrameCallback(onFrame);
+  });
+}
+
+export function longestGapMs(page: Page): Promise<number> {
+  return page.evaluate(() => globalThis.shownGapMs);
+}
+
+declare global {
+  var shownGapMs: number;
 }
