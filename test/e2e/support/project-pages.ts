@@ -38,6 +38,13 @@ export async function startPublishing(page: Page, choice: PublishChoice = {}): P
 /** Opens the player page; it starts by itself. */
 export async function watch(context: BrowserContext, url: string, room: string): Promise<Page> {
   const page = await context.newPage();
+  await page.addInitScript(() => {
+    addEventListener('DOMContentLoaded', () => {
+      document.querySelector('video')?.requestVideoFrameCallback((now) => {
+        globalThis.firstFrameAt = now;
+      });
+    });
+  });
   await page.goto(`${url}/web/player.html?room=${room}`);
   return page;
 }
@@ -106,4 +113,16 @@ export function longestGapMs(page: Page): Promise<number> {
 
 declare global {
   var shownGapMs: number;
+  var firstFrameAt: number | undefined;
+}
+
+/** From the page's request for a session to the first frame on its screen, in ms of the page's clock. */
+export async function firstFrameMs(page: Page): Promise<number> {
+  await page.waitForFunction(() => globalThis.firstFrameAt !== undefined);
+  return page.evaluate(() => {
+    const posted = performance.getEntriesByType('resource').find(({ name }) => name.includes('/whep/play/'))?.startTime;
+    const shown = globalThis.firstFrameAt;
+    if (posted === undefined || shown === undefined) throw new Error('nothing was measured');
+    return shown - posted;
+  });
 }
