@@ -111,6 +111,23 @@ export const publicUrl = text(
     }),
 );
 
+/** Keys fetched over an open network would be anybody's: https only, but for this machine. */
+export const jwksUrl = text(
+  z
+    .string()
+    .optional()
+    .refine((value) => value === undefined || isTrustworthy(value), {
+      message: 'must be an https:// URL (http:// for localhost only)',
+    }),
+);
+
+function isTrustworthy(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname } = new URL(value);
+  if (protocol === 'https:') return true;
+  return protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+}
+
 export const roomTokens = text(
   z
     .string()

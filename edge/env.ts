@@ -6,8 +6,18 @@
  */
 import { z } from 'zod';
 import type { RoomName } from '../shared/ids.ts';
-import { flag, list, number, optionalText, origins, publicUrl, requiredText, roomTokens } from './env-fields.ts';
-import type { FleetRpc, LobbyRpc, NodeLinkRpc } from './rpc.ts';
+import {
+  flag,
+  jwksUrl,
+  list,
+  number,
+  optionalText,
+  origins,
+  publicUrl,
+  requiredText,
+  roomTokens,
+} from './env-fields.ts';
+import type { FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
 
 /**
  * A Durable Object namespace as this project uses it. Written out because the generic stub types of the platform lose
@@ -24,6 +34,10 @@ export interface Env {
   LOBBY: ObjectNamespace<LobbyRpc>;
   NODE_LINK: ObjectNamespace<NodeLinkRpc>;
   FLEET: ObjectNamespace<FleetRpc>;
+  /** By the space's name. */
+  SPACE: ObjectNamespace<SpaceRpc>;
+  /** By `streamLobbyId`. */
+  STREAM_LOBBY: ObjectNamespace<StreamLobbyRpc>;
   ASSETS: { fetch(request: Request): Promise<Response> };
 
   ALLOWED_ORIGIN?: Setting;
@@ -33,6 +47,8 @@ export interface Env {
   ADMIN_TOKEN?: Setting;
   JWT_SECRET?: Setting;
   JWT_AUDIENCE?: Setting;
+  JWKS_URL?: Setting;
+  REGISTER_TOKEN?: Setting;
   SESSION_SECRET?: Setting;
   NODE_TOKEN?: Setting;
   STUN_URLS?: Setting;
@@ -43,6 +59,8 @@ export interface Env {
   RATE_LIMIT_RPS?: Setting;
   RATE_LIMIT_BURST?: Setting;
   PUBLISHER_GRACE_MS?: Setting;
+  MEMBER_GRACE_MS?: Setting;
+  LIVE_ALLOWED_HOSTS?: Setting;
   STRICT_PRECONDITIONS?: Setting;
 }
 
@@ -52,7 +70,8 @@ export const FLEET_NAME = 'fleet';
 /** `SESSION_SECRET` keys the MAC of session URLs and can be attacked offline, so it has to be long. */
 const MIN_SESSION_SECRET_CHARS = 16;
 const DEFAULT_PUBLISHER_GRACE_MS = 15_000;
-const MAX_PUBLISHER_GRACE_MS = 3_600_000;
+const DEFAULT_MEMBER_GRACE_MS = 15_000;
+const MAX_GRACE_MS = 3_600_000;
 
 export interface Settings {
   /** `*`, or the origins that may read responses, each as a browser writes it in `Origin`. */
@@ -63,6 +82,10 @@ export interface Settings {
   adminToken: string | null;
   jwtSecret: string | null;
   jwtAudience: string | null;
+  /** Where the public keys of tokens minted elsewhere are. */
+  jwksUrl: string | null;
+  /** What the back end of an application shows to have tokens made for its users; null: nobody can. */
+  registerToken: string | null;
   sessionSecret: string;
   nodeToken: string;
   stunUrls: readonly string[];
@@ -75,6 +98,10 @@ export interface Settings {
   rateLimitRps: number;
   rateLimitBurst: number;
   publisherGraceMs: number;
+  /** How long a member of a stream lobby may be silent before its session ends. */
+  memberGraceMs: number;
+  /** Hosts (lower case) that may be pushed to even though they are private; when there are any, only those. */
+  liveAllowedHosts: readonly string[];
   /** Missing `If-Match` is refused (RFC 9725 §4.3.1) instead of read as "the current one". */
   strictPreconditions: boolean;
 }
@@ -98,6 +125,8 @@ const settingsSchema = z.object({
   ADMIN_TOKEN: optionalText,
   JWT_SECRET: optionalText,
   JWT_AUDIENCE: optionalText,
+  JWKS_URL: jwksUrl,
+  REGISTER_TOKEN: optionalText,
   SESSION_SECRET: requiredText({ minChars: MIN_SESSION_SECRET_CHARS }),
   NODE_TOKEN: requiredText({ minChars: 1, pattern: /^[\x21-\x7e]+$/, expected: 'printable ASCII without blanks' }),
   STUN_URLS: list(/^stuns?:[^\s<>"]+$/, 'a stun: URL'),
@@ -107,7 +136,9 @@ const settingsSchema = z.object({
   MAX_SUBS_PER_ROOM: number(0, { integer: true }),
   RATE_LIMIT_RPS: number(0, { integer: false }),
   RATE_LIMIT_BURST: number(0, { integer: true }),
-  PUBLISHER_GRACE_MS: number(DEFAULT_PUBLISHER_GRACE_MS, { integer: true, max: MAX_PUBLISHER_GRACE_MS }),
+  PUBLISHER_GRACE_MS: number(DEFAULT_PUBLISHER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
+  MEMBER_GRACE_MS: number(DEFAULT_MEMBER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
+  LIVE_ALLOWED_HOSTS: list(/^[A-Za-z0-9._:-]{1,253}$/, 'a host name or an address'),
   STRICT_PRECONDITIONS: flag,
 });
 
@@ -139,6 +170,8 @@ export function readSettings(env: Env): Settings {
     adminToken: raw.ADMIN_TOKEN ?? null,
     jwtSecret: raw.JWT_SECRET ?? null,
     jwtAudience: raw.JWT_AUDIENCE ?? null,
+    jwksUrl: raw.JWKS_URL ?? null,
+    registerToken: raw.REGISTER_TOKEN ?? null,
     sessionSecret: raw.SESSION_SECRET,
     nodeToken: raw.NODE_TOKEN,
     stunUrls: raw.STUN_URLS,
@@ -150,6 +183,8 @@ export function readSettings(env: Env): Settings {
     // A bucket that holds less than one token would refuse everything.
     rateLimitBurst: Math.max(1, raw.RATE_LIMIT_BURST === 0 ? Math.ceil(raw.RATE_LIMIT_RPS) : raw.RATE_LIMIT_BURST),
     publisherGraceMs: raw.PUBLISHER_GRACE_MS,
+    memberGraceMs: raw.MEMBER_GRACE_MS,
+    liveAllowedHosts: raw.LIVE_ALLOWED_HOSTS.map((host) => host.toLowerCase()),
     strictPreconditions: raw.STRICT_PRECONDITIONS,
   };
   parsed.set(env, settings);

@@ -95,7 +95,7 @@ export function unauthorized(tokens: readonly string[]): ProblemError {
   return new ProblemError(401, 'unauthorized', detail, { headers: { 'WWW-Authenticate': challenge } });
 }
 
-function forbidden(detail: string): ProblemError {
+export function forbidden(detail: string): ProblemError {
   const challenge = `${REALM}, error="insufficient_scope"`;
   return new ProblemError(403, 'insufficient_scope', detail, { headers: { 'WWW-Authenticate': challenge } });
 }
