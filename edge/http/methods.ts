@@ -13,6 +13,7 @@ export interface Resource {
   check?: (c: AppContext) => unknown;
   GET?: Handler;
   POST?: Handler;
+  PUT?: Handler;
   PATCH?: Handler;
   DELETE?: Handler;
   /** Header fields that a real OPTIONS adds (a preflight never gets them). */
@@ -22,10 +23,16 @@ export interface Resource {
   acceptPatch?: string;
 }
 
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** Methods that HTTP servers are expected to know (RFC 9110 §9.1, RFC 5789): 405 for these, 501 for others. */
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']);
+
+/**
+ * Responses without content name a media type all the same: what has none is compressed by the embedded runtime for every
+ * browser, and nothing, compressed, is no longer nothing.
+ */
+const EMPTY_TYPE = { 'Content-Type': 'application/octet-stream', 'Content-Length': '0' };
 
 export function route(app: App, path: string, resource: Resource): void {
   app.all(path, (c) => respond(c, resource));
@@ -46,13 +53,12 @@ async function respond(c: AppContext, resource: Resource): Promise<Response> {
 }
 
 function isMethod(method: string): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'POST' || method === 'PATCH' || method === 'DELETE';
+  return method === 'HEAD' || ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].includes(method);
 }
 
 function optionsResponse(resource: Resource, extra: HeadersInit): Response {
-  const headers = new Headers(extra);
-  headers.set('Allow', allowOf(resource));
-  headers.set('Content-Length', '0');
+  const headers = new Headers({ ...EMPTY_TYPE, Allow: allowOf(resource) });
+  for (const [name, value] of new Headers(extra)) headers.set(name, value);
   if (resource.acceptPost !== undefined) headers.set('Accept-Post', resource.acceptPost);
   if (resource.acceptPatch !== undefined) headers.set('Accept-Patch', resource.acceptPatch);
   return new Response(null, { status: 200, headers });
@@ -61,7 +67,9 @@ function optionsResponse(resource: Resource, extra: HeadersInit): Response {
 function allowOf(resource: Resource): string {
   const methods = ['OPTIONS'];
   if (resource.GET !== undefined) methods.push('GET', 'HEAD');
-  for (const method of ['POST', 'PATCH', 'DELETE'] as const) if (resource[method] !== undefined) methods.push(method);
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'] as const) {
+    if (resource[method] !== undefined) methods.push(method);
+  }
   return methods.join(', ');
 }
 
@@ -69,6 +77,6 @@ function allowOf(resource: Resource): string {
 export function emptyOk(headers: Record<string, string> = {}): Response {
   return new Response(null, {
     status: 200,
-    headers: { 'Content-Length': '0', 'Cache-Control': 'no-store', ...headers },
+    headers: { ...EMPTY_TYPE, 'Cache-Control': 'no-store', ...headers },
   });
 }

@@ -1,6 +1,8 @@
+import { ProblemError } from '../../shared/errors.ts';
 import type { RoomName } from '../../shared/ids.ts';
 import { checkAdminAccess, checkRoomAccess, roomsInView } from '../auth/access.ts';
 import { presentedTokens } from '../auth/credentials.ts';
+import { type Identity, identify } from '../auth/identity.ts';
 import type { Permission } from '../auth/token-claims.ts';
 import { type AppContext, settingsOf } from './context.ts';
 
@@ -17,6 +19,28 @@ export async function requireAdmin(c: AppContext): Promise<void> {
 /** @throws ProblemError 401. */
 export function requireRoomsView(c: AppContext): Promise<(room: RoomName) => boolean> {
   return roomsInView(settingsOf(c), tokensOf(c, { query: false }), Date.now());
+}
+
+/** Who is asking. @throws ProblemError 401, 403, 503. `?token=` does not count here. */
+export function requireIdentity(c: AppContext): Promise<Identity> {
+  return identify(settingsOf(c), tokensOf(c, { query: false }), Date.now());
+}
+
+/** The same where a bearer is welcome and not needed: null when none is presented. @throws ProblemError 401, 403, 503 */
+export async function presentedIdentity(c: AppContext): Promise<Identity | null> {
+  const tokens = tokensOf(c, { query: false });
+  return tokens.length === 0 ? null : identify(settingsOf(c), tokens, Date.now());
+}
+
+/** Is it an administrator who is asking? */
+export async function isAdmin(c: AppContext): Promise<boolean> {
+  return requireAdmin(c).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof ProblemError) return false;
+      throw error;
+    },
+  );
 }
 
 function tokensOf(c: AppContext, allow: { query: boolean }): string[] {

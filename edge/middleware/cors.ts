@@ -12,7 +12,8 @@ const ALLOWED_HEADERS =
   'Authorization, Content-Type, If-Match, ETag, Accept, Last-Event-ID, X-Auth-Token, X-Req-Token, X-Csrf-Token';
 /** The last one lets Eyevinn's publisher read the trickle switch from another origin. */
 const EXPOSED_HEADERS =
-  'Location, Link, ETag, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods';
+  'Location, Link, ETag, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, X-Req-Token, X-Csrf-Token, ' +
+  'Access-Control-Allow-Methods';
 /** Browsers cap this themselves (Chromium at two hours). */
 const PREFLIGHT_MAX_AGE_SECONDS = 7200;
 
@@ -53,6 +54,11 @@ export function corsHeaders(
 export async function cors(c: AppContext, next: () => Promise<void>): Promise<void> {
   await next();
   const allowed = settingsOrNull(c)?.allowedOrigins ?? '*';
-  const headers = corsHeaders(allowed, c.req.header('Origin') ?? null, c.req.raw.method === 'OPTIONS');
+  const isOptions = c.req.raw.method === 'OPTIONS';
+  const headers = corsHeaders(allowed, c.req.header('Origin') ?? null, isOptions);
   for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
+  // Few resources take a PUT, and `Allow` says which.
+  if (isOptions && /\bPUT\b/.test(c.res.headers.get('Allow') ?? '')) {
+    c.res.headers.set('Access-Control-Allow-Methods', `${ALLOWED_METHODS}, PUT`);
+  }
 }
