@@ -1,0 +1,32 @@
+/** libwebrtc without a browser (@roamhq/wrtc) publishes and plays; the player page watches the same room. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Chromium, launchChromium } from '../support/chromium.ts';
+import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
+import { playWithWrtc, publishWithWrtc } from '../support/wrtc-peer.ts';
+import { playsOn } from './support/media-stats.ts';
+import { watch } from './support/project-pages.ts';
+import { freshRoom } from './support/until.ts';
+
+let vestibule: Vestibule;
+let chromium: Chromium;
+
+beforeAll(async () => {
+  [vestibule, chromium] = await Promise.all([startVestibule(), launchChromium()]);
+});
+
+afterAll(async () => {
+  await chromium?.close();
+  await vestibule?.stop();
+});
+
+test.each(['VP8', 'AV1'] as const)('%s and Opus from Node are played in Node and in Chromium', async (codec) => {
+  const room = freshRoom();
+  await using _publisher = await publishWithWrtc({ url: `${vestibule.url}/api/whip/publish/${room}`, codec });
+  await using viewer = await playWithWrtc({ url: `${vestibule.url}/api/whep/play/${room}` });
+  const player = await watch(chromium.context, vestibule.url, room);
+
+  const [inNode, inChromium] = await Promise.all([viewer.grown('framesDecoded', 30), playsOn(player, 30)]);
+
+  expect(inNode.packetsLost).toBe(0);
+  expect(inChromium).toMatchObject({ videoCodec: `video/${codec}`, audioCodec: 'audio/opus', lost: 0 });
+});
