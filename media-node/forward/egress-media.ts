@@ -65,6 +65,11 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     outgoing.stream.attach(source, nowMs);
   }
 
+  requestKeyframe(mid: string, nowMs: number): void {
+    if (this.#closed) return;
+    for (const { stream } of this.#outgoing) if (stream.plan.mid === mid) stream.onKeyframeRequest(nowMs);
+  }
+
   receive(datagram: Buffer, nowMs: number): void {
     if (this.#closed) return;
     const isValid =

@@ -23,6 +23,7 @@ it('a tap gets plain packets from a keyframe on, and a sender report within a ti
   world.frame(publisher, source, true);
   const sent = source.frame(false, 1, 64);
   for (const { datagram } of sent) publisher.media.receive(datagram, world.nowMs);
+  world.pass(20);
   // Nobody has the keys of a tap: what comes on it cannot be authentic.
   tap.receive(datagrams[0] ?? Buffer.alloc(0), world.nowMs);
 
@@ -35,5 +36,10 @@ it('a tap gets plain packets from a keyframe on, and a sender report within a ti
   expect([(rtp[0]?.[12] ?? 0) & 0x10, (rtp[0]?.[13] ?? 1) & 1]).toEqual([0x10, 0]);
   expect(rtp.at(-1)).toHaveLength(12 + 64);
   expect(world.forwarder.counters.dropped).toBe(1);
+
+  const asked = publisher.peer.plis.length;
+  world.pass(1000);
+  tap.requestKeyframe('v', world.nowMs);
+  expect(publisher.peer.plis.length).toBe(asked + 1);
   tap.close();
 });

@@ -83,6 +83,8 @@ export interface EgressMedia {
    * are any and the cache is on) and a keyframe is requested in any case when there are none. Null: nothing.
    */
   attach(mid: string, source: SourceTrack | null, nowMs: number): void;
+  /** As a PLI from the viewer would; for a tap, whose reader sends none. */
+  requestKeyframe(mid: string, nowMs: number): void;
   receive(datagram: Buffer, nowMs: number): void;
   stats(nowMs: number): EgressTrackStats[];
   close(): void;
