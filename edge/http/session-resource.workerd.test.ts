@@ -73,6 +73,15 @@ describe.each(BOTH)('PATCH of a %s', (_kind, path) => {
     expect((await call(path(), patch(TRICKLE))).status).toBe(204);
   });
 
+  it('names a media type on what has no content, which would be compressed otherwise', async () => {
+    for (const method of ['GET', 'HEAD', 'OPTIONS', 'DELETE']) {
+      const response = await call(path(), { method });
+
+      expect(response.status, method).toBe(200);
+      expect(response.headers.get('Content-Type'), method).toBe('application/octet-stream');
+    }
+  });
+
   it('#58 is 404 once the session is gone, whatever else is wrong with the request', async () => {
     expect((await call(path(), { method: 'DELETE' })).status).toBe(200);
 
