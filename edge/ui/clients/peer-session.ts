@@ -12,6 +12,10 @@ export interface PeerSessionOptions extends EndpointOptions {
   prepare(connection: RTCPeerConnection): void;
   mungeOffer(sdp: string): string;
   mungeAnswer(sdp: string): string;
+  /** Changes the offer only on its way to the server: what browsers do not know and need not apply. */
+  annotateOffer?(sdp: string): string;
+  /** The server makes the offer (a POST without body) and gets our answer by this. Offers later than that: `answer`. */
+  sendAnswer?(answer: string): Promise<void>;
   onState(state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended'): void;
 }
 
@@ -40,32 +44,67 @@ export class PeerSession {
     this.connection.addEventListener('icecandidate', (event) => this.#collect(event.candidate));
   }
 
+  /** Null before the 201. */
+  get resource(): SessionResource | null {
+    return this.#resource;
+  }
+
   /** Absolute URL of the session resource; null before the answer. */
   get resourceUrl(): string | null {
     return this.#resource?.url ?? null;
   }
 
-  /** Offer, POST, answer. Resolves when the answer is applied; throws `ClientError`. */
+  /** Offer, POST, answer. Resolves when the answer is applied (or accepted); throws `ClientError`. */
   async open(): Promise<void> {
+    this.#options.prepare(this.connection);
+    await (this.#options.sendAnswer === undefined ? this.#offer() : this.#acceptOffer(this.#options.sendAnswer));
+    this.#watchDtls();
+    this.#scheduleTrickle();
+  }
+
+  /** Takes an offer of the server on the running session and returns our answer. Throws what the browser throws. */
+  answer(offer: string): Promise<string> {
+    const done = this.#patches.then(() => this.#answer(offer));
+    this.#patches = done.catch(() => undefined);
+    return done;
+  }
+
+  async #offer(): Promise<void> {
     const { connection } = this;
-    this.#options.prepare(connection);
+    const annotate = this.#options.annotateOffer ?? ((sdp) => sdp);
     const created = await connection.createOffer();
     const offer = this.#options.mungeOffer(created.sdp ?? '');
     if (this.#options.trickle) {
       // Posted before it is applied: gathering begins with setLocalDescription and shall know the servers of the 201.
-      this.#adopt(await SessionResource.create(this.#options, offer));
+      this.#adopt(await SessionResource.create(this.#options, annotate(offer)));
       await connection.setLocalDescription({ type: 'offer', sdp: offer });
     } else {
       await connection.setLocalDescription({ type: 'offer', sdp: offer });
       await gathered(connection);
       this.#candidates = [];
-      this.#adopt(await SessionResource.create(this.#options, connection.localDescription?.sdp ?? offer));
+      const complete = annotate(connection.localDescription?.sdp ?? offer);
+      this.#adopt(await SessionResource.create(this.#options, complete));
     }
     this.#credentials = iceCredentials(offer);
-    const answer = this.#options.mungeAnswer(this.#resource?.answer ?? '');
+    const answer = this.#options.mungeAnswer(this.#resource?.description ?? '');
     await connection.setRemoteDescription({ type: 'answer', sdp: answer });
-    this.#watchDtls();
-    this.#scheduleTrickle();
+  }
+
+  async #acceptOffer(sendAnswer: (answer: string) => Promise<void>): Promise<void> {
+    const resource = await SessionResource.create(this.#options, '');
+    this.#adopt(resource);
+    const answer = await this.answer(resource.description);
+    this.#credentials = iceCredentials(answer);
+    await sendAnswer(answer);
+  }
+
+  async #answer(offer: string): Promise<string> {
+    const { connection } = this;
+    await connection.setRemoteDescription({ type: 'offer', sdp: offer });
+    const created = await connection.createAnswer();
+    const answer = this.#options.mungeAnswer(created.sdp ?? '');
+    await connection.setLocalDescription({ type: 'answer', sdp: answer });
+    return answer;
   }
 
   /** ICE restart on the running session: media stops for a round trip at most. Throws `ClientError`; ICE is then as before. */
@@ -176,8 +215,9 @@ export class PeerSession {
 
   /** The server's close_notify shows on the DTLS transport only; `connectionState` may stay "connected". */
   #watchDtls(): void {
-    const ends = [...this.connection.getSenders(), ...this.connection.getReceivers()];
-    const transports = new Set(ends.flatMap((end) => end.transport ?? []));
+    const { connection } = this;
+    const ends = [...connection.getSenders(), ...connection.getReceivers(), connection.sctp];
+    const transports = new Set(ends.flatMap((end) => end?.transport ?? []));
     for (const transport of transports) {
       transport.addEventListener('statechange', () => {
         if (!this.#closed && transport.state === 'closed') this.#options.onState('ended');

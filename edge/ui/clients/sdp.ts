@@ -19,7 +19,7 @@ export function splitLines(sdp: string): string[] {
   return sdp.split(/\r?\n/).filter((line) => line !== '');
 }
 
-function joinLines(lines: readonly string[]): string {
+export function joinLines(lines: readonly string[]): string {
   return `${lines.join('\r\n')}\r\n`;
 }
 
@@ -75,7 +75,9 @@ export function parseFragment(text: string): IceFragment | null {
  */
 export function withIceRestart(answer: string, fragment: IceFragment): string {
   const iceLine = /^a=(ice-ufrag:|ice-pwd:|candidate:|end-of-candidates)/;
-  const sections = splitSections(splitLines(answer).filter((line) => !iceLine.test(line)));
+  // In a session that the server offered, the description before is an offer: browsers answer `active`, so it is passive.
+  const lines = splitLines(answer).map((line) => (line === 'a=setup:actpass' ? 'a=setup:passive' : line));
+  const sections = splitSections(lines.filter((line) => !iceLine.test(line)));
   const out = [...(sections[0] ?? [])];
   let tagged = false;
   for (const section of sections.slice(1)) {
@@ -91,7 +93,7 @@ export function withIceRestart(answer: string, fragment: IceFragment): string {
 }
 
 /** Session part first, then one entry per m-line. */
-function splitSections(lines: readonly string[]): string[][] {
+export function splitSections(lines: readonly string[]): string[][] {
   const sections: string[][] = [[]];
   for (const line of lines) {
     if (line.startsWith('m=')) sections.push([]);

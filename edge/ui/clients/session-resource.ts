@@ -12,46 +12,64 @@ export interface EndpointOptions {
   url: string | URL;
   /** Sent as `Authorization: Bearer`; empty or absent: none. */
   token?: string | undefined;
+  /** `include`: cookies go to and are taken from another origin, too. Default `same-origin`, as in `fetch`. */
+  credentials?: RequestCredentials | undefined;
+  /** Sends the POST in place of `sendRequest`. */
+  send?: Send | undefined;
+}
+
+/** A `fetch` with a time limit that throws `ClientError` and nothing else. */
+export type Send = (url: string, init: RequestInit) => Promise<Response>;
+
+/** What every request of a session carries. */
+interface Common {
+  headers: Record<string, string>;
+  credentials?: RequestCredentials;
 }
 
 export class SessionResource {
   /** Absolute URL of the session. */
   readonly url: string;
-  /** The answer to the offer. */
-  readonly answer: string;
+  /** The body of the 201: the answer to our offer, or the server's offer when we sent none. */
+  readonly description: string;
   readonly links: readonly Link[];
   readonly iceServers: RTCIceServer[];
-  readonly #headers: Record<string, string>;
+  /** `X-Req-Token` of a lobby's 201; null elsewhere. */
+  readonly requestToken: string | null;
+  readonly #common: Common;
   #etag: string | null;
 
-  private constructor(url: string, answer: string, response: Response, headers: Record<string, string>) {
+  private constructor(url: string, description: string, response: Response, common: Common) {
     this.url = url;
-    this.answer = answer;
+    this.description = description;
+    this.requestToken = response.headers.get('x-req-token');
     this.links = parseLinkHeader(response.headers.get('link'));
     this.iceServers = iceServersFromLinks(this.links);
     this.#etag = response.headers.get('etag');
-    this.#headers = headers;
+    this.#common = common;
   }
 
-  /** Posts an offer. Throws `ClientError` for every answer but a 2xx with an SDP body and a `Location`. */
+  /** Posts an offer; an empty one asks the server for its own. Throws `ClientError` for every answer but a 2xx with an SDP body and a `Location`. */
   static async create(endpoint: EndpointOptions, offer: string): Promise<SessionResource> {
     const headers: Record<string, string> = endpoint.token ? { Authorization: `Bearer ${endpoint.token}` } : {};
-    const response = await request(String(endpoint.url), {
+    const common = { headers, ...(endpoint.credentials === undefined ? {} : { credentials: endpoint.credentials }) };
+    const response = await (endpoint.send ?? sendRequest)(String(endpoint.url), {
+      ...common,
       method: 'POST',
       headers: { ...headers, 'Content-Type': SDP_TYPE, Accept: SDP_TYPE },
       body: offer,
     });
     if (!response.ok) throw await ClientError.fromResponse(response);
-    const answer = await response.text();
+    const description = await response.text();
     const location = response.headers.get('location');
-    if (location === null || !answer.startsWith('v=0')) {
-      throw new ClientError('The server sent no usable answer; is this a WHIP or WHEP address?', {
+    if (location === null || !description.startsWith('v=0')) {
+      throw new ClientError('The server sent no usable description; is this a WHIP or WHEP address?', {
         status: response.status,
         code: 'bad_answer',
       });
     }
     // After a redirect (307 to another host) a relative Location belongs to the host that answered.
-    return new SessionResource(new URL(location, response.url).href, answer, response, headers);
+    return new SessionResource(new URL(location, response.url).href, description, response, common);
   }
 
   /** Sends candidates of the running ICE session. Throws `ClientError`; 405, 422 and 501 mean that trickle is not known here. */
@@ -70,24 +88,25 @@ export class SessionResource {
 
   /** Status of GET on the session: 404 when the server has forgotten it. Throws when it cannot be reached. */
   async probe(): Promise<number> {
-    const response = await request(this.url, { method: 'GET', headers: this.#headers, cache: 'no-store' });
+    const response = await sendRequest(this.url, { ...this.#common, method: 'GET', cache: 'no-store' });
     await response.body?.cancel();
     return response.status;
   }
 
   /** Ends the session. Never throws: there is nobody left to tell. Outlives the page that calls it (`keepalive`). */
   async delete(): Promise<void> {
-    await request(this.url, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => undefined);
+    await sendRequest(this.url, { ...this.#common, method: 'DELETE', keepalive: true }).catch(() => undefined);
   }
 
   #patch(fragment: string, ifMatch: string | null): Promise<Response> {
-    const headers: Record<string, string> = { ...this.#headers, 'Content-Type': FRAGMENT_TYPE };
+    const headers: Record<string, string> = { ...this.#common.headers, 'Content-Type': FRAGMENT_TYPE };
     if (ifMatch !== null) headers['If-Match'] = ifMatch;
-    return request(this.url, { method: 'PATCH', headers, body: fragment });
+    return sendRequest(this.url, { ...this.#common, method: 'PATCH', headers, body: fragment });
   }
 }
 
-async function request(url: string, init: RequestInit): Promise<Response> {
+/** Throws `ClientError` (`network`, `timeout`); whatever the server answers is returned. */
+export async function sendRequest(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
   } catch (thrown) {

@@ -1,6 +1,6 @@
 /** Runs a `SessionMachine`: one timer, one peer session at a time, the network's and the page's events. */
 import { ClientError } from './errors.ts';
-import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
+import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
 import {
   type FailureCause,
   initialSession,
@@ -12,8 +12,10 @@ import {
   step,
 } from './session-machine.ts';
 
-export interface RunnerOptions extends Omit<PeerSessionOptions, 'onState'> {
+export interface RunnerOptions {
   role: Role;
+  /** Makes the peer session of each attempt; not opened yet. */
+  createPeer(onState: PeerSessionOptions['onState']): PeerSession;
   onStatus(status: SessionStatus): void;
   /** `fatal`: the runner has given up and rests in `failed`. */
   onError(error: ClientError, fatal: boolean): void;
@@ -78,11 +80,8 @@ export class SessionRunner {
   }
 
   async #open(): Promise<void> {
-    const peer = new PeerSession({
-      ...this.#options,
-      onState: (state) => {
-        if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
-      },
+    const peer: PeerSession = this.#options.createPeer((state) => {
+      if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
     });
     this.#peer = peer;
     try {

@@ -12,6 +12,7 @@
  * is gone, and gives up only when the server says that it may not watch (401, 403) or cannot (422).
  */
 import type { ClientError } from './errors.ts';
+import { PeerSession } from './peer-session.ts';
 import { withOpusParameters } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
@@ -62,14 +63,18 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     this.#options = options;
     this.#runner = new SessionRunner({
       role: 'play',
-      url: options.url,
-      token: options.token,
-      iceServers: options.iceServers ?? [],
-      trickle: options.trickle ?? true,
-      prepare: (connection) => this.#prepare(connection),
-      // Without it browsers fold stereo Opus to one channel.
-      mungeOffer: (sdp) => withOpusParameters(sdp, { stereo: '1' }),
-      mungeAnswer: (sdp) => sdp,
+      createPeer: (onState) =>
+        new PeerSession({
+          url: options.url,
+          token: options.token,
+          iceServers: options.iceServers ?? [],
+          trickle: options.trickle ?? true,
+          prepare: (connection) => this.#prepare(connection),
+          // Without it browsers fold stereo Opus to one channel.
+          mungeOffer: (sdp) => withOpusParameters(sdp, { stereo: '1' }),
+          mungeAnswer: (sdp) => sdp,
+          onState,
+        }),
       onStatus: (status) => this.#setState(status),
       onError: (error, fatal) => this.emit('error', { error, fatal }),
     });

@@ -11,6 +11,7 @@
  * server has lost the old one.
  */
 import { ClientError } from './errors.ts';
+import { PeerSession } from './peer-session.ts';
 import { withOpusParameters, withVideoStartBitrate } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
@@ -93,30 +94,34 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
     return new Promise((resolve, reject) => {
       const runner = new SessionRunner({
         role: 'publish',
-        url: this.#options.url,
-        token: this.#options.token,
-        iceServers: this.#options.iceServers ?? [],
-        trickle: this.#options.trickle ?? true,
-        prepare: (connection) => {
-          const { audio, video } = this.#tracks;
-          if (audio !== undefined) connection.addTransceiver(audio, { direction: 'sendonly', streams: [stream] });
-          if (video === undefined) return;
-          const transceiver = connection.addTransceiver(video, {
-            direction: 'sendonly',
-            streams: [stream],
-            sendEncodings: encodings(options),
-          });
-          if (codecs !== null) transceiver.setCodecPreferences(codecs);
-        },
-        mungeOffer: (sdp) => (stereo ? withOpusParameters(sdp, { stereo: '1', 'sprop-stereo': '1' }) : sdp),
-        mungeAnswer: (sdp) => {
-          const started = withVideoStartBitrate(
-            sdp,
-            Math.min(options.maxBitrateBps ?? START_BITRATE_BPS, START_BITRATE_BPS),
-          );
-          // The browser sends two channels only to a receiver that says it wants them.
-          return stereo ? withOpusParameters(started, { stereo: '1' }) : started;
-        },
+        createPeer: (onState) =>
+          new PeerSession({
+            url: this.#options.url,
+            token: this.#options.token,
+            iceServers: this.#options.iceServers ?? [],
+            trickle: this.#options.trickle ?? true,
+            prepare: (connection) => {
+              const { audio, video } = this.#tracks;
+              if (audio !== undefined) connection.addTransceiver(audio, { direction: 'sendonly', streams: [stream] });
+              if (video === undefined) return;
+              const transceiver = connection.addTransceiver(video, {
+                direction: 'sendonly',
+                streams: [stream],
+                sendEncodings: encodings(options),
+              });
+              if (codecs !== null) transceiver.setCodecPreferences(codecs);
+            },
+            mungeOffer: (sdp) => (stereo ? withOpusParameters(sdp, { stereo: '1', 'sprop-stereo': '1' }) : sdp),
+            mungeAnswer: (sdp) => {
+              const started = withVideoStartBitrate(
+                sdp,
+                Math.min(options.maxBitrateBps ?? START_BITRATE_BPS, START_BITRATE_BPS),
+              );
+              // The browser sends two channels only to a receiver that says it wants them.
+              return stereo ? withOpusParameters(started, { stereo: '1' }) : started;
+            },
+            onState,
+          }),
         onStatus: (status) => {
           if (this.#runner !== runner || status === 'waiting') return;
           if (status === 'live') resolve();
@@ -165,7 +170,7 @@ function encodings({ simulcast, maxBitrateBps }: PublishOptions): RTCRtpEncoding
 }
 
 /** The browser's entries for the named codecs in the given order, with the repair formats that belong to any codec. */
-function pickCodecs(names: readonly string[]): RTCRtpCodec[] {
+export function pickCodecs(names: readonly string[]): RTCRtpCodec[] {
   const all = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
   const named = (name: string) => all.filter((codec) => codec.mimeType.toLowerCase() === `video/${name.toLowerCase()}`);
   const wanted = names.flatMap(named);
