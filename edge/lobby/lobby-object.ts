@@ -21,8 +21,11 @@ import {
   type Carrier,
   desiredOn,
   type LobbyState,
+  lobbyRecordSchema,
   NO_SESSION,
+  nextDeadline,
   PUBLISHER_OPENING,
+  persistent,
   publisherWith,
   ROOM_CLOSED,
   summaryOf,
@@ -45,14 +48,14 @@ const NO_MEDIA_NODE: Problem = {
 
 export class Lobby extends DurableObject<Env> implements LobbyRpc {
   #state: LobbyState | null;
-  readonly #store: LobbyStore;
+  readonly #store: LobbyStore<LobbyState>;
   readonly #effects: LobbyEffects;
   /** The call that opens a publisher, for viewers who came a moment too early. */
   #opening: Promise<unknown> | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#store = new LobbyStore(ctx.storage);
+    this.#store = new LobbyStore(ctx.storage, { schema: lobbyRecordSchema, persistent, nextDeadline });
     this.#effects = new LobbyEffects(env);
     this.#state = this.#store.load();
     // The call that was opening this publisher died with the previous instance, and its client with it.

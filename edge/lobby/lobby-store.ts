@@ -1,24 +1,34 @@
-/** The room's record and alarm in storage: written when something has changed, gone without a trace when the room is. */
-import { type LobbyState, lobbyRecordSchema, nextDeadline, persistent } from './lobby-state.ts';
+/** A lobby's record and alarm in storage: written when something has changed, gone without a trace when the lobby is. */
+import type { z } from 'zod';
 
 const RECORD_KEY = 'lobby';
 
-export class LobbyStore {
+export interface RecordKind<State> {
+  schema: z.ZodType<State>;
+  /** The part that must survive. */
+  persistent: (state: State | null) => State | null;
+  /** Unix ms of the next thing that happens by itself; null: nothing. */
+  nextDeadline: (state: State | null) => number | null;
+}
+
+export class LobbyStore<State extends object> {
   readonly #storage: DurableObjectStorage;
+  readonly #kind: RecordKind<State>;
   /** What is in storage. */
-  #stored: LobbyState | null = null;
+  #stored: State | null = null;
   /** Unix ms of the alarm that was set here; null: none. */
   #alarmAt: number | null = null;
 
-  constructor(storage: DurableObjectStorage) {
+  constructor(storage: DurableObjectStorage, kind: RecordKind<State>) {
     this.#storage = storage;
+    this.#kind = kind;
   }
 
-  load(): LobbyState | null {
+  load(): State | null {
     const record = this.#storage.kv.get(RECORD_KEY);
     if (record === undefined) return null;
-    const parsed = lobbyRecordSchema.safeParse(record);
-    // Written by another version of ours: the room starts free, its node is told so when it links.
+    const parsed = this.#kind.schema.safeParse(record);
+    // Written by another version of ours: the lobby starts free, its node is told so when it links.
     if (!parsed.success) console.error('lobby record is not readable', parsed.error.message);
     this.#stored = parsed.data ?? null;
     return this.#stored;
@@ -27,12 +37,12 @@ export class LobbyStore {
   /** After the alarm has gone off: sets the one for what is next, if anything is. */
   rearm(): void {
     this.#alarmAt = null;
-    this.#wakeBy(nextDeadline(this.#stored));
+    this.#wakeBy(this.#kind.nextDeadline(this.#stored));
   }
 
   /** Writes without waiting: nothing leaves the object before its writes are on disk. */
-  save(state: LobbyState | null): void {
-    const next = persistent(state);
+  save(state: State | null): void {
+    const next = this.#kind.persistent(state);
     if (next === this.#stored) return;
     this.#stored = next;
     if (next === null) {
@@ -41,7 +51,7 @@ export class LobbyStore {
       this.#storage.deleteAll();
     } else {
       this.#storage.kv.put(RECORD_KEY, next);
-      this.#wakeBy(nextDeadline(next));
+      this.#wakeBy(this.#kind.nextDeadline(next));
     }
   }
 

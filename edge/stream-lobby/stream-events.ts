@@ -1,0 +1,53 @@
+/** What can happen to the lobby of a stream and what comes of it: the words of `stream-machine.ts`. */
+import type { Problem } from '../../shared/errors.ts';
+import type { LobbyId, SessionId } from '../../shared/ids.ts';
+import type { DesiredStream, IngressReport, LiveReport, TrackReport } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../lobby/lobby-state.ts';
+import type { StreamState } from './stream-state.ts';
+
+export interface StreamPolicy {
+  /** How long a member that fell silent keeps its place. */
+  memberGraceMs: number;
+  /** The highest revision that was ever told, so far as this object remembers: lives of a lobby may follow closely. */
+  revisionFloor: number;
+}
+
+export type StreamEvent =
+  | { type: 'join'; lobby: LobbyId; user: string; session: SessionId; fixed: boolean; tokenHash: string | null }
+  /** A node was chosen for the lobby. */
+  | ({ type: 'placed' } & Carrier)
+  /** A node that cannot be reached, or is full, is given up unless somebody is there already. */
+  | ({ type: 'unplaced' } & Carrier)
+  /** The offer is about to be sent to the lobby's node. */
+  | { type: 'targeted'; session: SessionId }
+  | ({ type: 'opened'; lobby: LobbyId; session: SessionId; tracks: TrackReport[] } & Carrier)
+  /** `uncertain`: the node may have opened it all the same (timeout, link lost). */
+  | { type: 'open-failed'; session: SessionId; uncertain: boolean }
+  /** The object woke up without the calls that were opening sessions. */
+  | { type: 'recovered' }
+  | { type: 'guard'; session: SessionId; lobby: LobbyId; bearer: string | null; presented: string; next: string }
+  | { type: 'listen'; member: SessionId; listener: SessionId }
+  | { type: 'listening'; listener: SessionId }
+  | { type: 'listen-failed'; listener: SessionId; uncertain: boolean }
+  /** Of a member or of a listener. */
+  | { type: 'leave'; session: SessionId }
+  | { type: 'start-live'; session: SessionId; live: string; url: string }
+  /** The node cannot push at all. */
+  | { type: 'live-refused'; live: string; error: string }
+  | { type: 'stop-live'; live: string | null }
+  | { type: 'close' }
+  | ({ type: 'reported'; ingress: IngressReport[]; lives: LiveReport[] } & Carrier)
+  /** All that a node carries for this lobby: what it does not name is not there. */
+  | ({ type: 'reconcile'; ingress: IngressReport[]; lives: LiveReport[] } & Carrier)
+  | ({ type: 'node-lost' } & Carrier)
+  | { type: 'deadline' };
+
+/** Tells a life of a node what it shall carry now. */
+export type StreamEffect = { type: 'apply'; desired: DesiredStream } & Carrier;
+
+export interface StreamStep {
+  state: StreamState | null;
+  effects: StreamEffect[];
+  /** Why the caller does not get what it asked for. */
+  refusal: Problem | null;
+}

@@ -1,0 +1,91 @@
+/** What a node's words change in a lobby. */
+import type { IngressReport, LiveReport } from '../../shared/protocol/control.ts';
+import { type Carrier, isOn } from '../lobby/lobby-state.ts';
+import type { Member } from './stream-state.ts';
+import type { StreamTurn } from './stream-turn.ts';
+
+type Words = { ingress: readonly IngressReport[]; lives: readonly LiveReport[] };
+
+export function takeReports(turn: StreamTurn, { ingress, lives }: Words, carrier: Carrier): void {
+  for (const report of ingress) takeIngress(turn, report, carrier);
+  for (const report of lives) takeLive(turn, report, carrier);
+}
+
+/** All that a node carries for this lobby: what it does not name is not there. */
+export function reconcile(turn: StreamTurn, words: Words, carrier: Carrier): void {
+  // Restarted: what its former life carried is gone.
+  for (const former of [turn.state?.node ?? null, ...turn.members.map(({ target }) => target)]) {
+    if (former !== null && former.node === carrier.node && former.boot !== carrier.boot) loseNode(turn, former);
+  }
+  takeReports(turn, words, carrier);
+  const carried = new Set(words.ingress.map((report) => report.session));
+  for (const member of turn.members) {
+    if (member.phase === 'opening' || member.target === null || !isOn(member.target, carrier)) continue;
+    if (!carried.has(member.session)) turn.remove(member, false);
+  }
+}
+
+/** Everybody there is lost. The call of a member that is just being opened finds out by itself, and tries another node. */
+export function loseNode(turn: StreamTurn, carrier: Carrier): void {
+  for (const member of turn.members) {
+    if (member.phase !== 'opening' && member.target !== null && isOn(member.target, carrier))
+      turn.remove(member, false);
+  }
+  const { node, live } = turn.state ?? {};
+  if (!node || !isOn(node, carrier)) return;
+  turn.set({ node: null });
+  if (live) turn.set({ live: null, lastLive: { live: live.live, error: 'the media node was lost' } });
+  turn.changed(null);
+}
+
+function takeIngress(turn: StreamTurn, report: IngressReport, carrier: Carrier): void {
+  const member = turn.member(report.session);
+  if (member?.target == null || !isOn(member.target, carrier) || member.generation !== report.generation) return;
+  if (member.phase === 'opening') {
+    const { state: said } = report;
+    const early = said === 'closed' || said === 'connected' ? said : member.early;
+    if (early !== member.early) turn.update({ ...member, early });
+  } else if (report.state === 'closed') {
+    turn.remove(member, false);
+  } else {
+    turn.update(withReport(member, report, turn.now, turn.policy.memberGraceMs));
+    takeListener(turn, report);
+  }
+}
+
+/** The member as its node sees it now; the same object when that is nothing new. */
+function withReport(member: Member, report: IngressReport, now: number, graceMs: number): Member {
+  const isSame = JSON.stringify(member.tracks) === JSON.stringify(report.tracks);
+  const known = isSame ? member : { ...member, tracks: report.tracks };
+  if (report.state === 'connected' && member.phase !== 'live') return { ...known, phase: 'live', deadline: null };
+  if (report.state === 'silent' && member.phase !== 'silent') {
+    return { ...known, phase: 'silent', deadline: now + graceMs };
+  }
+  return known;
+}
+
+function takeListener(turn: StreamTurn, report: IngressReport): void {
+  const member = turn.member(report.session);
+  if (!member?.listener) return;
+  const { listener } = member;
+  const named = report.listener?.session === listener.session ? report.listener : null;
+  // One that was never reported may only be too young for this report.
+  if (named === null ? listener.seen : named.state === 'closed') turn.unlisten(listener.session, false);
+  else if (named !== null && !listener.seen) turn.update({ ...member, listener: { ...listener, seen: true } });
+}
+
+function takeLive(turn: StreamTurn, report: LiveReport, carrier: Carrier): void {
+  const { live, node } = turn.state ?? {};
+  if (!live || !node || live.live !== report.live || !isOn(node, carrier)) return;
+  const error = report.error === undefined ? null : withoutKey(report.error, live.url);
+  if (report.state === 'ended') turn.endLive(error);
+  else if (report.state !== live.state || error !== live.error) {
+    turn.set({ live: { ...live, state: report.state, error } });
+  }
+}
+
+/** The node promises not to repeat the key; a promise costs nothing to check. */
+function withoutKey(error: string, url: string): string {
+  const key = url.slice(url.lastIndexOf('/') + 1);
+  return error.replaceAll(url, 'the server').replaceAll(key, '***');
+}
