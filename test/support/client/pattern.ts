@@ -44,6 +44,8 @@ export const BENCH_VIDEO: VideoPattern = {
 
 export const OPUS_FRAMES_PER_SECOND = 50;
 const MAX_PAYLOAD_BYTES = 1_160;
+/** What markers, sizes and fragment headers add to a frame, shared by its packets. */
+const HEADERS_BYTES = 24;
 
 /** The packets of one frame, and the RTP time from frame to frame. */
 export interface FrameSource {
@@ -58,7 +60,7 @@ export function videoSource(pattern: VideoPattern): FrameSource {
   const bytes = Math.round(pattern.bitrateBps / 8 / framesPerSecond);
   // The slice of a skipped H.264 picture is a packet of its own.
   const packets = pattern.packetsPerSecond / framesPerSecond - (h264 === null ? 0 : 1);
-  const maxPayload = Math.min(MAX_PAYLOAD_BYTES, Math.ceil(bytes / Math.max(1, packets)) + 4);
+  const maxPayload = Math.min(MAX_PAYLOAD_BYTES, Math.ceil(bytes / Math.max(1, packets)) + HEADERS_BYTES);
   return {
     clockRate: 90_000,
     framesPerSecond,
