@@ -1,0 +1,80 @@
+/**
+ * Which servers a live stream may be pushed to. The edge looks at the URL; this end sees the addresses, so a name that
+ * resolves into our own network is stopped here, at the moment of connecting.
+ */
+import { lookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+
+/** IANA special-purpose registries: nothing there is a public server. */
+const SPECIAL: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] = [
+  ['0.0.0.0', 8, 'ipv4'],
+  ['10.0.0.0', 8, 'ipv4'],
+  ['100.64.0.0', 10, 'ipv4'],
+  ['127.0.0.0', 8, 'ipv4'],
+  ['169.254.0.0', 16, 'ipv4'],
+  ['172.16.0.0', 12, 'ipv4'],
+  ['192.0.0.0', 24, 'ipv4'],
+  ['192.0.2.0', 24, 'ipv4'],
+  ['192.168.0.0', 16, 'ipv4'],
+  ['198.18.0.0', 15, 'ipv4'],
+  ['198.51.100.0', 24, 'ipv4'],
+  ['203.0.113.0', 24, 'ipv4'],
+  ['224.0.0.0', 3, 'ipv4'],
+  ['::', 127, 'ipv6'],
+  ['::ffff:0:0', 96, 'ipv6'],
+  ['64:ff9b::', 95, 'ipv6'],
+  ['100::', 64, 'ipv6'],
+  ['2001:db8::', 32, 'ipv6'],
+  ['2002::', 16, 'ipv6'],
+  ['fc00::', 7, 'ipv6'],
+  ['fe80::', 10, 'ipv6'],
+  ['ff00::', 8, 'ipv6'],
+];
+
+const special = new BlockList();
+for (const [network, prefix, family] of SPECIAL) special.addSubnet(network, prefix, family);
+
+export function isPublicAddress(address: string): boolean {
+  const family = isIP(address);
+  return family !== 0 && !special.check(address, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+export class AddressPolicy {
+  readonly #hosts: readonly string[];
+
+  /** `LIVE_ALLOWED_HOSTS`: names, addresses or `*.domain`; empty: any public host. */
+  constructor(hosts: readonly string[]) {
+    this.#hosts = hosts.map((host) => host.toLowerCase());
+  }
+
+  /** A reason to refuse `host` before any look-up, or null. */
+  refusal(host: string): string | null {
+    if (this.#isListed(host)) return null;
+    if (this.#hosts.length > 0) return 'the host is not among LIVE_ALLOWED_HOSTS';
+    return isIP(host) === 0 || isPublicAddress(host) ? null : PRIVATE;
+  }
+
+  /** Resolves as `net.connect` does, and fails for a name that leads to an address which is not public. */
+  lookupFor(host: string): LookupFunction {
+    const anywhere = this.#isListed(host);
+    return (hostname, options, done) => {
+      lookup(hostname, { ...options, all: true }, (error, addresses) => {
+        const bad = error === null && !anywhere && addresses.some(({ address }) => !isPublicAddress(address));
+        const failure = bad ? new Error(PRIVATE) : error;
+        const [first] = addresses ?? [];
+        if (failure !== null || first === undefined) done(failure ?? new Error('the host has no address'), '', 0);
+        else if (options.all) done(null, addresses);
+        else done(null, first.address, first.family);
+      });
+    };
+  }
+
+  #isListed(host: string): boolean {
+    const name = host.toLowerCase();
+    return this.#hosts.some(
+      (allowed) => allowed === name || (allowed.startsWith('*.') && name.endsWith(allowed.slice(1))),
+    );
+  }
+}
+
+const PRIVATE = 'the host is not public; list it in LIVE_ALLOWED_HOSTS to push there';
