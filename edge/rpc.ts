@@ -118,7 +118,8 @@ export interface StreamLobbyRpc {
   guard(input: {
     session: SessionId;
     lobby: LobbyId;
-    bearer: string | null;
+    /** The names of whoever a bearer speaks for; null: none came along. */
+    bearer: readonly string[] | null;
     token: string;
   }): Promise<Outcome<{ user: string; token: string }>>;
   /** The user of a member's or listener's session; null when there is no such session. */

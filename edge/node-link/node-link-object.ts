@@ -92,8 +92,9 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const asked: NodeRequest = request;
     const endsAt = Date.now() + deadlineMs;
     // Before it is sent, so that the node's hello after a crash finds its lobby again.
-    const isNew = asked.method === 'publish' && this.#table.revisionOf(asked.lobby) === null;
-    if (asked.method === 'publish') this.#table.remember(asked.lobby, asked.revision);
+    const opens = asked.method === 'publish' || asked.method === 'join';
+    const isNew = opens && this.#table.revisionOf(asked.lobby) === null;
+    if (opens) this.#table.remember(asked.lobby, asked.revision);
     const socket = await this.#readySocket(Math.min(deadlineMs, RELINK_WAIT_MS));
     const reached = socket !== null && (boot === undefined || this.#state?.boot === boot);
     const outcome = reached
@@ -102,12 +103,13 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (!outcome.ok) {
       const { code } = outcome.problem;
       const maybeOpened = reached && (code === NODE_TIMEOUT.code || code === NODE_UNREACHABLE.code);
-      if (asked.method === 'publish' && isNew && !maybeOpened) this.#table.forget(asked.lobby, asked.revision);
+      if (opens && isNew && !maybeOpened) this.#table.forget(asked.lobby, asked.revision);
       return outcome;
     }
-    if (asked.method === 'apply' && asked.desired.publisher === null) {
-      this.#table.forget(asked.desired.lobby, asked.desired.revision);
-    }
+    const ends =
+      (asked.method === 'apply' && asked.desired.publisher === null) ||
+      (asked.method === 'apply-stream' && asked.desired.members.length === 0);
+    if (ends) this.#table.forget(asked.desired.lobby, asked.desired.revision);
     const result = resultSchemas[request.method].safeParse(outcome.value);
     if (result.success) return succeeded(result.data as NodeResult<M>);
     const detail = 'the media node gave an answer that was not understood';

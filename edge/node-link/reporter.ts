@@ -1,6 +1,14 @@
 /** Carries what a node reports to the lobbies concerned, in order for each, and to the fleet. */
-import type { BootId, LobbyId, NodeId } from '../../shared/ids.ts';
-import type { DesiredLobby, IngressReport, LobbyLoad, NodeLoad, Report } from '../../shared/protocol/control.ts';
+import { type BootId, type LobbyId, type NodeId, streamOfLobby } from '../../shared/ids.ts';
+import type {
+  DesiredLobby,
+  DesiredStream,
+  IngressReport,
+  LiveReport,
+  LobbyLoad,
+  NodeLoad,
+  Report,
+} from '../../shared/protocol/control.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
 import type { NodeSnapshot } from '../rpc.ts';
 import { type Attachment, snapshotOf } from './link-socket.ts';
@@ -28,9 +36,9 @@ export class Reporter {
     this.#load = report.load;
     this.#lobbies = report.lobbies;
     const { node, boot } = about;
-    const told = [...byLobby(report.ingress)].map(async ([lobby, ingress]) => {
+    const told = [...byLobby(report.ingress, report.lives)].map(async ([lobby, words]) => {
       try {
-        await this.#inOrder(lobby, () => this.#lobby(lobby).nodeReported({ node, boot, ingress }));
+        await this.#inOrder(lobby, () => this.#lobby(lobby).nodeReported({ node, boot, ...words }));
       } catch {
         this.#onLost(connection);
       }
@@ -69,9 +77,9 @@ export class Reporter {
 
   reconcile(
     lobby: LobbyId,
-    input: { node: NodeId; boot: BootId; ingress: IngressReport[] },
-  ): Promise<DesiredLobby | null> {
-    return this.#inOrder(lobby, () => this.#lobby(lobby).reconcile(input));
+    input: { node: NodeId; boot: BootId } & Words,
+  ): Promise<DesiredLobby | DesiredStream | null> {
+    return this.#inOrder<DesiredLobby | DesiredStream | null>(lobby, () => this.#lobby(lobby).reconcile(input));
   }
 
   lost(lobby: LobbyId, node: NodeId, boot: BootId): Promise<void> {
@@ -79,7 +87,7 @@ export class Reporter {
   }
 
   #lobby(lobby: LobbyId) {
-    return this.#env.LOBBY.getByName(lobby);
+    return streamOfLobby(lobby) === null ? this.#env.LOBBY.getByName(lobby) : this.#env.STREAM_LOBBY.getByName(lobby);
   }
 
   #fleet() {
@@ -109,13 +117,21 @@ export class Reporter {
   }
 }
 
+/** What a node says about one lobby. Rooms have no pushes. */
+export interface Words {
+  ingress: IngressReport[];
+  lives: LiveReport[];
+}
+
 /** Groups reports by lobby and keeps their order. */
-export function byLobby(ingress: readonly IngressReport[]): Map<LobbyId, IngressReport[]> {
-  const groups = new Map<LobbyId, IngressReport[]>();
-  for (const report of ingress) {
-    const group = groups.get(report.lobby);
-    if (group === undefined) groups.set(report.lobby, [report]);
-    else group.push(report);
-  }
+export function byLobby(ingress: readonly IngressReport[], lives: readonly LiveReport[] = []): Map<LobbyId, Words> {
+  const groups = new Map<LobbyId, Words>();
+  const groupOf = (lobby: LobbyId): Words => {
+    const group = groups.get(lobby) ?? { ingress: [], lives: [] };
+    groups.set(lobby, group);
+    return group;
+  };
+  for (const report of ingress) groupOf(report.lobby).ingress.push(report);
+  for (const report of lives) groupOf(report.lobby).lives.push(report);
   return groups;
 }

@@ -3,6 +3,7 @@ import type { LobbyId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
   type DesiredLobby,
+  type DesiredStream,
   type Hello,
   type Welcome,
 } from '../../shared/protocol/control.ts';
@@ -18,16 +19,22 @@ const LOBBIES_AT_ONCE = 32;
  */
 export async function welcomeFor(hello: Hello, table: LobbyTable, reporter: Reporter): Promise<Welcome> {
   const { node, boot } = hello;
-  const carried = byLobby(hello.ingress);
+  const carried = byLobby(hello.ingress, hello.lives);
   const named = new Set<LobbyId>([...table.lobbies, ...carried.keys(), ...hello.lobbies.map((load) => load.lobby)]);
   const todo = [...named];
   const desired: DesiredLobby[] = [];
+  const streams: DesiredStream[] = [];
   const ask = async () => {
     for (let lobby = todo.pop(); lobby !== undefined; lobby = todo.pop()) {
       const known = table.revisionOf(lobby);
-      const wanted = await reporter.reconcile(lobby, { node, boot, ingress: carried.get(lobby) ?? [] });
+      const wanted = await reporter.reconcile(lobby, {
+        node,
+        boot,
+        ...(carried.get(lobby) ?? { ingress: [], lives: [] }),
+      });
       if (wanted !== null) {
-        desired.push(wanted);
+        if ('members' in wanted) streams.push(wanted);
+        else desired.push(wanted);
         table.remember(lobby, wanted.revision);
       } else if (known !== null) {
         table.forget(lobby, known);
@@ -35,5 +42,5 @@ export async function welcomeFor(hello: Hello, table: LobbyTable, reporter: Repo
     }
   };
   await Promise.all(Array.from({ length: Math.min(LOBBIES_AT_ONCE, named.size) }, ask));
-  return { type: 'welcome', protocol: Math.min(hello.protocol, CONTROL_PROTOCOL_VERSION), desired };
+  return { type: 'welcome', protocol: Math.min(hello.protocol, CONTROL_PROTOCOL_VERSION), desired, streams };
 }

@@ -25,7 +25,14 @@ export type StreamEvent =
   | { type: 'open-failed'; session: SessionId; uncertain: boolean }
   /** The object woke up without the calls that were opening sessions. */
   | { type: 'recovered' }
-  | { type: 'guard'; session: SessionId; lobby: LobbyId; bearer: string | null; presented: string; next: string }
+  | {
+      type: 'guard';
+      session: SessionId;
+      lobby: LobbyId;
+      bearer: readonly string[] | null;
+      presented: string;
+      next: string;
+    }
   | { type: 'listen'; member: SessionId; listener: SessionId }
   | { type: 'listening'; listener: SessionId }
   | { type: 'listen-failed'; listener: SessionId; uncertain: boolean }

@@ -188,7 +188,7 @@ function guard(turn: StreamTurn, event: EventOf<'guard'>): Problem | null {
   const member = memberWith(turn.state, event.session);
   if (member === null || member.token === null) return problems.NO_SESSION;
   if (turn.state?.lobby !== event.lobby) return problems.WRONG_STREAM;
-  if (event.bearer !== null && event.bearer !== member.user) return problems.WRONG_USER;
+  if (event.bearer !== null && !event.bearer.includes(member.user)) return problems.WRONG_USER;
   // Hashes of what was sent: the time that this takes says nothing about the token.
   const isRight = event.presented === member.token.hash;
   if (!isRight || member.token.expiresAt <= turn.now) return problems.BAD_REQUEST_TOKEN;

@@ -83,7 +83,7 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   async guard(input: {
     session: SessionId;
     lobby: LobbyId;
-    bearer: string | null;
+    bearer: readonly string[] | null;
     token: string;
   }): Promise<Outcome<{ user: string; token: string }>> {
     const { session, lobby, bearer } = input;
