@@ -4,9 +4,13 @@ import { z } from 'zod';
 /** No control characters, no unpaired surrogates (they have no UTF-8), no blanks at the ends. Counts code points. */
 export const USER_NAME = /^(?![\s])[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,100}(?<!\s)$/u;
 
-export const userNameSchema = z.string().regex(USER_NAME, 'must be 1 to 100 printable characters');
-
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** A UUID is one name however it is written; case matters in all others. */
+export const userNameSchema = z
+  .string()
+  .regex(USER_NAME, 'must be 1 to 100 printable characters')
+  .transform((name) => (UUID.test(name) ? name.toLowerCase() : name));
+
 /** Any fixed text would do; another one would give everybody another UUID. */
 const NAMESPACE = 'vestibule user 1\n';
 const UUID_BYTES = 16;

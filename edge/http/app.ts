@@ -4,11 +4,13 @@ import type { App, AppEnv } from '../middleware/context.ts';
 import { cors } from '../middleware/cors.ts';
 import { answerError } from '../middleware/problem.ts';
 import { apiRoutes } from './api-routes.ts';
+import { authenticateRoute } from './authenticate.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { route } from './methods.ts';
 import { answerNode, NODE_LINK_PATH } from './node-link.ts';
 import { pageRoutes } from './page-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
+import { spaceRoutes } from './space-routes.ts';
 
 /** Everything that the edge answers over HTTP. */
 export function buildApp(): App {
@@ -20,6 +22,8 @@ export function buildApp(): App {
   endpointRoutes(app);
   sessionRoutes(app);
   apiRoutes(app);
+  authenticateRoute(app);
+  spaceRoutes(app);
   pageRoutes(app);
   route(app, '*', {
     check: () => {

@@ -8,7 +8,9 @@ import { EDGE_ORIGIN } from './worker.ts';
 export type Call = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** The settings that a deployment may have, by variable name. */
-export type TestSettings = Partial<Record<Exclude<keyof Env, 'LOBBY' | 'NODE_LINK' | 'FLEET' | 'ASSETS'>, string>>;
+export type TestSettings = Partial<
+  Record<Exclude<keyof Env, 'LOBBY' | 'NODE_LINK' | 'FLEET' | 'SPACE' | 'STREAM_LOBBY' | 'ASSETS'>, string>
+>;
 
 /** A worker that was deployed with these settings. Its objects are those of every other one. */
 export function deployed(settings: TestSettings = {}): Call {
