@@ -45,7 +45,7 @@ const ENDPOINTS = [
 ];
 
 describe.each(ENDPOINTS)('POST %s', (_name, url, offer, prepare) => {
-  it('#1 #5 #6 #7 #8 #12 #28 #29 creates a session', async () => {
+  it('#1 #5 #6 #7 #8 #12 #28 #29 #120 creates a session', async () => {
     const path = url(await prepare());
     const startedAt = performance.now();
 

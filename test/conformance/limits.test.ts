@@ -117,7 +117,7 @@ describe('ICE servers (#9 #10 #147)', () => {
     for (const reply of replies) expect(reply.header('Link')).toBeNull();
   });
 
-  it('#132 an offer needs no extension and is told of none', async () => {
+  it('#11 #132 an offer needs no extension and is told of none', async () => {
     const { reply } = await publishIn(call);
     expect(reply.header('Link')).not.toContain('urn:ietf:params');
   });

@@ -52,7 +52,7 @@ const DATA_CHANNEL = [
   '',
 ].join('\r\n');
 
-describe('recorded offers (#97 #98 #100 #102 #103 #104 #105 #106 #107 #108)', () => {
+describe('recorded offers (#16 #62 #97 #98 #100 #102 #103 #104 #105 #106 #107 #108)', () => {
   it.each(NAMES)('%s is answered whole', async (name) => {
     await accepted(readOffer(name));
   });
@@ -199,6 +199,20 @@ describe('what clients write differently', () => {
   it('#112 a data channel beside the tracks is rejected on its own', async () => {
     const { answer } = await accepted(PUBLISH_OFFER.replace('BUNDLE 0 1', 'BUNDLE 0 1 data') + DATA_CHANNEL);
     expect(answer.sections.map((section) => section.port)).toEqual([9, 9, 0]);
+  });
+});
+
+describe('media addresses (#30 #106)', () => {
+  it('many of them, behind NAT and not, still make a short answer that begins with the first IPv4 one', async () => {
+    const own = Array.from({ length: 12 }, (_, at) => `127.0.1.${at + 1}`);
+    await using server = await startVestibule({ env: { MEDIA_ADDRESSES: `127.0.0.1/203.0.113.7,${own.join()}` } });
+    const call = callTo(server.url);
+    for (const name of NAMES) {
+      const session = await publishIn(call, freshRoom(), readOffer(name));
+      expect(answerFaults(session.offer, session.reply.body, 'publish')).toEqual([]);
+      const [first = ''] = values(session.answer.sections[0]?.attributes ?? [], 'candidate');
+      expect(first).toContain(' 203.0.113.7 ');
+    }
   });
 });
 

@@ -116,6 +116,12 @@ describe('the URL of a session', () => {
     }
   });
 
+  it('is found with a query behind it, too', async () => {
+    const { location, etag } = await publishIn(call);
+    expectEmpty(await call(`${location}?token=x`, patch(TRICKLE, { 'If-Match': etag })), 204);
+    expectEmpty(await call(`${location}?a=b&c`, { method: 'DELETE' }), 200);
+  });
+
   it('#58 unknown ones, in every spelling', async () => {
     const { location } = await publishIn(call);
     for (const path of [

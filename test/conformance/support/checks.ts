@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import type { Reply } from './wire.ts';
 
-/** Fields that pages of another origin have to read (protocol.md #14, #37). */
+/** Fields that pages of another origin have to read (protocol.md #14, #37; seeds row 35). */
 export const EXPOSED = [
   'location',
   'link',
@@ -11,6 +11,7 @@ export const EXPOSED = [
   'accept-post',
   'retry-after',
   'www-authenticate',
+  'x-req-token',
   'access-control-allow-methods',
 ];
 
