@@ -1,6 +1,6 @@
 /** Waiting for a state of the outside world, with a deadline. */
 
-const POLL_MS = 100;
+const POLL_MS = 40;
 export const DEADLINE_MS = 15_000;
 
 /** A room of its own for each test. */
