@@ -1,6 +1,11 @@
-/** The clients for use by other pages: `import { WhipClient, WhepClient } from '/web/clients.js'`. */
+/** The clients for use by other pages: `import { LobbyClient, WhipClient, WhepClient } from '/web/clients.js'`. */
 export { ClientError } from './errors.ts';
 export { type Link, parseLinkHeader } from './link-header.ts';
+export type { LiveStatus, LiveTarget } from './live-requests.ts';
+export { LobbyClient, type LobbyEvents, type LobbyOptions, type LobbyState } from './lobby-client.ts';
+export type { MemberTrack } from './member-listener.ts';
+export { labelOf } from './member-tracks.ts';
+export type { LocalStream } from './own-media.ts';
 export {
   createReceiveMeter,
   createSendMeter,

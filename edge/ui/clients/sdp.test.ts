@@ -163,3 +163,14 @@ describe('withVideoStartBitrate', () => {
     ]);
   });
 });
+
+it('an ICE restart of a session that the server offered makes an answer of its offer', () => {
+  const offer =
+    'v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=setup:actpass\r\na=ice-ufrag:old\r\na=ice-pwd:x\r\n';
+
+  const answer = withIceRestart(offer, { ufrag: 'new', pwd: 'y', candidates: [], endOfCandidates: false });
+
+  expect(answer).toContain('a=setup:passive\r\n');
+  expect(answer).toContain('a=ice-ufrag:new\r\n');
+  expect(answer).not.toContain('actpass');
+});

@@ -1,0 +1,321 @@
+/**
+ * A member of a stream lobby: sends over WHIP, receives everybody else over WHEP, and follows the lobby on the signal
+ * channel, so that nobody else has to.
+ *
+ *     const lobby = new LobbyClient({ space: 'demo', stream: '8f0e…', token: jwt });
+ *     lobby.addEventListener('member-track', ({ detail }) => { tileOf(detail.stream).srcObject = detail.stream; });
+ *     lobby.addEventListener('track-ended', ({ detail }) => dropTrack(detail.id));
+ *     await lobby.join([{ stream: camera, info: { purpose: 'guest', label: 'Ada' } }]);
+ *     lobby.setMuted('audio', true);
+ *     …
+ *     await lobby.leave();
+ *
+ * Once joined, it stays joined by itself: ICE restart when a path breaks, new sessions when the server has lost them. The
+ * session cookie is the browser's, so a page is one member of one lobby at a time; from another origin the server has to
+ * name that origin in `ALLOWED_ORIGIN`.
+ */
+import { ClientError } from './errors.ts';
+import { GuardedRequests } from './guarded-requests.ts';
+import { endLive, type LiveStatus, type LiveTarget, readLive, startLive } from './live-requests.ts';
+import { MemberListener, type MemberTrack } from './member-listener.ts';
+import { type LocalStream, OwnMedia } from './own-media.ts';
+import { PeerSession } from './peer-session.ts';
+import { withVideoStartBitrate } from './sdp.ts';
+import type { SessionStatus } from './session-machine.ts';
+import { SessionRunner } from './session-runner.ts';
+import { readSignalFrame } from './signal-frames.ts';
+import { TypedEventTarget } from './typed-events.ts';
+
+export interface LobbyOptions {
+  /** Where the server is. Default: where the page came from. */
+  baseUrl?: string | URL;
+  space: string;
+  /** UUID. */
+  stream: string;
+  /** Bearer token of the member. */
+  token: string;
+  /** ICE servers beside those that the server sends in `Link` headers. */
+  iceServers?: RTCIceServer[];
+}
+
+/** `reconnecting`: was joined, and one of the two connections is being repaired. `failed`: given up, see the last `error`. */
+export type LobbyState = 'idle' | 'joining' | 'joined' | 'reconnecting' | 'left' | 'failed';
+
+export interface LobbyEvents {
+  state: { state: LobbyState; previous: LobbyState };
+  /** `stream` holds all tracks that the member sends together. */
+  'member-track': MemberTrack;
+  /** Its member left, removed it or has to be connected anew. */
+  'track-ended': { id: string };
+  /** The member muted or unmuted this track; its packets keep coming. */
+  mute: { id: string; muted: boolean };
+  /** `fatal`: the client has given up and rests in `failed`. */
+  error: { error: ClientError; fatal: boolean };
+}
+
+/** Of the channel on the WHIP connection. */
+const SIGNAL_LABEL = 'whip';
+/** Until both connections stand. */
+const JOIN_LIMIT_MS = 30_000;
+/** Enough for a good first picture in a tile. */
+const START_BITRATE_BPS = 800_000;
+
+/** One WHIP session and what depends on it. */
+interface Membership {
+  peer: PeerSession;
+  channel: RTCDataChannel | null;
+  /** Since the signal channel is open. */
+  guard: GuardedRequests | null;
+  listener: MemberListener | null;
+}
+
+export class LobbyClient extends TypedEventTarget<LobbyEvents> {
+  readonly #options: LobbyOptions;
+  /** `P`: `/space/{space}/stream/{stream}`. */
+  readonly #path: string;
+  #media = new OwnMedia([], null);
+  #runner: SessionRunner | null = null;
+  #membership: Membership | null = null;
+  #wasJoined = false;
+  #state: LobbyState = 'idle';
+
+  constructor(options: LobbyOptions) {
+    super();
+    this.#options = options;
+    const { baseUrl = location.href, space, stream } = options;
+    this.#path = new URL(`/space/${encodeURIComponent(space)}/stream/${encodeURIComponent(stream)}`, baseUrl).href;
+  }
+
+  get state(): LobbyState {
+    return this.#state;
+  }
+
+  /** The others' tracks that are there now. */
+  get tracks(): MemberTrack[] {
+    return this.#membership?.listener?.tracks ?? [];
+  }
+
+  /** What is being sent. */
+  get streams(): readonly LocalStream[] {
+    return this.#media.streams;
+  }
+
+  /** The connections in use, for `getStats()`; null when there is none. New sessions bring new ones. */
+  get connections(): { send: RTCPeerConnection | null; receive: RTCPeerConnection | null } {
+    const { peer, listener } = this.#membership ?? {};
+    return { send: peer?.connection ?? null, receive: listener?.connection ?? null };
+  }
+
+  /**
+   * Enters the lobby; without streams, to look and listen. Resolves when both connections stand; rejects with `ClientError`
+   * when the server refuses (401, 403 no member, 404 no such stream, 409 already here, 422, 503) or no path is found.
+   */
+  join(streams: readonly LocalStream[] = []): Promise<void> {
+    if (this.#runner !== null) throw new ClientError('Already in the lobby', { code: 'busy' });
+    this.#media = new OwnMedia(streams, this.#media);
+    this.#wasJoined = false;
+    return new Promise((resolve, reject) => {
+      const finish = (end: () => void) => {
+        clearTimeout(limit);
+        this.removeEventListener('state', onState);
+        this.removeEventListener('error', onError);
+        end();
+      };
+      const limit = setTimeout(() => {
+        this.#fail(new ClientError('The lobby did not open its signal channel in time', { code: 'timeout' }));
+      }, JOIN_LIMIT_MS);
+      const onState = ({ detail: { state } }: CustomEvent<LobbyEvents['state']>) => {
+        if (state === 'joined') finish(resolve);
+        if (state === 'left') finish(() => reject(new ClientError('Left', { code: 'stopped' })));
+      };
+      const onError = ({ detail: { error, fatal } }: CustomEvent<LobbyEvents['error']>) => {
+        if (fatal) finish(() => reject(error));
+      };
+      this.addEventListener('state', onState);
+      this.addEventListener('error', onError);
+      this.#start();
+    });
+  }
+
+  /**
+   * Sends something else: leaves and joins again with it, as a lobby wants it. A `MediaStream` takes the place of the first
+   * stream and keeps its description. What was muted stays muted when it is the same track.
+   */
+  async changeDevice(next: MediaStream | readonly LocalStream[]): Promise<void> {
+    const [first, ...others] = this.#media.streams;
+    const streams = next instanceof MediaStream ? [{ ...first, stream: next }, ...others] : next;
+    await this.leave();
+    await this.join(streams);
+  }
+
+  /** Leaves the lobby (DELETE). Safe to call at any time; also done by itself when the page goes away. */
+  async leave(): Promise<void> {
+    const runner = this.#runner;
+    if (runner === null) return;
+    runner.dispatch({ kind: 'stop' });
+    await runner.settled();
+  }
+
+  /**
+   * Mutes or unmutes own tracks and tells the others: all of a kind, one track, or the one with this mid on the sending
+   * connection. A muted track sends silence or black. Lasts over reconnections.
+   */
+  setMuted(which: 'audio' | 'video' | MediaStreamTrack | string, muted: boolean): void {
+    this.#media.setMuted(which, muted, this.#membership?.peer.connection ?? null);
+    this.#announceMutes();
+  }
+
+  isMuted(track: MediaStreamTrack): boolean {
+    return this.#media.isMuted(track);
+  }
+
+  /** Sends the main tracks to an RTMP server. Owner only. Throws `ClientError`: 403, 400 for the target, 409 already live. */
+  startLive(target: LiveTarget): Promise<{ resource: string }> {
+    return startLive(this.#guard(), this.#path, target);
+  }
+
+  /** Throws `ClientError`. */
+  liveStatus(): Promise<LiveStatus> {
+    return readLive(this.#guard(), this.#path);
+  }
+
+  /** Owner only. Throws `ClientError`: 403, 404 when it is not live. */
+  stopLive(): Promise<void> {
+    return endLive(this.#guard(), this.#path);
+  }
+
+  #guard(): GuardedRequests {
+    const guard = this.#membership?.guard;
+    if (!guard) throw new ClientError('Not in the lobby', { code: 'not_open' });
+    return guard;
+  }
+
+  #start(): void {
+    const runner = new SessionRunner({
+      role: 'publish',
+      createPeer: (onState) => this.#createPeer(onState),
+      onStatus: (status) => {
+        if (this.#runner === runner) this.#onSendStatus(status);
+      },
+      onError: (error, fatal) => {
+        if (this.#runner !== runner) return;
+        if (fatal) this.#fail(error);
+        else this.emit('error', { error, fatal });
+      },
+    });
+    this.#runner = runner;
+    runner.dispatch({ kind: 'start' });
+  }
+
+  #createPeer(onState: (state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended') => void): PeerSession {
+    this.#endMembership();
+    const media = this.#media;
+    const peer = new PeerSession({
+      url: `${this.#path}/whip`,
+      token: this.#options.token,
+      iceServers: this.#options.iceServers ?? [],
+      credentials: 'include',
+      trickle: true,
+      prepare: (connection) => {
+        media.prepare(connection);
+        const channel = connection.createDataChannel(SIGNAL_LABEL);
+        channel.binaryType = 'arraybuffer';
+        channel.addEventListener('open', () => this.#listen(membership));
+        channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer | string>) => {
+          const frame = readSignalFrame(data);
+          if (frame !== null) membership.listener?.receive(frame);
+        });
+        // Without it nobody's coming or going is heard of.
+        channel.addEventListener('close', () => onState('ended'));
+        membership.channel = channel;
+      },
+      mungeOffer: (sdp) => sdp,
+      annotateOffer: (sdp) => media.annotate(sdp),
+      mungeAnswer: (sdp) => withVideoStartBitrate(sdp, START_BITRATE_BPS),
+      onState,
+    });
+    const membership: Membership = { peer, channel: null, guard: null, listener: null };
+    this.#membership = membership;
+    return peer;
+  }
+
+  /** The signal channel is open: receive the others. */
+  #listen(membership: Membership): void {
+    const { peer, channel } = membership;
+    if (this.#membership !== membership || peer.resource === null || channel === null) return;
+    const guard = new GuardedRequests(peer.resource.requestToken ?? '');
+    const listener = new MemberListener({
+      url: `${this.#path}/whep`,
+      token: this.#options.token,
+      iceServers: [...(this.#options.iceServers ?? []), ...peer.resource.iceServers],
+      guard,
+      send: (frame) => {
+        if (channel.readyState === 'open') channel.send(frame);
+      },
+      onTrack: (track) => this.emit('member-track', track),
+      onTrackEnded: (id) => this.emit('track-ended', { id }),
+      onMute: (id, muted) => this.emit('mute', { id, muted }),
+      onStatus: () => this.#updateState(),
+      onError: (error, fatal) => this.#onListenError(error, fatal),
+    });
+    membership.guard = guard;
+    membership.listener = listener;
+    this.#announceMutes();
+    listener.start();
+  }
+
+  #onListenError(error: ClientError, fatal: boolean): void {
+    if (!fatal) {
+      this.emit('error', { error, fatal });
+    } else if (this.#wasJoined) {
+      // A request token that was lost on the way, or the cookie of another tab: a new membership brings new ones.
+      this.#runner?.dispatch({ kind: 'peer', state: 'ended' });
+    } else {
+      this.#fail(error);
+    }
+  }
+
+  #announceMutes(): void {
+    const { peer, channel } = this.#membership ?? {};
+    if (peer === undefined || channel?.readyState !== 'open') return;
+    for (const frame of this.#media.muteFrames(peer.connection)) channel.send(frame);
+  }
+
+  #onSendStatus(status: SessionStatus): void {
+    if (status === 'stopped' || status === 'failed') {
+      this.#runner = null;
+      this.#endMembership();
+      this.#setState(status === 'stopped' ? 'left' : 'failed');
+      return;
+    }
+    this.#updateState();
+  }
+
+  #fail(error: ClientError): void {
+    const runner = this.#runner;
+    this.#runner = null;
+    this.#endMembership();
+    runner?.dispatch({ kind: 'stop' });
+    this.#setState('failed');
+    this.emit('error', { error, fatal: true });
+  }
+
+  #endMembership(): void {
+    const listener = this.#membership?.listener;
+    this.#membership = null;
+    void listener?.stop();
+  }
+
+  #updateState(): void {
+    const whole = this.#runner?.status === 'live' && this.#membership?.listener?.status === 'live';
+    if (whole) this.#wasJoined = true;
+    if (this.#runner !== null) this.#setState(whole ? 'joined' : this.#wasJoined ? 'reconnecting' : 'joining');
+  }
+
+  #setState(state: LobbyState): void {
+    const previous = this.#state;
+    if (state === previous) return;
+    this.#state = state;
+    this.emit('state', { state, previous });
+  }
+}
