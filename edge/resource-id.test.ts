@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mintSessionId, type NodeId, type RoomName } from '../shared/ids.ts';
+import { mintSessionId, type NodeId, type RoomName, type SpaceName, type StreamId } from '../shared/ids.ts';
 import { type ResourceId, readResourceId, writeResourceId } from './resource-id.ts';
 
 const SECRET = 'a secret of this edge';
@@ -22,6 +22,13 @@ const resource: fc.Arbitrary<ResourceId> = fc.oneof(
     session,
     issuedAtMs: fc.integer({ min: 1, max: 4_102_444_800_000 }),
   }),
+  fc.record({
+    kind: fc.constantFrom('member' as const, 'listener' as const),
+    space: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$/).map((n) => n as SpaceName),
+    stream: fc.uuid().map((n) => n as StreamId),
+    session,
+  }),
+  fc.record({ kind: fc.constant('audience' as const), node: name.map((n) => n as NodeId), session }),
 );
 
 describe('resource ids', () => {
@@ -31,7 +38,7 @@ describe('resource ids', () => {
         const rid = await writeResourceId(wanted, SECRET);
 
         // One path segment that needs no escaping, within what `readResourceId` looks at (#5).
-        expect(rid).toMatch(/^[A-Za-z0-9._-]{1,192}$/);
+        expect(rid).toMatch(/^[A-Za-z0-9._@-]{1,192}$/);
         expect(await readResourceId(rid, SECRET)).toEqual(wanted);
       }),
       { numRuns: 500 },

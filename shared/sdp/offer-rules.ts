@@ -60,14 +60,26 @@ export function checkPlayOffer(description: SessionDescription): void {
   checkDirections(live, ['recvonly', 'sendrecv'], 'a playing offer must be recvonly or sendrecv');
 }
 
-function unacceptable(code: string, detail: string): ProblemError {
+export function unacceptable(code: string, detail: string): ProblemError {
   return new ProblemError(422, code, detail);
 }
 
 function checkTransportAndBundle(description: SessionDescription): MediaSection[] {
   const live = liveMedia(description);
+  if (live.length === 0) throw unacceptable('no_media', 'the offer holds no audio or video');
+  checkTransport(description, live);
+  return live;
+}
+
+/**
+ * Whole transport parameters, and all of `live` in one bundle over DTLS-SRTP with RTCP mux. `live` may be empty when the
+ * transport is that of a data channel.
+ * @throws ProblemError 400 `bad_sdp`, 422 `no_media` | `unsupported_media` | `not_bundled` | `rtcp_mux_required` |
+ *   `ice_lite`
+ */
+export function checkTransport(description: SessionDescription, live: readonly MediaSection[]): void {
   const transport = transportSection(description);
-  if (live.length === 0 || transport === null) throw unacceptable('no_media', 'the offer holds no audio or video');
+  if (transport === null) throw unacceptable('no_media', 'nothing is offered');
   for (const section of live) {
     if (!PROTOCOLS.has(section.protocol.toUpperCase())) {
       throw unacceptable('unsupported_media', 'media must use DTLS-SRTP (UDP/TLS/RTP/SAVPF)');
@@ -83,7 +95,6 @@ function checkTransportAndBundle(description: SessionDescription): MediaSection[
   if (description.iceLite) throw unacceptable('ice_lite', 'the peer must be a full ICE agent');
   if (transport.ice === null) throw badSdp('the offer lacks a valid a=ice-ufrag and a=ice-pwd');
   if (transport.fingerprints.length === 0) throw badSdp('the offer lacks a valid a=fingerprint');
-  return live;
 }
 
 /**
@@ -105,7 +116,7 @@ function checkBundle(description: SessionDescription, live: readonly MediaSectio
   }
 }
 
-function checkDirections(live: readonly MediaSection[], allowed: readonly Direction[], detail: string): void {
+export function checkDirections(live: readonly MediaSection[], allowed: readonly Direction[], detail: string): void {
   for (const section of live) {
     if (!allowed.includes(section.direction)) throw unacceptable('bad_direction', detail);
   }
