@@ -35,6 +35,8 @@ export class IceDtlsTransport implements PeerTransport {
   #dtls: DtlsAssociation | null = null;
   #dtlsRole: 'server' | 'client' | null = null;
   #earlyDtls: Buffer[] = [];
+  /** Where the handshake came from last: the proven pair that the peer uses, be it nominated yet or not. */
+  #handshakeFrom: PeerAddress | null = null;
   /** From the end of the DTLS handshake until somebody took them. */
   #keys: SrtpKeys | null = null;
   #state: 'connecting' | 'connected' | 'closed' = 'connecting';
@@ -55,9 +57,9 @@ export class IceDtlsTransport implements PeerTransport {
   }
 
   get remoteAddress(): string | null {
-    const nominated = this.#ice.nominated;
-    if (nominated === null) return null;
-    const { address, port } = nominated;
+    const path = this.#path();
+    if (path === null) return null;
+    const { address, port } = path;
     return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
   }
 
@@ -71,8 +73,8 @@ export class IceDtlsTransport implements PeerTransport {
   }
 
   send(datagram: Buffer): void {
-    const nominated = this.#ice.nominated;
-    if (nominated !== null && this.#state !== 'closed') this.#host.send(datagram, nominated);
+    const path = this.#path();
+    if (path !== null && this.#state !== 'closed') this.#host.send(datagram, path);
   }
 
   noteAuthenticated(nowMs: number): void {
@@ -101,8 +103,9 @@ export class IceDtlsTransport implements PeerTransport {
     if (this.#state === 'connected') this.#events.onMedia(datagram, nowMs);
   }
 
-  receiveDtls(datagram: Buffer, nowMs: number): void {
+  receiveDtls(datagram: Buffer, from: PeerAddress, nowMs: number): void {
     if (this.#state === 'closed') return;
+    if (this.#state === 'connecting') this.#handshakeFrom = from;
     if (this.#dtls === null) {
       if (this.#earlyDtls.length < MAX_EARLY_DATAGRAMS) this.#earlyDtls.push(Buffer.from(datagram));
       return;
@@ -186,18 +189,28 @@ export class IceDtlsTransport implements PeerTransport {
     if (remote.dtlsRole === 'client' && this.#ice.nominated !== null) dtls.start(nowMs);
     const early = this.#earlyDtls;
     this.#earlyDtls = [];
-    for (const datagram of early) this.receiveDtls(datagram, nowMs);
+    const from = this.#handshakeFrom;
+    if (from !== null) for (const datagram of early) this.receiveDtls(datagram, from, nowMs);
   }
 
-  /** Before the nomination a handshake goes where the peer proved to be last: it is answered, media is not. */
+  /**
+   * Where datagrams go. libwebrtc nominates a lite agent's pair only with the check after the one that proved it, 50 ms
+   * later, but it shakes hands on that pair at once: media that waited for the nomination would make every viewer wait.
+   */
+  #path(): PeerAddress | null {
+    return this.#ice.nominated ?? (this.#state === 'connected' ? this.#handshakeFrom : null);
+  }
+
+  /** A handshake is answered where it came from, or else where the peer proved to be last. */
   #sendDtls(datagram: Buffer): void {
-    const to = this.#ice.nominated ?? this.#ice.proven.at(-1);
+    const to = this.#ice.nominated ?? this.#handshakeFrom ?? this.#ice.proven.at(-1);
     if (to !== undefined) this.#host.send(datagram, to);
   }
 
-  /** DTLS may be up before the nomination, when the peer says hello on a pair that it is still comparing with others. */
+  /** With keys and a pair: the nominated one, or the proven one that the peer completed the handshake on. */
   #connectWhenReady(): void {
-    if (this.#state !== 'connecting' || this.#keys === null || this.#ice.nominated === null) return;
+    if (this.#state !== 'connecting' || this.#keys === null) return;
+    if (this.#ice.nominated === null && this.#handshakeFrom === null) return;
     const keys = this.#keys;
     this.#keys = null;
     this.#state = 'connected';

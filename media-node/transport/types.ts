@@ -26,7 +26,7 @@ export type TransportEnd =
   | 'silence'; // nothing authenticated from the peer for the expiry time
 
 export interface PeerTransportEvents {
-  /** ICE nominated and DTLS up. Media may flow from now on. */
+  /** DTLS is up, on a nominated pair or on a proven one that the peer nominates next. Media may flow from now on. */
   onConnected(keys: SrtpKeys): void;
   /** A datagram in the SRTP range from the nominated address (or one the peer proved by STUN). The buffer is only valid during the call. */
   onMedia(datagram: Buffer, nowMs: number): void;
@@ -100,11 +100,11 @@ export interface PeerTransport {
   setRemote(remote: NonNullable<PeerTransportOptions['remote']>): void;
   /** New ICE credentials on both sides (RFC 9725 §4.3.3): the old pair carries media until the new one is nominated. DTLS and keys stay. */
   restartIce(local: IceCredentials, remote: IceCredentials): void;
-  /** Sends one protected datagram to the nominated address; dropped before nomination. The buffer may be reused after the call returns. */
+  /** Sends one protected datagram to the nominated address, or to that of the handshake; dropped before both. The buffer may be reused after the call returns. */
   send(datagram: Buffer): void;
   /** Media whose authentication succeeded counts as a sign of life (protocol.md #88); the media side says so. */
   noteAuthenticated(nowMs: number): void;
-  /** `ip:port` of the nominated peer address, or null. */
+  /** `ip:port` of where datagrams go, or null. */
   readonly remoteAddress: string | null;
   /** Sends DTLS close_notify when a DTLS association is up and forgets everything. Idempotent; `onEnded` is not called. */
   close(): void;

@@ -154,18 +154,24 @@ describe('a session', () => {
     await eventually(() => expect(session.log).toEqual(['connected']));
   });
 
-  test('DTLS on a proven address that is not nominated yet is answered, but media waits for the nomination', async () => {
+  test('media goes on the proven pair of the handshake until one is nominated (libwebrtc nominates 50 ms later)', async () => {
     const other = await peer();
+    const elsewhere = await peer();
     const session = openSession(endpoint, { remote: { ...NO_PEER, fingerprints: [certificate.fingerprint] } });
     await other.check(session.local);
-    const dtls = other.dtls('client', certificate);
-    await eventually(() => expect(dtls.log).toEqual(['connected']));
-    expect(session.log).toEqual([]);
+    await elsewhere.check(session.local);
     expect(session.transport.remoteAddress).toBeNull();
 
-    await other.check(session.local, { useCandidate: true });
-
+    const dtls = other.dtls('client', certificate);
+    await eventually(() => expect(dtls.log).toEqual(['connected']));
     expect(session.log).toEqual(['connected']);
+    session.transport.send(Buffer.from([0x90, 1]));
+    await eventually(() => expect(other.received).toContainEqual(Buffer.from([0x90, 1])));
+
+    await elsewhere.check(session.local, { useCandidate: true });
+    session.transport.send(Buffer.from([0x90, 2]));
+    await eventually(() => expect(elsewhere.received).toContainEqual(Buffer.from([0x90, 2])));
+    expect(other.received).not.toContainEqual(Buffer.from([0x90, 2]));
   });
 
   test('follows its peer to another address, and still hears the old one', async () => {

@@ -185,7 +185,7 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
     } else if (first >= 20 && first <= 63) {
       const owner = this.#owners[socket]?.get(address, port);
       if (owner === undefined) counters.unknownAddress += 1;
-      else owner.receiveDtls(datagram, performance.now());
+      else owner.receiveDtls(datagram, { address, port, socket }, performance.now());
     } else if (first <= 3) {
       this.#receiveStun(datagram, address, port, socket);
     } else {
