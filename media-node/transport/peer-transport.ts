@@ -1,11 +1,20 @@
 /** One ICE/DTLS association on the shared sockets: glues the ICE machine and the DTLS association to the demultiplexer. */
 import type { IceCredentials } from '../negotiate/plan.ts';
 import type { DtlsCertificate } from './certificate.ts';
+import { AssociationChannels } from './data-channels.ts';
 import { DtlsAssociation } from './dtls-association.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
 import { type IceEvent, type IceState, openIce, type PeerAddress, step } from './ice-lite-machine.ts';
 import type { BindingRequest } from './stun.ts';
-import type { PeerTransport, PeerTransportEvents, PeerTransportOptions, SrtpKeys, TransportEnd } from './types.ts';
+import type {
+  DataChannels,
+  DataChannelsOptions,
+  PeerTransport,
+  PeerTransportEvents,
+  PeerTransportOptions,
+  SrtpKeys,
+  TransportEnd,
+} from './types.ts';
 
 /** What a transport asks of the demultiplexer. */
 export interface TransportHost {
@@ -37,6 +46,7 @@ export class IceDtlsTransport implements PeerTransport {
   #earlyDtls: Buffer[] = [];
   /** Where the handshake came from last: the proven pair that the peer uses, be it nominated yet or not. */
   #handshakeFrom: PeerAddress | null = null;
+  #channels: AssociationChannels | null = null;
   /** From the end of the DTLS handshake until somebody took them. */
   #keys: SrtpKeys | null = null;
   #state: 'connecting' | 'connected' | 'closed' = 'connecting';
@@ -82,15 +92,23 @@ export class IceDtlsTransport implements PeerTransport {
     if (this.#silent) this.#wake();
   }
 
-  close(): void {
-    if (this.#state === 'closed') return;
-    this.#dtls?.close();
-    this.#release();
+  openDataChannels(options: DataChannelsOptions): DataChannels {
+    if (this.#channels !== null) throw new Error('the data channels are open already');
+    const channels = new AssociationChannels(options, {
+      dtlsRole: this.#dtlsRole ?? 'server',
+      send: (packet) => this.#dtls?.sendApplicationData(packet),
+      now: () => performance.now(),
+    });
+    this.#channels = channels;
+    if (this.#state === 'closed') channels.close();
+    return channels;
   }
 
-  /** Sends an SCTP packet (RFC 8261); dropped unless connected. */
-  sendApplicationData(data: Buffer): void {
-    this.#dtls?.sendApplicationData(data);
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#channels?.close();
+    this.#dtls?.close();
+    this.#release();
   }
 
   // ---- what the demultiplexer calls ----
@@ -121,6 +139,7 @@ export class IceDtlsTransport implements PeerTransport {
       return;
     }
     if (this.#state === 'closed') return;
+    this.#channels?.tick(nowMs);
     const silentMs = nowMs - this.#lastHeardMs;
     if (silentMs >= this.#silenceMs && !this.#silent) {
       this.#silent = true;
@@ -180,7 +199,7 @@ export class IceDtlsTransport implements PeerTransport {
           this.#keys = keys;
           this.#connectWhenReady();
         },
-        applicationData: (data) => this.#events.onApplicationData?.(data),
+        applicationData: (data) => this.#channels?.receive(data, performance.now()),
         ended: (reason) => this.#end(reason === 'failed' ? 'dtls-failed' : 'peer-closed'),
       },
     });
@@ -221,6 +240,7 @@ export class IceDtlsTransport implements PeerTransport {
     if (this.#state === 'closed') return;
     this.#dtls?.close();
     this.#release();
+    this.#channels?.end();
     this.#events.onEnded(reason);
   }
 

@@ -33,8 +33,6 @@ export interface PeerTransportEvents {
   /** Connected, but nothing authenticated came for `silenceMs` (true), or something came again (false). */
   onSilence(silent: boolean): void;
   onEnded(reason: TransportEnd): void;
-  /** DTLS application data: SCTP packets (RFC 8261). The buffer is only valid during the call. */
-  onApplicationData?(data: Buffer): void;
 }
 
 export interface PeerTransportOptions {
@@ -104,6 +102,11 @@ export interface PeerTransport {
   send(datagram: Buffer): void;
   /** Media whose authentication succeeded counts as a sign of life (protocol.md #88); the media side says so. */
   noteAuthenticated(nowMs: number): void;
+  /**
+   * Answers the peer's SCTP from now on; call it once, as soon as the negotiation accepted `m=application`.
+   * @throws {Error} when called twice
+   */
+  openDataChannels(options: DataChannelsOptions): DataChannels;
   /** `ip:port` of where datagrams go, or null. */
   readonly remoteAddress: string | null;
   /** Sends DTLS close_notify when a DTLS association is up and forgets everything. Idempotent; `onEnded` is not called. */

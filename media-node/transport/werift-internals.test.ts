@@ -10,8 +10,22 @@ import { DtlsClient, DtlsServer, RtpHeader, SrtpSession } from 'werift';
 import { createCertificate, readCertificate } from './certificate.ts';
 import { DtlsEnd } from './testing/dtls-pair.ts';
 import { eventually } from './testing/eventually.ts';
+import { SctpPair } from './testing/sctp-pair.ts';
 import type { SrtpKeys } from './types.ts';
-import { ClientHello, createCipher, prfVerifyDataClient, ServerKeyExchange } from './werift-internals.ts';
+import {
+  ClientHello,
+  CookieAckChunk,
+  crc32c,
+  createCipher,
+  DataChunk,
+  OutgoingSSNResetRequestParam,
+  prfVerifyDataClient,
+  ReconfigChunk,
+  ReconfigResponseParam,
+  SackChunk,
+  ServerKeyExchange,
+  serializePacket,
+} from './werift-internals.ts';
 
 test('the version is the one that the internals were read from', () => {
   const entry = createRequire(import.meta.url).resolve('werift');
@@ -67,6 +81,60 @@ test('the PRF and ServerKeyExchange mean what they meant', () => {
     signatureAlgorithm: 3,
   });
   expect([publicKey.toString('hex'), signature.toString('hex')]).toEqual(['aabbcc', '1122']);
+});
+
+describe('SCTP chunks, byte for byte', () => {
+  const data = new DataChunk(0, undefined);
+  Object.assign(data, { flags: 7, tsn: 0xfffffffe, streamId: 1, streamSeqNum: 2, protocol: 53 });
+  data.userData = Buffer.from('abcde');
+  const sack = new SackChunk(0, undefined);
+  Object.assign(sack, { cumulativeTsn: 0xffffffff, advertisedRwnd: 0x10000, gaps: [[2, 3]] });
+  const reset = new ReconfigChunk();
+  const request = new OutgoingSSNResetRequestParam(1, 2, 3, [4, 5]);
+  reset.params.push([request.type, request.bytes]);
+  const response = new ReconfigChunk();
+  const result = new ReconfigResponseParam(9, 1);
+  response.params.push([result.type, result.bytes]);
+
+  test.each([
+    ['DATA', data, '00070015fffffffe00010002000000356162636465000000'],
+    ['SACK', sack, '03000014ffffffff000100000001000000020003'],
+    ['RE-CONFIG, request', reset, '82000018000d0014000000010000000200000003' + '00040005'],
+    ['RE-CONFIG, response', response, '820000100010000c0000000900000001'],
+    ['COOKIE ACK', new CookieAckChunk(), '0b000004'],
+  ])('%s', (_name, chunk, wire) => {
+    const packet = serializePacket(5000, 5001, 0x01020304, chunk);
+
+    expect(packet.subarray(12).toString('hex')).toBe(wire);
+    expect(packet.subarray(0, 8).toString('hex')).toBe('1388138901020304');
+    const checksum = packet.readUInt32LE(8);
+    packet.writeUInt32LE(0, 8);
+    expect(crc32c(packet)).toBe(checksum);
+  });
+
+  test('CRC32c has the check value of RFC 3720 appendix B.4', () => {
+    expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
+  });
+});
+
+test("werift's own SCTP as the peer: messages of many chunks both ways", async () => {
+  const pair = await new SctpPair().start();
+  pair.openChannel(0, 'signal');
+  await eventually(() => expect(pair.opened).toHaveLength(1));
+  const long = randomBytes(50_000);
+
+  pair.send(0, 53, long);
+  pair.opened[0]?.send(long);
+
+  await eventually(() => expect(pair.heard.map(({ data }) => data.equals(long))).toEqual([true]));
+  // The first one is the acknowledgement of the OPEN.
+  await eventually(() => expect(pair.clientHeard).toHaveLength(2));
+  expect(pair.clientHeard.map(([stream, protocol]) => [stream, protocol])).toEqual([
+    [0, 50],
+    [0, 53],
+  ]);
+  expect(pair.clientHeard[1]?.[2].equals(long)).toBe(true);
+  await pair.close();
 });
 
 describe("werift's own DTLS as the peer", () => {
