@@ -11,6 +11,9 @@ import { answerNode, NODE_LINK_PATH } from './node-link.ts';
 import { pageRoutes } from './page-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { spaceRoutes } from './space-routes.ts';
+import { liveRoutes } from './stream-live-routes.ts';
+import { streamRoutes } from './stream-routes.ts';
+import { staticStreamRoutes } from './stream-static-routes.ts';
 
 /** Everything that the edge answers over HTTP. */
 export function buildApp(): App {
@@ -24,6 +27,9 @@ export function buildApp(): App {
   apiRoutes(app);
   authenticateRoute(app);
   spaceRoutes(app);
+  streamRoutes(app);
+  staticStreamRoutes(app);
+  liveRoutes(app);
   pageRoutes(app);
   route(app, '*', {
     check: () => {

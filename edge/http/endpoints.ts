@@ -21,7 +21,7 @@ import { emptyOk, type Resource, route } from './methods.ts';
 import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
 
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
-const SERVER_OFFER_VALID_MS = 30_000;
+export const SERVER_OFFER_VALID_MS = 30_000;
 
 export function endpointRoutes(app: App): void {
   const publishPrefix = '/api/whip/publish/';

@@ -73,6 +73,15 @@ function allowOf(resource: Resource): string {
   return methods.join(', ');
 }
 
+export function noContent(): Response {
+  return new Response(null, { status: 204 });
+}
+
+/** 201 without content. */
+export function emptyCreated(): Response {
+  return new Response(null, { status: 201, headers: { ...EMPTY_TYPE, 'Cache-Control': 'no-store' } });
+}
+
 /** 200 without content: DELETE (OBS, MediaMTX and others compare with exactly 200), GET and HEAD on WHIP resources. */
 export function emptyOk(headers: Record<string, string> = {}): Response {
   return new Response(null, {

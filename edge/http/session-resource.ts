@@ -4,7 +4,7 @@
  * DELETE (MediaMTX, Eyevinn, vue-wish), so none is asked for and none is looked at.
  */
 import { type Outcome, ProblemError, unwrap } from '../../shared/errors.ts';
-import { type RoomName, roomLobbyId, type SessionId } from '../../shared/ids.ts';
+import { type NodeId, type RoomName, roomLobbyId, type SessionId } from '../../shared/ids.ts';
 import type { NodeResult } from '../../shared/protocol/control.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { Env } from '../env.ts';
@@ -13,7 +13,7 @@ import { limitRate } from '../middleware/rate-limit.ts';
 import { type ResourceId, readResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
-import { emptyOk } from './methods.ts';
+import { emptyOk, noContent } from './methods.ts';
 
 /** What is found out about a request before its session is asked. */
 const REQUEST_FAULTS: ReadonlySet<number> = new Set([400, 413, 415]);
@@ -26,7 +26,7 @@ interface Patch {
 }
 
 /** The one that owns a session: the room's lobby for a publisher, the node itself for a viewer. */
-interface SessionOwner {
+export interface SessionOwner {
   readonly session: SessionId;
   /** Media types that PATCH understands. */
   readonly acceptPatch: string;
@@ -64,7 +64,7 @@ export function publisherOf(env: Env, room: RoomName, session: SessionId): Sessi
 }
 
 /** Viewers are many: their node is in the URL, and the lobby is not troubled. */
-export function viewerOf(env: Env, resource: Extract<ResourceId, { kind: 'egress' }>): SessionOwner {
+export function viewerOf(env: Env, resource: { node: NodeId; session: SessionId }): SessionOwner {
   const node = env.NODE_LINK.getByName(resource.node);
   const { session } = resource;
   return {
@@ -132,8 +132,4 @@ export async function showSession(c: AppContext, owner: SessionOwner): Promise<R
   limitRate(c);
   unwrap(await owner.probe());
   return emptyOk();
-}
-
-function noContent(): Response {
-  return new Response(null, { status: 204 });
 }

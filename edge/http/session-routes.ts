@@ -15,19 +15,25 @@ import {
   patchSession,
   publisherOf,
   resourceIn,
+  type SessionOwner,
   showSession,
   viewerOf,
 } from './session-resource.ts';
+import { deleteMemberSession, memberSession } from './stream-resource.ts';
 
 type JoinToken = Extract<ResourceId, { kind: 'join' }>;
 
 export function sessionRoutes(app: App): void {
   route(app, '/resource/:rid', {
-    GET: async (c) => showSession(c, await ownerOf(c)),
-    PATCH: async (c) => patchSession(c, await ownerOf(c)),
-    DELETE: async (c) => deleteSession(c, await ownerOf(c)),
+    GET: async (c) => showSession(c, ownerOf(c, await resourceIn(c))),
+    PATCH: async (c) => patchSession(c, ownerOf(c, await resourceIn(c))),
+    DELETE: async (c) => {
+      const resource = await resourceIn(c);
+      if (resource.kind === 'member' || resource.kind === 'listener') return deleteMemberSession(c, resource);
+      return deleteSession(c, ownerOf(c, resource));
+    },
     options: async (c) => {
-      await showSession(c, await ownerOf(c));
+      await showSession(c, ownerOf(c, await resourceIn(c)));
       return {};
     },
     acceptPatch: SDPFRAG_TYPE,
@@ -82,11 +88,19 @@ export function sessionRoutes(app: App): void {
   });
 }
 
-async function ownerOf(c: AppContext): Promise<ReturnType<typeof publisherOf>> {
-  const resource = await resourceIn(c);
-  if (resource.kind === 'egress') return viewerOf(c.env, resource);
-  if (resource.kind === 'ingress') return publisherOf(c.env, resource.room, resource.session);
-  throw noSession();
+function ownerOf(c: AppContext, resource: ResourceId): SessionOwner {
+  switch (resource.kind) {
+    case 'ingress':
+      return publisherOf(c.env, resource.room, resource.session);
+    case 'egress':
+    case 'audience':
+      return viewerOf(c.env, resource);
+    case 'member':
+    case 'listener':
+      return memberSession(c, resource);
+    case 'join':
+      throw noSession();
+  }
 }
 
 async function joinTokenOf(c: AppContext): Promise<JoinToken> {
