@@ -20,29 +20,26 @@ const COLUMNS = 'uuid, title, owner, guests';
 export class SpaceStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
-  #hasTables: boolean;
+  /** Of what is in storage; undefined: nothing is. */
+  #version: unknown;
 
-  /** Throws when another version of ours has written what is there. */
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    const version = storage.kv.get(VERSION_KEY);
-    if (version !== undefined && version !== VERSION) {
-      throw new Error(`the streams of this space were written by another version (${String(version)})`);
-    }
-    this.#hasTables = version !== undefined;
+    this.#version = storage.kv.get(VERSION_KEY);
   }
 
   get(stream: StreamId): StreamInfo | null {
-    if (!this.#hasTables) return null;
+    if (!this.#hasTables()) return null;
     const [row] = this.#sql.exec(`SELECT ${COLUMNS} FROM streams WHERE uuid = ?`, stream).toArray();
     return row === undefined ? null : infoOfRow(row);
   }
 
   put(stream: StreamInfo): void {
     const { uuid, title, owner, guests } = stream;
+    const hasTables = this.#hasTables();
     this.#storage.transactionSync(() => {
-      if (!this.#hasTables) {
+      if (!hasTables) {
         for (const table of TABLES) this.#sql.exec(table);
         this.#storage.kv.put(VERSION_KEY, VERSION);
       }
@@ -53,23 +50,23 @@ export class SpaceStore {
       const members = JSON.stringify([owner, ...guests]);
       this.#sql.exec('INSERT INTO members (name, stream) SELECT value, ? FROM json_each(?)', uuid, members);
     });
-    this.#hasTables = true;
+    this.#version = VERSION;
   }
 
   delete(stream: StreamId): void {
-    if (!this.#hasTables) return;
+    if (!this.#hasTables()) return;
     this.#storage.transactionSync(() => {
       this.#sql.exec('DELETE FROM streams WHERE uuid = ?', stream);
       this.#sql.exec('DELETE FROM members WHERE stream = ?', stream);
     });
     if (this.#sql.exec('SELECT 1 FROM streams LIMIT 1').toArray().length > 0) return;
-    this.#hasTables = false;
+    this.#version = undefined;
     this.#storage.deleteAll();
   }
 
   /** At most `limit` streams in order of their UUIDs, behind `after`; `member` null: everybody's. */
   list(input: { member: readonly string[] | null; after: StreamId | null; limit: number }): StreamInfo[] {
-    if (!this.#hasTables) return [];
+    if (!this.#hasTables()) return [];
     const { member, after, limit } = input;
     const names = JSON.stringify(member ?? []);
     const rows = this.#sql.exec(
@@ -83,5 +80,12 @@ export class SpaceStore {
       limit,
     );
     return rows.toArray().map(infoOfRow);
+  }
+
+  /** Throws when another version of ours has written what is there. */
+  #hasTables(): boolean {
+    if (this.#version === undefined) return false;
+    if (this.#version === VERSION) return true;
+    throw new Error(`the streams of this space were written by another version (${String(this.#version)})`);
   }
 }
