@@ -94,10 +94,11 @@ test('a newer state of the room than the request knows wins', async () => {
   expect(bed.node.node.sessionCount).toBe(0);
 });
 
-test('200 rounds of publish, play and close leave no transport, session, address or memory behind', async () => {
+test('200 rounds of publish, play and close leave no transport, session, address, timer or memory behind', async () => {
   const rounds = 200;
   const warmUpRounds = 40;
   const bed = await openBed();
+  const timersBefore = timers();
   let before = 0;
 
   for (let round = 0; round < rounds; round++) {
@@ -118,11 +119,17 @@ test('200 rounds of publish, play and close leave no transport, session, address
   expect(bed.node.endpoint.tableSize).toBe(0);
   expect(bed.node.node.sessionCount).toBe(0);
   expect([...bed.node.node.lobbies()]).toEqual([]);
+  expect(timers()).toBe(timersBefore);
   bed.node.reports.length = 0;
   const grownPerRound = ((await memoryInUse()) - before) / (rounds - warmUpRounds);
   // A leaked session would be a ring of packets at least.
   expect(grownPerRound).toBeLessThan(8 * 1024);
 }, 60_000);
+
+/** Timers that keep a process alive. */
+function timers(): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+}
 
 /** Objects and buffers in use, bytes; what garbage holds on to is freed before. */
 async function memoryInUse(): Promise<number> {

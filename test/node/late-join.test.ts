@@ -101,6 +101,17 @@ test('a viewer may come before the first packet', async () => {
   expect(publisher.video.keyframes).toBeLessThanOrEqual(2);
 });
 
+test('a viewer that nominates its pair late, as libwebrtc does, does not wait for it', async () => {
+  const bed = await openBed();
+  await bed.publish(STUBBORN);
+  const viewer = await bed.play({ nominateAfterMs: 60_000 });
+
+  await moreFrames(viewer, 10);
+
+  expect(viewer.session.transport.ice?.nominated).toBe(false);
+  expect(viewer.video).toMatchObject({ firstIsKeyframe: true, missing: 0 });
+});
+
 test('a PLI of a viewer reaches the publisher', async () => {
   const bed = await openBed();
   const publisher = await bed.publish({ video: { ...VIDEO, keyframeEveryMs: Number.POSITIVE_INFINITY } });

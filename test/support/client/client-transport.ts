@@ -23,6 +23,8 @@ export interface TransportOptions {
   srtpProfiles?: readonly SrtpProfile[];
   /** As FFmpeg 8.0: checks without PRIORITY and ICE-CONTROLLING, no STUN after set-up. */
   quirk?: 'ffmpeg8';
+  /** Nominate this long after the pair works, as libwebrtc does against lite agents (50 ms); at once by default. */
+  nominateAfterMs?: number;
   impair?: Impairments;
   /** Count media only: neither check nor open it. For load. */
   cheap?: boolean;
@@ -187,8 +189,9 @@ export class ClientTransport {
       local: this.local,
       remote,
       bare: this.#options.quirk === 'ffmpeg8',
+      nominateAfterMs: this.#options.nominateAfterMs ?? 0,
       send: (datagram) => this.socket.send(datagram),
-      onNominated: () => {
+      onWorking: () => {
         if (this.#dtlsRole === 'client') this.#dtls?.start(performance.now());
       },
     });

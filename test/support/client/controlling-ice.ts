@@ -1,6 +1,6 @@
 /**
  * A full agent in the controlling role against a lite one: one pair, checks until the first answer, nomination with the
- * first check (as FFmpeg and most libraries do against lite peers), then consent checks.
+ * first check (as FFmpeg does) or with the check after the first answer (as libwebrtc does), then consent checks.
  */
 import { readAnswer, writeCheck } from './stun-check.ts';
 
@@ -19,9 +19,11 @@ export interface ControllingIceOptions {
   remote: Credentials;
   /** As FFmpeg 8.0: bare checks, and none once the pair works. */
   bare: boolean;
+  /** Nominate not before this long after the pair works; 0: with the first check. */
+  nominateAfterMs: number;
   send(datagram: Buffer): void;
-  /** The peer answered a nominating check. */
-  onNominated(): void;
+  /** The peer answered: the pair works. */
+  onWorking(): void;
 }
 
 export class ControllingIce {
@@ -30,7 +32,9 @@ export class ControllingIce {
   /** Answered checks. */
   answers = 0;
   readonly #options: ControllingIceOptions;
-  readonly #outstanding = new Set<string>();
+  /** Checks without an answer yet, and whether they nominate. */
+  readonly #outstanding = new Map<string, boolean>();
+  #working = false;
   #nominated = false;
   #nextCheckMs = 0;
 
@@ -48,31 +52,36 @@ export class ControllingIce {
     this.check();
   }
 
-  /** Sends a nominating check now. */
+  /** Sends a check now. */
   check(): void {
-    const { local, remote, bare, send } = this.#options;
+    const { local, remote, bare, nominateAfterMs, send } = this.#options;
+    const useCandidate = nominateAfterMs === 0 || this.#working;
     const { datagram, transaction } = writeCheck({
       username: `${remote.ufrag}:${local.ufrag}`,
       password: remote.pwd,
-      useCandidate: true,
+      useCandidate,
       bare,
     });
-    const [oldest] = this.#outstanding;
+    const [oldest] = this.#outstanding.keys();
     if (this.#outstanding.size >= MAX_OUTSTANDING && oldest !== undefined) this.#outstanding.delete(oldest);
-    this.#outstanding.add(transaction);
+    this.#outstanding.set(transaction, useCandidate);
     send(datagram);
   }
 
   receive(datagram: Buffer): void {
     const answer = readAnswer(datagram, this.#options.remote.pwd);
-    if (answer === null || !this.#outstanding.delete(answer.transaction)) return;
+    const nominates = answer === null ? undefined : this.#outstanding.get(answer.transaction);
+    if (answer === null || nominates === undefined) return;
+    this.#outstanding.delete(answer.transaction);
     if (answer.errorCode !== null) {
       this.errors.push(answer.errorCode);
       return;
     }
     this.answers += 1;
-    if (this.#nominated) return;
-    this.#nominated = true;
-    this.#options.onNominated();
+    this.#nominated ||= nominates;
+    if (this.#working) return;
+    this.#working = true;
+    if (!nominates) this.#nextCheckMs = performance.now() + this.#options.nominateAfterMs;
+    this.#options.onWorking();
   }
 }
