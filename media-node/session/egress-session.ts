@@ -8,9 +8,10 @@ import { answerPlay } from '../negotiate/answer-play.ts';
 import { acceptPlayAnswer, offerPlay, type PendingPlayOffer } from '../negotiate/offer-play.ts';
 import type { EgressTrackPlan, RemoteTransport, SourceTrackInfo } from '../negotiate/plan.ts';
 import type { PeerTransport, TransportEnd } from '../transport/types.ts';
-import { CONNECT_TIMEOUT_MS, type NodeContext, PEER_EXPIRY_MS, PUBLISHER_SILENCE_MS } from './context.ts';
+import type { NodeContext } from './context.ts';
 import { IceResource } from './ice-resource.ts';
 import { mintMediaIds } from './media-ids.ts';
+import { openTransport } from './session-transport.ts';
 
 /** An offer of ours that nobody answers is dropped after this (WHEP draft §4.3.2). */
 export const ANSWER_TIMEOUT_MS = 30_000;
@@ -62,31 +63,24 @@ export class EgressSession {
       remote = plan.remote;
       mids = plan.mids;
     }
-    const transport = context.endpoint.createTransport({
-      local: local.ice,
-      remote,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      silenceMs: PUBLISHER_SILENCE_MS,
-      expiryMs: PEER_EXPIRY_MS,
-      events: {
-        onConnected: (keys) => {
-          this.#media = context.forwarder.openEgress(
-            {
-              tracks: this.#tracks,
-              keys,
-              send: (datagram) => transport.send(datagram),
-              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
-            },
-            context.now(),
-          );
-          events.onMedia(this);
-        },
-        onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
-        onSilence: () => {},
-        onEnded: (reason) => {
-          this.close();
-          events.onEnded(this, reason);
-        },
+    const transport = openTransport(context, local, remote, {
+      onConnected: (keys) => {
+        this.#media = context.forwarder.openEgress(
+          {
+            tracks: this.#tracks,
+            keys,
+            send: (datagram) => transport.send(datagram),
+            onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+          },
+          context.now(),
+        );
+        events.onMedia(this);
+      },
+      onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
+      onSilence: () => {},
+      onEnded: (reason) => {
+        this.close();
+        events.onEnded(this, reason);
       },
     });
     this.#transport = transport;

@@ -2,12 +2,17 @@
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type { IngressReport, SessionState } from '../../shared/protocol/control.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
+import type { SessionDescription } from '../../shared/sdp/types.ts';
 import type { IngressMedia, SourceTrack } from '../forward/types.ts';
-import { answerPublish } from '../negotiate/answer-publish.ts';
-import type { IngressTrackPlan, SourceTrackInfo } from '../negotiate/plan.ts';
-import type { TransportEnd } from '../transport/types.ts';
-import { CONNECT_TIMEOUT_MS, type NodeContext, PEER_EXPIRY_MS, PUBLISHER_SILENCE_MS } from './context.ts';
+import { answerPublish, type PublishAnswer } from '../negotiate/answer-publish.ts';
+import type { IngressTrackPlan, LocalTransport, SourceTrackInfo } from '../negotiate/plan.ts';
+import type { PeerTransport, TransportEnd } from '../transport/types.ts';
+import type { NodeContext } from './context.ts';
 import { IceResource } from './ice-resource.ts';
+import { openTransport } from './session-transport.ts';
+
+/** Why a session ended, when it was not we or the edge who closed it. */
+export type IngressEnd = TransportEnd | 'misconduct';
 
 export interface IngressSessionOptions {
   context: NodeContext;
@@ -15,13 +20,17 @@ export interface IngressSessionOptions {
   session: SessionId;
   generation: number;
   offer: string;
+  /** How the offer is answered; as a room's publisher's by default. */
+  negotiate?(offer: SessionDescription, local: LocalTransport): PublishAnswer;
   events: {
+    /** Before anything can come from the peer. */
+    onTransport?(transport: PeerTransport): void;
     /** State or tracks changed. */
     onChange(session: IngressSession): void;
     /** Media can flow: the source tracks exist from now on. */
     onMedia(session: IngressSession): void;
     /** The peer is gone for good; the session has closed itself. */
-    onEnded(session: IngressSession, reason: TransportEnd): void;
+    onEnded(session: IngressSession, reason: IngressEnd): void;
   };
 }
 
@@ -37,54 +46,49 @@ export class IngressSession {
   #media: IngressMedia | null = null;
   #state: SessionState = 'connecting';
   #endReason: IngressReport['reason'];
+  readonly #events: IngressSessionOptions['events'];
 
   /** @throws ProblemError 400 or 422 when the offer cannot be answered; nothing is left behind then. */
   constructor(options: IngressSessionOptions) {
-    const { context, events } = options;
+    const { context, events, negotiate = answerPublish } = options;
+    this.#events = events;
     this.id = options.session;
     this.generation = options.generation;
     this.#lobby = options.lobby;
     const offer = parseSdp(options.offer);
     const local = IceResource.localTransport(context);
-    const plan = answerPublish(offer, local);
+    const plan = negotiate(offer, local);
     this.answer = plan.answer;
     this.#plans = plan.tracks;
     this.sources = plan.tracks.map(({ mid, kind, codec }) => ({ mid, kind, codec }));
-    const transport = context.endpoint.createTransport({
-      local: local.ice,
-      remote: plan.remote,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      silenceMs: PUBLISHER_SILENCE_MS,
-      expiryMs: PEER_EXPIRY_MS,
-      events: {
-        onConnected: (keys) => {
-          this.#media = context.forwarder.openIngress(
-            {
-              tracks: plan.tracks,
-              keys,
-              send: (datagram) => transport.send(datagram),
-              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
-            },
-            context.now(),
-          );
-          this.#state = 'connected';
-          events.onMedia(this);
-          events.onChange(this);
-        },
-        onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
-        onSilence: (silent) => {
-          this.#state = silent ? 'silent' : 'connected';
-          events.onChange(this);
-        },
-        onEnded: (reason) => {
-          this.#endReason = reason;
-          this.close();
-          events.onChange(this);
-          events.onEnded(this, reason);
-        },
+    const transport = openTransport(context, local, plan.remote, {
+      onConnected: (keys) => {
+        this.#media = context.forwarder.openIngress(
+          {
+            tracks: plan.tracks,
+            keys,
+            send: (datagram) => transport.send(datagram),
+            onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+          },
+          context.now(),
+        );
+        this.#state = 'connected';
+        events.onMedia(this);
+        events.onChange(this);
       },
+      onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
+      onSilence: (silent) => {
+        this.#state = silent ? 'silent' : 'connected';
+        events.onChange(this);
+      },
+      onEnded: (reason) => this.end(reason),
     });
+    events.onTransport?.(transport);
     this.ice = new IceResource({ context, transport, local, remote: plan.remote.ice, mids: plan.mids });
+  }
+
+  get state(): SessionState {
+    return this.#state;
   }
 
   get closed(): boolean {
@@ -110,6 +114,15 @@ export class IngressSession {
         rids: [...track.rids],
       })),
     };
+  }
+
+  /** Closes for a reason that is reported. */
+  end(reason: IngressEnd): void {
+    if (this.#state === 'closed') return;
+    this.#endReason = reason;
+    this.close();
+    this.#events.onChange(this);
+    this.#events.onEnded(this, reason);
   }
 
   /** Idempotent. */

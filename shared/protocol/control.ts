@@ -69,14 +69,15 @@ export type SessionState = z.infer<typeof sessionStateSchema>;
 
 /**
  * Why a session is `closed`: `peer-closed` by its own DTLS close_notify; `never-connected` in the time that connecting
- * may take; `dtls-failed`; `silence` for too long; `replaced` by a publisher that took the room over; `requested` by
- * the edge.
+ * may take; `dtls-failed`; `silence` for too long; `misconduct`: it floods its signal channel; `replaced` by a publisher
+ * that took the room over; `requested` by the edge.
  */
 export const closeReasonSchema = z.enum([
   'peer-closed',
   'never-connected',
   'dtls-failed',
   'silence',
+  'misconduct',
   'replaced',
   'requested',
 ]);
