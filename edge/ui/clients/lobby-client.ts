@@ -73,7 +73,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   readonly #options: LobbyOptions;
   /** `P`: `/space/{space}/stream/{stream}`. */
   readonly #path: string;
-  #media = new OwnMedia([], null);
+  #media = new OwnMedia([]);
   #runner: SessionRunner | null = null;
   #membership: Membership | null = null;
   #wasJoined = false;
@@ -107,12 +107,12 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   }
 
   /**
-   * Enters the lobby; without streams, to look and listen. Resolves when both connections stand; rejects with `ClientError`
+   * Enters the lobby, with tracks that are not `enabled` as muted ones; without streams, to look and listen. Resolves when both connections stand; rejects with `ClientError`
    * when the server refuses (401, 403 no member, 404 no such stream, 409 already here, 422, 503) or no path is found.
    */
   join(streams: readonly LocalStream[] = []): Promise<void> {
     if (this.#runner !== null) throw new ClientError('Already in the lobby', { code: 'busy' });
-    this.#media = new OwnMedia(streams, this.#media);
+    this.#media = new OwnMedia(streams);
     this.#wasJoined = false;
     return new Promise((resolve, reject) => {
       const finish = (end: () => void) => {
@@ -139,7 +139,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
 
   /**
    * Sends something else: leaves and joins again with it, as a lobby wants it. A `MediaStream` takes the place of the first
-   * stream and keeps its description. What was muted stays muted when it is the same track.
+   * stream and keeps its description. A track that is muted, or not `enabled`, is muted from the beginning.
    */
   async changeDevice(next: MediaStream | readonly LocalStream[]): Promise<void> {
     const [first, ...others] = this.#media.streams;

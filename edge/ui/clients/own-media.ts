@@ -28,8 +28,8 @@ export class OwnMedia {
   /** What the server knows of each track's mute; of the session that runs now. */
   #announced: boolean[] = [];
 
-  /** Throws `ClientError` `too_many_tracks`. Tracks that `before` had muted stay muted. */
-  constructor(streams: readonly LocalStream[], before: OwnMedia | null) {
+  /** Throws `ClientError` `too_many_tracks`. Tracks that are not enabled are muted from the beginning. */
+  constructor(streams: readonly LocalStream[]) {
     this.streams = streams;
     this.#tracks = streams.flatMap((source) => source.stream.getTracks().map((track) => ({ track, source })));
     for (const { stream } of streams) {
@@ -37,7 +37,7 @@ export class OwnMedia {
         throw new ClientError('A stream may hold one audio and one video track', { code: 'too_many_tracks' });
       }
     }
-    for (const { track } of this.#tracks) if (before?.isMuted(track) === true) this.#muted.add(track);
+    for (const { track } of this.#tracks) if (!track.enabled) this.#muted.add(track);
   }
 
   isMuted(track: MediaStreamTrack): boolean {

@@ -82,7 +82,7 @@ export function describeCaptureError(thrown: unknown, source: CaptureChoice['sou
   switch (name) {
     case 'NotAllowedError':
       return source === 'screen'
-        ? 'No screen was shared. Press Start again and choose a screen, window or tab.'
+        ? 'No screen was shared. Try again and choose a screen, window or tab.'
         : 'The browser was not allowed to use the camera or microphone. Allow it next to the address, then try again.';
     case 'NotFoundError':
       return 'No camera or microphone was found. Connect one, or use the test pattern.';

@@ -1,4 +1,5 @@
 /** Room and token of the user: the address first, then what was used last. The token lives as long as the tab. */
+import { recall, remember } from './storage.ts';
 
 const ROOM_KEY = 'vestibule.room';
 const TOKEN_KEY = 'vestibule.token';
@@ -12,20 +13,20 @@ export function isRoomName(name: string): boolean {
 
 /** `?room=`, else the last room used, else `live`. A name that the server would refuse counts as absent. */
 export function initialRoom(search: string = location.search): string {
-  const candidates = [new URLSearchParams(search).get('room'), read(localStorage, ROOM_KEY)];
+  const candidates = [new URLSearchParams(search).get('room'), recall('local', ROOM_KEY)];
   return candidates.find((name) => name !== null && isRoomName(name)) ?? DEFAULT_ROOM;
 }
 
 export function rememberRoom(room: string): void {
-  write(localStorage, ROOM_KEY, room);
+  remember('local', ROOM_KEY, room);
 }
 
 export function storedToken(): string {
-  return read(sessionStorage, TOKEN_KEY) ?? '';
+  return recall('session', TOKEN_KEY) ?? '';
 }
 
 export function rememberToken(token: string): void {
-  write(sessionStorage, TOKEN_KEY, token);
+  remember('session', TOKEN_KEY, token);
 }
 
 export function publishUrl(room: string): string {
@@ -38,21 +39,4 @@ export function playUrl(room: string): string {
 
 export function pageUrl(page: 'publisher' | 'player', room: string): string {
   return new URL(`/web/${page}.html?room=${encodeURIComponent(room)}`, location.href).href;
-}
-
-/** Storage throws where cookies are blocked; the pages work without. */
-function read(storage: Storage, key: string): string | null {
-  try {
-    return storage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-function write(storage: Storage, key: string, value: string): void {
-  try {
-    storage.setItem(key, value);
-  } catch {
-    // Private mode or a full quota: the value lives on in the page.
-  }
 }
