@@ -5,6 +5,7 @@
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { banner } from './banner.ts';
+import type { Demo } from './demo.ts';
 import type { MediaNodeReady } from './media-node-process.ts';
 import { VERSION } from './project.ts';
 import type { Settings } from './settings.ts';
@@ -22,6 +23,7 @@ export class Announcer {
   #workerdPid: number | undefined;
   #node: MediaNodeReady | null = null;
   #nodePid: number | undefined;
+  #demo: Demo | null = null;
 
   constructor(settings: Settings, secretsFile: string | null) {
     this.#settings = settings;
@@ -30,6 +32,10 @@ export class Announcer {
 
   edgeReady(url: URL): void {
     this.#url = url;
+  }
+
+  demoOpened(demo: Demo): void {
+    this.#demo = demo;
   }
 
   workerdStarted(pid: number | undefined): void {
@@ -67,6 +73,7 @@ export class Announcer {
         pid: process.pid,
         workerdPid: this.#workerdPid,
         node,
+        demo: this.#demo,
       });
       return;
     }
@@ -75,6 +82,7 @@ export class Announcer {
       settings: this.#settings,
       url,
       node: this.#node,
+      demo: this.#demo,
       secretsFile: this.#secretsFile,
       interfaces: networkInterfaces(),
       color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,

@@ -1,5 +1,6 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import { expect, test } from 'vitest';
+import type { SpaceName, StreamId } from '../../shared/ids.ts';
 import { type BannerInput, banner } from './banner.ts';
 import { parseSettings } from './settings.ts';
 
@@ -18,6 +19,7 @@ function print(environment: Record<string, string>, change: Partial<BannerInput>
     settings: parseSettings(environment),
     url: new URL('http://127.0.0.1:8080/'),
     node: { ...NODE, addresses: [...NODE.addresses] },
+    demo: null,
     secretsFile: null,
     interfaces: { eth0: [LAN] },
     color: false,
@@ -40,6 +42,23 @@ test('a secret is named, never shown', () => {
   expect(text).toContain('one token for all rooms, JWT');
   expect(text).toContain('-authorization TOKEN');
   expect(text).not.toContain('hush');
+});
+
+test('the demo has a link for each of its people', () => {
+  const demo = {
+    space: 'demo' as SpaceName,
+    stream: 'de300000-0000-4000-8000-000000000001' as StreamId,
+    members: [
+      { user: 'ada', isOwner: true, token: 'a.a.a' },
+      { user: 'ben', isOwner: false, token: 'b.b.b' },
+    ],
+  };
+  const text = print({}, { demo });
+  expect(text).toMatch(
+    /ada, who owns it.*\n +http:\/\/127\.0\.0\.1:8080\/web\/lobby\.html\?space=demo&stream=\S+#token=a\.a\.a\n/,
+  );
+  expect(text).toMatch(/ben, a guest\n +http:\S+#token=b\.b\.b\n/);
+  expect(print({})).not.toContain('lobby');
 });
 
 test('room tokens alone leave the other rooms open, and it says so', () => {

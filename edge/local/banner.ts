@@ -1,5 +1,6 @@
 /** What `npm start` and `npm run edge` print when they are up: everything that is needed to publish and to watch. */
 import type { NetworkInterfaceInfo } from 'node:os';
+import { type Demo, entryLink } from './demo.ts';
 import type { MediaNodeReady } from './media-node-process.ts';
 import type { Settings } from './settings.ts';
 
@@ -8,6 +9,9 @@ const WILDCARD_HOSTS = ['0.0.0.0', '::', '*'];
 const LABEL_WIDTH = 9;
 const MOST_LAN_ADDRESSES = 4;
 
+type Row = (label: string, text: string) => string;
+type Paint = (style: 'bold' | 'dim' | 'link', text: string) => string;
+
 export interface BannerInput {
   version: string;
   settings: Settings;
@@ -15,6 +19,8 @@ export interface BannerInput {
   url: URL;
   /** Null: the edge runs alone. */
   node: MediaNodeReady | null;
+  /** Null: there is none. */
+  demo: Demo | null;
   /** Path of the file with the generated node token; null when it was set. */
   secretsFile: string | null;
   interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>;
@@ -26,7 +32,7 @@ export function banner(input: BannerInput): string {
   const closed = authWays(settings.edge).length > 0;
   const paint = painter(input.color);
   const base = publicBase(input);
-  const row = (label: string, text: string): string => `  ${paint('dim', label.padEnd(LABEL_WIDTH))} ${text}`;
+  const row: Row = (label, text) => `  ${paint('dim', label.padEnd(LABEL_WIDTH))} ${text}`;
   const lines = [
     '',
     `  ${paint('bold', 'Vestibule')} ${input.version}`,
@@ -35,6 +41,7 @@ export function banner(input: BannerInput): string {
     row('Publish', paint('link', `${base}/web/publisher.html?room=${EXAMPLE_ROOM}`)),
     row('Watch', paint('link', `${base}/web/player.html?room=${EXAMPLE_ROOM}`)),
     ...lanRows(input, row),
+    ...demoRows(input, base, row, paint),
     '',
     row('OBS', 'Settings > Stream > Service: WHIP'),
     row('', `Server        ${base}/api/whip/publish/${EXAMPLE_ROOM}`),
@@ -46,6 +53,19 @@ export function banner(input: BannerInput): string {
   ];
   if (node === null) lines.push(...nodeHints(input, base, row));
   return `${lines.join('\n')}\n\n  ${paint('dim', 'Ctrl-C stops everything.')}\n`;
+}
+
+/** Everybody has a link of their own. The session's cookie is one for all tabs, so they need browsers of their own, too. */
+function demoRows({ demo }: BannerInput, base: string, row: Row, paint: Paint): string[] {
+  if (demo === null) return [];
+  return [
+    '',
+    row('Lobby', 'A demo for three. Each link is one person: open them in different browsers, or in private windows.'),
+    ...demo.members.flatMap(({ user, isOwner, token }) => [
+      row('', isOwner ? `${user}, who owns it and may go live` : `${user}, a guest`),
+      row('', paint('link', entryLink(base, demo, token))),
+    ]),
+  ];
 }
 
 /** Who may publish and watch, in words. */
@@ -77,7 +97,7 @@ function publicBase({ settings, url }: BannerInput): string {
   return (settings.edge.publicUrl ?? url.href).replace(/\/+$/, '');
 }
 
-function lanRows({ settings, url, interfaces }: BannerInput, row: (label: string, text: string) => string): string[] {
+function lanRows({ settings, url, interfaces }: BannerInput, row: Row): string[] {
   const onLan = WILDCARD_HOSTS.includes(settings.launcher.HOST)
     ? lanAddresses(interfaces).map((address) => `http://${address}:${url.port}/`)
     : [];
@@ -105,14 +125,14 @@ function mediaLine(node: MediaNodeReady): string {
   return `UDP ${node.addresses.join(', ')} (node ${node.node}, ${node.engine} fan-out)`;
 }
 
-function nodeHints({ secretsFile }: BannerInput, base: string, row: (label: string, text: string) => string): string[] {
+function nodeHints({ secretsFile }: BannerInput, base: string, row: Row): string[] {
   return [
     row('', `Start one:  EDGE_URL=${base} NODE_TOKEN=... npm run node`),
     ...(secretsFile === null ? [] : [row('', `NODE_TOKEN was generated: it is in ${secretsFile}`)]),
   ];
 }
 
-function painter(color: boolean): (style: 'bold' | 'dim' | 'link', text: string) => string {
+function painter(color: boolean): Paint {
   const codes = { bold: '1', dim: '2', link: '36' } as const;
   return (style, text) => (color && text.trim() !== '' ? `\x1b[${codes[style]}m${text}\x1b[0m` : text);
 }

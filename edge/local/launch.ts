@@ -6,13 +6,14 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { Announcer } from './announcer.ts';
 import { buildWeb, endBundler } from './bundle.ts';
+import { openDemo, wantsDemo } from './demo.ts';
 import { EmbeddedEdge } from './embedded-edge.ts';
 import { Keeper } from './keeper.ts';
 import { MediaNodeProcess } from './media-node-process.ts';
 import { requireTcpPort, requireUdpPort } from './port.ts';
 import { PROJECT_ROOT } from './project.ts';
 import { RunRecord } from './run-record.ts';
-import { keptSecrets, SECRETS_FILE } from './secrets.ts';
+import { keptSecrets, SECRETS_FILE, type Secrets } from './secrets.ts';
 import { loadSettings, mediaBindAddresses, type Settings, stateDirectory } from './settings.ts';
 import { Shutdown } from './shutdown.ts';
 import { readWranglerConfig } from './wrangler-config.ts';
@@ -73,6 +74,7 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
     await endBundler();
     if (shutdown.begun) return;
     announcer.edgeReady(edge.url);
+    if (wantsDemo(settings)) await announceDemo(settings, edge.url, variables, announcer);
     if (!parts.mediaNode) {
       announcer.announce();
       return;
@@ -92,6 +94,16 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
     if (!shutdown.begun) announcer.announce();
   } catch (error) {
     await shutdown.fail(error);
+  }
+}
+
+/** Lobbies can be tried at once. That this does not work is no reason not to start. */
+async function announceDemo(settings: Settings, url: URL, secrets: Secrets, announcer: Announcer): Promise<void> {
+  try {
+    const tokens = { ...settings.edge, sessionSecret: secrets.SESSION_SECRET };
+    announcer.demoOpened(await openDemo(url, secrets.ADMIN_TOKEN, tokens));
+  } catch (error) {
+    logLine(`Warning: there is no demo lobby: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

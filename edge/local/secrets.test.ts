@@ -21,6 +21,17 @@ test('are made once, differ from each other, and are kept for the owner only', (
   expect(statSync(join(state, SECRETS_FILE)).mode & 0o777).toBe(0o600);
 });
 
+test('a file of an older version is completed, and what is in it is kept', () => {
+  const old = { NODE_TOKEN: 'node', SESSION_SECRET: 'session' };
+  writeFileSync(join(directory, SECRETS_FILE), JSON.stringify(old));
+  const completed = keptSecrets(directory);
+  expect(completed).toMatchObject(old);
+  expect(completed.ADMIN_TOKEN).toMatch(/^[a-z2-7]{52}$/);
+  expect(completed.REGISTER_TOKEN).not.toBe(completed.ADMIN_TOKEN);
+  expect(keptSecrets(directory)).toEqual(completed);
+  expect(statSync(join(directory, SECRETS_FILE)).mode & 0o777).toBe(0o600);
+});
+
 test.each(['', '{}', '{"NODE_TOKEN":"x"}', 'not json'])('a damaged file (%j) is not replaced', (text) => {
   writeFileSync(join(directory, SECRETS_FILE), text);
   expect(() => keptSecrets(directory)).toThrow('is damaged');

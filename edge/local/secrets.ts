@@ -7,7 +7,14 @@ import { randomBase32 } from '../../shared/ids.ts';
 const SECRET_BYTES = 32;
 const OWNER_ONLY = 0o600;
 
-const secretsSchema = z.object({ NODE_TOKEN: z.string().min(1), SESSION_SECRET: z.string().min(1) });
+const secret = z.string().min(1);
+const secretsSchema = z.object({
+  NODE_TOKEN: secret,
+  SESSION_SECRET: secret,
+  // Made later than the others when the file is older than they are.
+  ADMIN_TOKEN: secret.default(makeSecret),
+  REGISTER_TOKEN: secret.default(makeSecret),
+});
 export type Secrets = z.infer<typeof secretsSchema>;
 
 export const SECRETS_FILE = 'secrets.json';
@@ -23,14 +30,25 @@ export function keptSecrets(stateDirectory: string): Secrets {
     const parsed = secretsSchema.safeParse(parseJson(text));
     if (!parsed.success) throw new Error(`${path} is damaged; delete it to have new secrets made`);
     chmodSync(path, OWNER_ONLY);
+    const kept = JSON.stringify(parsed.data, null, 2);
+    if (kept !== text.trim()) writeSecrets(path, kept);
     return parsed.data;
   }
-  const secrets: Secrets = { NODE_TOKEN: randomBase32(SECRET_BYTES), SESSION_SECRET: randomBase32(SECRET_BYTES) };
+  const secrets = secretsSchema.parse({ NODE_TOKEN: makeSecret(), SESSION_SECRET: makeSecret() });
   mkdirSync(stateDirectory, { recursive: true });
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(secrets, null, 2)}\n`, { mode: OWNER_ONLY });
-  renameSync(draft, path);
+  writeSecrets(path, JSON.stringify(secrets, null, 2));
   return secrets;
+}
+
+function makeSecret(): string {
+  return randomBase32(SECRET_BYTES);
+}
+
+/** Whole or not at all. */
+function writeSecrets(path: string, text: string): void {
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, `${text}\n`, { mode: OWNER_ONLY });
+  renameSync(draft, path);
 }
 
 function readIfThere(path: string): string | null {
