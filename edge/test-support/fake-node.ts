@@ -148,6 +148,7 @@ export class FakeNode {
       capacity: { sessions: this.#options.capacity ?? 1000 },
       ingress: [...this.sessions.ingress.values()],
       lobbies: this.#options.lobbies ?? this.sessions.lobbies(),
+      lives: this.sessions.liveReports(),
       load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
@@ -186,7 +187,7 @@ export class FakeNode {
       const frame = edgeFrameSchema.parse(JSON.parse(text));
       if (frame.type === 'welcome') {
         this.welcomes.push(frame);
-        this.sessions.obey(frame.desired, true);
+        this.sessions.obey(frame.desired, frame.streams ?? [], true);
       } else {
         this.requests.push(frame.request);
         this.#changed();

@@ -3,13 +3,17 @@ import { ProblemError } from '../../shared/errors.ts';
 import type { BootId, LobbyId, SessionId } from '../../shared/ids.ts';
 import type {
   DesiredLobby,
+  DesiredStream,
   IngressReport,
+  LiveReport,
   LobbyLoad,
   NodeMethod,
   NodeRequest,
   NodeResult,
   TrackReport,
 } from '../../shared/protocol/control.ts';
+import { parseSdp } from '../../shared/sdp/parse.ts';
+import { readTrackInfo } from '../../shared/track-info.ts';
 import { NODE_OFFER, PLAY_ANSWER, PUBLISH_ANSWER } from './sample-sdp.ts';
 
 const AUDIO_AND_VIDEO: TrackReport[] = [
@@ -24,7 +28,10 @@ export interface FakeViewer {
 
 export class FakeSessions {
   readonly ingress = new Map<SessionId, IngressReport>();
+  /** Viewers, audience and members' listeners. */
   readonly egress = new Map<SessionId, FakeViewer>();
+  /** What is pushed, with the URLs. */
+  readonly lives = new Map<LobbyId, { live: string; url: string }>();
   readonly #boot: BootId;
   #tags = 0;
 
@@ -82,28 +89,78 @@ export class FakeSessions {
       case 'close':
         this.#mustCarry(request.session);
         this.ingress.delete(request.session);
-        this.egress.delete(request.session);
+        this.#closeEgress(request.session);
         return {};
       case 'apply':
-        this.obey([request.desired], false);
+        this.obey([request.desired], [], false);
         return {};
-      case 'join':
-      case 'listen':
+      case 'join': {
+        const { lobby, session, generation, fixed } = request;
+        const tracks = tracksIn(request.offer, fixed);
+        this.ingress.set(session, { lobby, session, generation, state: 'connecting', tracks });
+        return { answer: PUBLISH_ANSWER, etag: this.#tag(), tracks };
+      }
+      case 'listen': {
+        const member = this.ingress.get(request.member);
+        if (member === undefined) throw noSession();
+        if (member.listener) throw new ProblemError(409, 'listener_exists', 'there is one already');
+        const { session, lobby, offer } = request;
+        this.ingress.set(request.member, { ...member, listener: { session, state: 'connecting' } });
+        this.egress.set(session, { lobby, answerPending: offer === null });
+        return { sdp: offer === null ? NODE_OFFER : PLAY_ANSWER, etag: this.#tag() };
+      }
       case 'apply-stream':
-        throw new ProblemError(501, 'unsupported', 'this node carries no stream lobbies');
+        this.obey([], [request.desired], false);
+        return {};
     }
   }
 
   /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
-  obey(desired: DesiredLobby[], full: boolean): void {
-    const byLobby = new Map(desired.map((entry) => [entry.lobby, entry]));
-    for (const [session, report] of this.ingress) {
-      const wanted = byLobby.get(report.lobby);
-      if (wanted === undefined ? full : wanted.publisher?.session !== session) this.ingress.delete(session);
+  obey(desired: readonly DesiredLobby[], streams: readonly DesiredStream[], full: boolean): void {
+    const named = new Set<LobbyId>([...desired, ...streams].map(({ lobby }) => lobby));
+    const held = new Set<LobbyId>();
+    const wanted = new Set<SessionId>();
+    for (const { lobby, publisher } of desired) {
+      if (publisher === null) continue;
+      held.add(lobby);
+      wanted.add(publisher.session);
     }
-    for (const [session, egress] of this.egress) {
-      const wanted = byLobby.get(egress.lobby);
-      if (wanted === undefined ? full : wanted.publisher === null) this.egress.delete(session);
+    const listeners = this.#listeners();
+    for (const { lobby, members, live } of streams) {
+      if (members.length > 0) held.add(lobby);
+      for (const { session, listener } of members) {
+        wanted.add(session);
+        if (listener !== null) wanted.add(listener);
+      }
+      if (live === null) this.lives.delete(lobby);
+      else this.lives.set(lobby, live);
+    }
+    for (const [session, { lobby }] of this.ingress) {
+      if (named.has(lobby) ? !wanted.has(session) : full) this.ingress.delete(session);
+    }
+    for (const [session, { lobby }] of this.egress) {
+      const stays = listeners.has(session) ? wanted.has(session) : held.has(lobby);
+      if (named.has(lobby) ? !stays : full) this.#closeEgress(session);
+    }
+    if (full) for (const lobby of this.lives.keys()) if (!named.has(lobby)) this.lives.delete(lobby);
+  }
+
+  /** Every push, in the state that a node begins with. */
+  liveReports(): LiveReport[] {
+    return [...this.lives].map(([lobby, { live }]) => ({ lobby, live, state: 'starting' }));
+  }
+
+  #listeners(): Set<SessionId> {
+    const sessions = [...this.ingress.values()].map(({ listener }) => listener?.session);
+    return new Set(sessions.filter((session) => session !== undefined));
+  }
+
+  #closeEgress(session: SessionId): void {
+    this.egress.delete(session);
+    for (const [member, report] of this.ingress) {
+      if (report.listener?.session !== session) continue;
+      const { listener: _, ...rest } = report;
+      this.ingress.set(member, rest);
     }
   }
 
@@ -122,6 +179,22 @@ export class FakeSessions {
     this.#tags += 1;
     return `"${this.#boot.slice(0, 6)}-${this.#tags}"`;
   }
+}
+
+/** The tracks of a member's offer, with what their `i=` lines say. */
+function tracksIn(offer: string, fixed: boolean): TrackReport[] {
+  const media = parseSdp(offer).media.filter(({ kind }) => kind === 'audio' || kind === 'video');
+  return media.map(({ mid, kind, information }) => {
+    const info = readTrackInfo(information);
+    const isAudio = kind === 'audio';
+    return {
+      mid: mid ?? '',
+      kind: isAudio ? 'audio' : 'video',
+      codec: isAudio ? 'opus' : 'VP8',
+      rids: [],
+      info: fixed ? { ...info, purpose: 'main' } : info,
+    };
+  });
 }
 
 function noSession(): ProblemError {

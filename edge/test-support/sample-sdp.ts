@@ -46,3 +46,26 @@ export const PLAY_ANSWER = sampleSdp({ direction: 'sendonly', setup: 'passive', 
 export const NODE_OFFER = sampleSdp({ direction: 'sendonly', setup: 'actpass', candidates: true });
 /** What the player answers to it. */
 export const PLAYER_ANSWER = sampleSdp({ direction: 'recvonly', setup: 'active', candidates: false });
+
+/** A member's offer: a data channel, behind the tracks that `information` describes (their `i=` lines; none: no tracks). */
+export function memberOffer(information: readonly string[] = []): string {
+  const tracks = PUBLISH_OFFER.split('m=').slice(1, 1 + information.length);
+  const described = tracks.map((section, index) => {
+    const [head = '', ...rest] = section.split('\r\n');
+    return [`m=${head}`, `i=${information[index]}`, ...rest].join('\r\n');
+  });
+  const mids = [...described.map((_, mid) => mid), 'data'].join(' ');
+  const session = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', `a=group:BUNDLE ${mids}`, ''].join('\r\n');
+  const channel = [
+    'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+    'c=IN IP4 0.0.0.0',
+    'a=mid:data',
+    'a=ice-ufrag:cliu',
+    'a=ice-pwd:clientpasswordclientpw01',
+    `a=fingerprint:${FINGERPRINT}`,
+    'a=setup:actpass',
+    'a=sctp-port:5000',
+    '',
+  ].join('\r\n');
+  return session + described.join('') + channel;
+}
