@@ -14,7 +14,7 @@ compatibility_date = "2026-11-01"
 [assets]
 directory = "public"
 binding = "ASSETS"
-run_worker_first = ["/*", "!/web/*"]
+run_worker_first = true
 html_handling = "none"
 [[durable_objects.bindings]]
 name = "COUNTER"
@@ -34,6 +34,7 @@ export class Counter extends DurableObject {
 }
 export default {
   async fetch(request, env) {
+    if (new URL(request.url).pathname.startsWith('/web/')) return env.ASSETS.fetch(request);
     if (new URL(request.url).pathname === '/broken') {
       console.log('not worth a line');
       console.error(new Error('a mistake in the worker'));

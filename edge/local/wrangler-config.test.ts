@@ -17,6 +17,8 @@ test("the project's own wrangler.toml is understood whole", () => {
     LOBBY: { className: 'Lobby', useSQLite: true },
     NODE_LINK: { className: 'NodeLink', useSQLite: true },
     FLEET: { className: 'Fleet', useSQLite: true },
+    SPACE: { className: 'Space', useSQLite: true },
+    STREAM_LOBBY: { className: 'StreamLobby', useSQLite: true },
   });
   expect(options.assets).toMatchObject({ binding: 'ASSETS', directory: join(PROJECT_ROOT, '.build/assets') });
 });
@@ -30,6 +32,7 @@ const ASSETS = `
 [assets]
 directory = "public"
 binding = "ASSETS"
+run_worker_first = true
 `;
 
 test('each kind of binding becomes its counterpart, and variables win over [vars]', () => {
@@ -59,6 +62,13 @@ simple = { limit = 5, period = 10 }
     r2Buckets: { REC: 'recordings' },
     ratelimits: { LIMIT: { namespace_id: '1001', simple: { limit: 5, period: 10 } } },
   });
+});
+
+test('assets that are served past the worker are refused: clients reach the worker alone', () => {
+  for (const line of ['', 'run_worker_first = false', 'run_worker_first = ["/*"]']) {
+    writeFileSync(join(directory, 'wrangler.toml'), HEAD + ASSETS.replace('run_worker_first = true', line));
+    expect(() => readWranglerConfig(directory)).toThrow('assets.run_worker_first');
+  }
 });
 
 test('a binding of another kind is refused by name instead of being left out', () => {

@@ -21,7 +21,8 @@ const wranglerSchema = z.strictObject({
     binding: z.string(),
     html_handling: z.enum(['auto-trailing-slash', 'force-trailing-slash', 'drop-trailing-slash', 'none']).optional(),
     not_found_handling: z.enum(['none', '404-page', 'single-page-application']).optional(),
-    run_worker_first: z.union([z.boolean(), z.array(z.string())]).optional(),
+    // Requests come to the worker first and only: it asks the binding for what it does not answer itself.
+    run_worker_first: z.literal(true),
   }),
   durable_objects: z
     .strictObject({ bindings: z.array(z.strictObject({ name: z.string(), class_name: z.string() })) })
@@ -53,6 +54,15 @@ const wranglerSchema = z.strictObject({
   upload_source_maps: z.unknown().optional(),
 });
 
+/** The worker's default handler under a name of its own, which is what a socket needs to lead there and nowhere else. */
+export const DIRECT_ENTRYPOINT = 'direct';
+const ENTRY = `
+import worker from './worker.js';
+export * from './worker.js';
+export default worker;
+export const ${DIRECT_ENTRYPOINT} = { fetch: (request, env, ctx) => worker.fetch(request, env, ctx) };
+`;
+
 export type WranglerConfig = z.infer<typeof wranglerSchema>;
 
 /** Throws an error that names the key which the embedded edge does not know. */
@@ -76,7 +86,10 @@ export function workerOptions(
     rootPath: root,
     compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
-    modules: [{ type: 'ESModule', path: 'worker.js', contents: script }],
+    modules: [
+      { type: 'ESModule', path: 'entry.js', contents: ENTRY },
+      { type: 'ESModule', path: 'worker.js', contents: script },
+    ],
     bindings: { ...config.vars, ...variables },
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name }) => [
@@ -98,7 +111,7 @@ function assetsOptions(root: string, assets: AssetsConfig): NonNullable<WorkerOp
   return {
     directory: join(root, assets.directory),
     binding: assets.binding,
-    run_worker_first: assets.run_worker_first ?? false,
+    run_worker_first: assets.run_worker_first,
     routerConfig: { has_user_worker: true },
     assetConfig: {
       ...(assets.html_handling === undefined ? {} : { html_handling: assets.html_handling }),

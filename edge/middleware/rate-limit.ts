@@ -31,8 +31,16 @@ const buckets = new ClientBuckets();
 export function limitRate(c: AppContext): void {
   const { rateLimitRps: rps, rateLimitBurst: burst } = settingsOf(c);
   if (rps <= 0) return;
-  const key = clientKey(c.req.header('CF-Connecting-IP') ?? 'unknown');
+  const key = clientKey(clientAddress(c.req.raw.headers) ?? 'unknown');
   const retryAfterSeconds = buckets.take(key, { rps, burst }, Date.now());
   if (retryAfterSeconds === null) return;
   throw new ProblemError(429, 'rate_limited', 'too many requests', { retryAfterSeconds });
+}
+
+/**
+ * Cloudflare says who asks, and so may a proxy before the embedded edge, which otherwise tells it by the last entry of
+ * `X-Forwarded-For`: the one that the proxy itself wrote. The embedded runtime alone knows nobody: all clients are one.
+ */
+export function clientAddress(headers: Headers): string | null {
+  return headers.get('CF-Connecting-IP') ?? headers.get('X-Forwarded-For')?.split(',').at(-1)?.trim() ?? null;
 }
