@@ -167,6 +167,11 @@ describe('rate (row 33, #22 #60 #81)', () => {
     expect((await from('192.0.2.2')()).status).toBe(200);
     expect((await from('2001:db8:0:1::1')()).status).toBe(200);
     expectProblem(await from('2001:db8::2')(), 429);
+    // A proxy writes its word behind whatever the client says of itself.
+    const through = (said: string) => () =>
+      callSlow('/api/bootstrap', { headers: { 'X-Forwarded-For': `${said}, 192.0.2.9` } });
+    expectProblem(await exhausted(through('10.0.0.1'), 2 * BURST + 2), 429);
+    expectProblem(await through('10.0.0.2')(), 429);
   });
 });
 
