@@ -12,6 +12,7 @@ export const COPIED_EXTENSIONS = [
   'dependencyDescriptor',
   'absCaptureTime',
   'playoutDelay',
+  'colorSpace',
 ] as const satisfies readonly (keyof ExtensionIds)[];
 export const COPIED_COUNT = COPIED_EXTENSIONS.length;
 

@@ -93,7 +93,13 @@ describe('answerPlay', () => {
       { mid: '0', kind: 'video', sourceMid: '1', payloadType: 108, rtxPayloadType: 109, ssrc: 1000, rtxSsrc: 1001 },
       { mid: '1', kind: 'audio', sourceMid: '0', payloadType: 111, rtxPayloadType: null, ssrc: 1002, rtxSsrc: null },
     ]);
-    expect(tracks[0]?.extensions).toEqual({ mid: 9, absSendTime: 2, videoOrientation: 3, playoutDelay: 5 });
+    expect(tracks[0]?.extensions).toEqual({
+      mid: 9,
+      absSendTime: 2,
+      videoOrientation: 3,
+      playoutDelay: 5,
+      colorSpace: 8,
+    });
     expect(tracks[0]?.feedback).toEqual({ nack: true, pli: true, fir: true, remb: true, transportCc: false });
   });
 

@@ -15,6 +15,8 @@ export const EXTENSION_URIS: Readonly<Record<ExtensionName, string>> = {
   dependencyDescriptor: 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
   absCaptureTime: 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time',
   playoutDelay: 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay',
+  // VP8 does not say how its colours are meant; libwebrtc says it here, for the other codecs too.
+  colorSpace: 'http://www.webrtc.org/experiments/rtp-hdrext/color-space',
 };
 
 const NAMES_BY_URI: ReadonlyMap<string, ExtensionName> = new Map(
@@ -32,6 +34,7 @@ export const INGRESS_EXTENSIONS: ReadonlySet<ExtensionName> = new Set([
   'audioLevel',
   'dependencyDescriptor',
   'absCaptureTime',
+  'colorSpace',
 ]);
 
 /** What is written into a viewer's packets. No transport-cc: nobody would read its feedback yet. */
@@ -42,6 +45,7 @@ export const EGRESS_EXTENSIONS: ReadonlySet<ExtensionName> = new Set([
   'dependencyDescriptor',
   'absCaptureTime',
   'playoutDelay',
+  'colorSpace',
 ]);
 
 /** Ids of one-byte headers (RFC 8285 §4.2); larger ones would force the two-byte form on every packet. */

@@ -65,6 +65,7 @@ export interface ExtensionIds {
   dependencyDescriptor?: number;
   absCaptureTime?: number;
   playoutDelay?: number;
+  colorSpace?: number;
 }
 
 /** RTCP feedback that was negotiated on one m-section. */

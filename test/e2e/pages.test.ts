@@ -24,8 +24,8 @@ const BARS: readonly (readonly [number, number, number])[] = [
   [0xd9, 0x53, 0x4f],
   [0x3d, 0x62, 0xd8],
 ];
-/** Encoders and the moving sweep change colours a little, at most one bar more than that. */
-const COLOUR_TOLERANCE = 40;
+/** Encoders change colours a little, a wrong range or matrix more; the moving sweep covers two bars at most. */
+const COLOUR_TOLERANCE = 12;
 const SWEPT_BARS = 2;
 
 let vestibule: Vestibule;
