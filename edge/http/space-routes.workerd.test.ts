@@ -1,13 +1,15 @@
-/** Streams, their people and login, over HTTP with the real objects. */
+/** Streams and their people, over HTTP with the real objects. */
 import { reset } from 'cloudflare:test';
 import { SignJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { objects, stored } from '../lobby/objects-under-test.ts';
-import { type Call, deployed, problemOf, type TestSettings } from '../test-support/app.ts';
+import { readSessionCookie } from '../auth/session-cookie.ts';
+import { eventually, objects, stored } from '../lobby/objects-under-test.ts';
+import { type Call, deployed, problemOf } from '../test-support/app.ts';
+import { TEST_SESSION_SECRET } from '../test-support/bindings.ts';
+import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
+import { ADMIN, bearer, claimsIn, JWT_SECRET, json, REGISTER, tokenOf } from '../test-support/people.ts';
+import { memberOffer } from '../test-support/sample-sdp.ts';
 
-const ADMIN = 'admin-token';
-const REGISTER = 'register-token';
-const JWT_SECRET = 'the key of the tokens, long enough for every HMAC';
 const UUID = '3b241101-e2bb-4255-8caf-4136c566a962';
 const UNKNOWN = '3b241101-e2bb-4255-8caf-4136c566a963';
 const P = `/space/s1/stream/${UUID}`;
@@ -16,32 +18,11 @@ const STREAM = { title: 'Show', owner: 'ada', guests: ['ben', 'cleo@video.exampl
 const call = deployed({ ADMIN_TOKEN: ADMIN, REGISTER_TOKEN: REGISTER });
 afterEach(() => reset());
 
-const bearer = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` });
-
-function json(method: string, body: unknown, headers: Record<string, string> = {}): RequestInit {
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return { method, headers: { 'Content-Type': 'application/json', ...headers }, body: text };
-}
-
 const put = (path = P, body: unknown = STREAM, headers: Record<string, string> = {}) =>
   call(path, json('PUT', body, { ...bearer(ADMIN), ...headers }));
 
-const logIn = (user: string, via: Call = call) =>
-  via('/authenticate', json('POST', { user, token: REGISTER, client: 'test' }));
-
-async function tokenOf(user: string, via: Call = call): Promise<string> {
-  const response = await logIn(user, via);
-  expect(response.status).toBe(200);
-  return ((await response.json()) as { jwt: string }).jwt;
-}
-
 async function as(user: string, path: string, init: RequestInit = {}): Promise<Response> {
-  return call(path, { ...init, headers: bearer(await tokenOf(user)) });
-}
-
-function claimsOf(jwt: string): Record<string, unknown> {
-  const payload = (jwt.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
-  return JSON.parse(atob(payload)) as Record<string, unknown>;
+  return call(path, { ...init, headers: bearer(await tokenOf(call, user)) });
 }
 
 describe('a stream', () => {
@@ -120,7 +101,7 @@ describe('a stream', () => {
 
   it('is not for its owner to change', async () => {
     await put();
-    const token = await tokenOf('ada');
+    const token = await tokenOf(call, 'ada');
 
     // The token of a member is signed with a key that no administrator has.
     expect((await call(P, json('PUT', STREAM, bearer(token)))).status).toBe(401);
@@ -137,7 +118,7 @@ describe('a stream', () => {
   it('a token in the URL counts for nothing', async () => {
     await put();
     expect((await call(`${P}?token=${ADMIN}`)).status).toBe(401);
-    expect((await call(`${P}?token=${await tokenOf('ada')}`)).status).toBe(401);
+    expect((await call(`${P}?token=${await tokenOf(call, 'ada')}`)).status).toBe(401);
   });
 
   it.each([
@@ -158,6 +139,53 @@ describe('a stream', () => {
 
     expect(preflight.headers.get('Access-Control-Allow-Methods')).toBe('OPTIONS, GET, HEAD, POST, PATCH, DELETE, PUT');
     expect(preflight.headers.get('Access-Control-Expose-Headers')).toContain('X-Req-Token');
+  });
+});
+
+describe('a stream in which people are', () => {
+  let node: FakeNode;
+  beforeEach(async () => {
+    node = await dialFakeNode();
+  });
+  afterEach(() => node.close());
+
+  const enter = async (user: string) =>
+    call(`${P}/whip`, {
+      method: 'POST',
+      headers: { ...bearer(await tokenOf(call, user)), 'Content-Type': 'application/sdp' },
+      body: memberOffer(),
+    });
+
+  it('lets in its owner and its guests, each under a signed name, and nobody else', async () => {
+    await put();
+    const entered = await enter('ada');
+    const cookie = entered.headers.get('Set-Cookie') ?? '';
+
+    expect(entered.status).toBe(201);
+    expect(cookie).toMatch(/^session\.id=[\w-]+\.[\w-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Lax$/);
+    expect(await readSessionCookie(cookie, TEST_SESSION_SECRET)).toMatchObject({
+      lobby: `stream:s1/${UUID}`,
+      user: 'ada',
+    });
+    expect((await enter('ben')).status).toBe(201);
+    const refused = await enter('eve');
+    expect(refused.status).toBe(403);
+    expect(refused.headers.get('Set-Cookie')).toBeNull();
+    expect((await call('/api/rooms')).status, 'rooms do not mind').toBe(200);
+  });
+
+  it('ends with everything in it when it is deleted', async () => {
+    await put();
+    const location = (await enter('ada')).headers.get('Location') ?? '';
+    expect((await call(location)).status).toBe(200);
+
+    expect((await call(P, { method: 'DELETE', headers: bearer(ADMIN) })).status).toBe(200);
+    expect((await call(location)).status).toBe(404);
+    await eventually(
+      async () => node.sessions.count,
+      (count) => count === 0,
+    );
+    expect((await enter('ada')).status).toBe(404);
   });
 });
 
@@ -199,7 +227,7 @@ describe('lists of streams', () => {
     for (const uuid of all) {
       await space.put({ stream: { uuid: uuid as never, title: 't', owner: 'ada', guests: ['ben'] }, onlyNew: false });
     }
-    const token = await tokenOf('ben');
+    const token = await tokenOf(call, 'ben');
 
     expect((await pages(list, token)).map((page) => page.length)).toEqual([100, 5]);
     expect((await pages(`${list}?limit=35`, token)).flat()).toEqual(all);
@@ -227,7 +255,7 @@ describe('names', () => {
       .sign(new TextEncoder().encode(JWT_SECRET));
 
   it('a person is a member by any of them', async () => {
-    const uuid = String(claimsOf(await tokenOf('dora', issuer)).uuid);
+    const uuid = String(claimsIn(await tokenOf(issuer, 'dora')).uuid);
     await put(P, {
       title: 'Show',
       owner: uuid,
@@ -235,7 +263,7 @@ describe('names', () => {
     });
     const status = async (token: string) => (await issuer(P, { headers: bearer(token) })).status;
 
-    expect(await status(await tokenOf('dora', issuer))).toBe(200);
+    expect(await status(await tokenOf(issuer, 'dora'))).toBe(200);
     expect(await status(await minted({ userId: 'cleo', home: 'video.example' }))).toBe(200);
     expect(await status(await minted({ uuid: 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11' }))).toBe(200);
     expect(await status(await minted({ userId: 'cleo', home: 'elsewhere.example' }))).toBe(403);
@@ -245,7 +273,7 @@ describe('names', () => {
 
   it('a member’s token under JWT_SECRET opens no room; an administrator’s opens everything', async () => {
     await put();
-    const member = await tokenOf('ada', issuer);
+    const member = await tokenOf(issuer, 'ada');
     const admin = await minted({ role: 'admin' });
     const publish = (token: string) =>
       issuer('/api/whip/publish/r1', {
@@ -263,103 +291,6 @@ describe('names', () => {
   it('without JWT_SECRET members have tokens all the same, and rooms stay open', async () => {
     expect((await call('/api/bootstrap')).status).toBe(200);
     expect(await (await call('/api/bootstrap')).json()).toMatchObject({ authEnabled: false });
-    expect((await call('/api/rooms', { headers: bearer(await tokenOf('ada')) })).status).toBe(200);
-  });
-});
-
-describe('POST /authenticate', () => {
-  it('gives a token that says who it is, always by the same UUID', async () => {
-    const before = Math.floor(Date.now() / 1000);
-    const response = await logIn('ada');
-    const body = (await response.json()) as { jwt: string };
-    const claims = claimsOf(body.jwt);
-
-    expect(Object.keys(body)).toEqual(['jwt']);
-    expect(response.headers.get('Cache-Control')).toBe('no-store');
-    expect(claims).toMatchObject({ sub: 'ada', uuid: '85e86c82-0653-8e6d-939d-5950fde9b811' });
-    expect(Number(claims.iat)).toBeGreaterThanOrEqual(before);
-    expect(Number(claims.exp) - Number(claims.iat)).toBe(12 * 3600);
-    expect(claimsOf(await tokenOf('ada')).uuid).toBe(claims.uuid);
-    expect(claimsOf(await tokenOf('ben')).uuid).not.toBe(claims.uuid);
-  });
-
-  it('names the audience when one is configured', async () => {
-    const strict = deployed({ REGISTER_TOKEN: REGISTER, JWT_SECRET, JWT_AUDIENCE: 'vestibule' });
-    expect(claimsOf(await tokenOf('ada', strict)).aud).toBe('vestibule');
-  });
-
-  const LOGIN = { user: 'ada', token: REGISTER, client: 'test' };
-  it.each<[string, RequestInit, number, TestSettings?]>([
-    ['a wrong token', json('POST', { ...LOGIN, token: 'wrong' }), 401],
-    ['the admin token', json('POST', { ...LOGIN, token: ADMIN }), 401],
-    ['no REGISTER_TOKEN configured', json('POST', LOGIN), 401, { ADMIN_TOKEN: ADMIN }],
-    ['no JSON', json('POST', '{"user":'), 400],
-    ['nothing', json('POST', ''), 400],
-    ['no UTF-8', { ...json('POST', ''), body: Uint8Array.of(0xff) }, 400],
-    ['an unknown member', json('POST', { ...LOGIN, role: 'admin' }), 400],
-    ['a missing member', json('POST', { user: 'ada', token: REGISTER }), 400],
-    ['an empty name', json('POST', { ...LOGIN, user: ' ' }), 400],
-    ['text', json('POST', LOGIN, { 'Content-Type': 'text/plain' }), 415],
-    ['a form', json('POST', 'user=ada', { 'Content-Type': 'application/x-www-form-urlencoded' }), 415],
-    ['too much', json('POST', { ...LOGIN, client: 'x'.repeat(1024 * 1024) }), 413],
-    ['GET', { method: 'GET' }, 405],
-    ['PUT', json('PUT', LOGIN), 405],
-  ])('%s is refused', async (_name, init, status, settings) => {
-    const response = await (settings === undefined ? call : deployed(settings))('/authenticate', init);
-    const problem = await problemOf(response);
-
-    expect(response.status).toBe(status);
-    expect(JSON.stringify(problem)).not.toContain(REGISTER);
-    if (status === 401) expect(response.headers.get('WWW-Authenticate')).toMatch(/^Bearer /);
-    if (status === 415) expect(response.headers.get('Accept-Post')).toBe('application/json');
-    if (status === 405) expect(response.headers.get('Allow')).toBe('OPTIONS, POST');
-  });
-
-  it('is limited like other requests', async () => {
-    const slow = deployed({ REGISTER_TOKEN: REGISTER, RATE_LIMIT_RPS: '0.001', RATE_LIMIT_BURST: '2' });
-    const guess = () =>
-      slow('/authenticate', json('POST', { ...LOGIN, token: 'wrong' }, { 'CF-Connecting-IP': '192.0.2.77' }));
-
-    const statuses = [(await guess()).status, (await guess()).status, (await guess()).status];
-    expect(statuses).toEqual([401, 401, 429]);
-  });
-});
-
-describe('GET /space/setting', () => {
-  const TURN = {
-    TURN_URLS: 'turn:turn.example',
-    TURN_USERNAME: 'u',
-    TURN_PASSWORD: 'p',
-    STUN_URLS: 'stun:stun.example',
-  };
-  let turned: Call;
-  beforeEach(() => {
-    turned = deployed({ REGISTER_TOKEN: REGISTER, PUBLIC_URL: 'https://live.example', ...TURN });
-  });
-
-  it('gives the ICE servers, and a token in header and cookie that stays while the cookie does', async () => {
-    const token = await tokenOf('ada', turned);
-    const first = await turned('/space/setting', { headers: bearer(token) });
-    const csrf = first.headers.get('X-Csrf-Token') ?? '';
-
-    expect(first.status).toBe(200);
-    expect(await first.json()).toEqual([
-      { urls: ['turn:turn.example'], username: 'u', credential: 'p' },
-      { urls: ['stun:stun.example'] },
-    ]);
-    expect(first.headers.get('Set-Cookie')).toBe(`csrf=${csrf}; Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax`);
-    const again = await turned('/space/setting', { headers: { ...bearer(token), Cookie: `csrf=${csrf}` } });
-    expect(again.headers.get('X-Csrf-Token')).toBe(csrf);
-    const other = await turned('/space/setting', {
-      headers: { ...bearer(await tokenOf('ben', turned)), Cookie: `csrf=${csrf}` },
-    });
-    expect(other.headers.get('X-Csrf-Token')).not.toBe(csrf);
-  });
-
-  it('is for users only', async () => {
-    const response = await turned('/space/setting');
-
-    expect(response.status).toBe(401);
-    expect(response.headers.get('Set-Cookie')).toBeNull();
+    expect((await call('/api/rooms', { headers: bearer(await tokenOf(call, 'ada')) })).status).toBe(200);
   });
 });
