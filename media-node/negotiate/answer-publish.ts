@@ -1,17 +1,11 @@
 /** WHIP: a publisher's offer → our answer and the plan of what it will send. Pure. */
-import { ProblemError } from '../../shared/errors.ts';
 import { bundleMids, isLive } from '../../shared/sdp/bundle.ts';
 import { checkPublishOffer } from '../../shared/sdp/offer-rules.ts';
 import type { MediaSection, MediaSource, SessionDescription, Setup } from '../../shared/sdp/types.ts';
-import { choosePublished, readFeedback } from './codecs.ts';
-import { acceptExtensions, extensionIds, INGRESS_EXTENSIONS } from './extensions.ts';
-import { publishedFmtp } from './fmtp.ts';
-import type { Feedback, IngressTrackPlan, LocalTransport, RemoteTransport } from './plan.ts';
-import { bundleOrder, liveSection, printDescription, rejectedSection, trackMid } from './sections.ts';
-import { readLayers, readSsrcs } from './simulcast.ts';
+import { answerIngressSection } from './ingress-section.ts';
+import type { IngressTrackPlan, LocalTransport, RemoteTransport } from './plan.ts';
+import { bundleOrder, printDescription, rejectedSection } from './sections.ts';
 import { readRemoteTransport, roleAsAnswerer } from './transport-lines.ts';
-
-const INGRESS_FEEDBACK: Feedback = { nack: true, pli: true, fir: true, remb: true, transportCc: true };
 
 export interface PublishAnswer {
   /** SDP text */
@@ -36,7 +30,7 @@ export function answerPublish(offer: SessionDescription, local: LocalTransport):
   const tracks: IngressTrackPlan[] = [];
   const media = offer.media.map((section): MediaSource => {
     if (!isAccepted(section)) return rejectedSection(section);
-    const { track, source } = answerSection(section, setup, local, section.mid === (mids[0] ?? null));
+    const { track, source } = answerIngressSection(section, setup, local, section.mid === (mids[0] ?? null));
     tracks.push(track);
     return source;
   });
@@ -45,48 +39,4 @@ export function answerPublish(offer: SessionDescription, local: LocalTransport):
 
 function isAccepted(section: MediaSection): boolean {
   return isLive(section) && (section.kind === 'audio' || section.kind === 'video');
-}
-
-function answerSection(
-  section: MediaSection,
-  setup: Setup,
-  local: LocalTransport,
-  tagged: boolean,
-): { track: IngressTrackPlan; source: MediaSource } {
-  const chosen = choosePublished(section);
-  if (chosen === null) {
-    throw new ProblemError(422, 'no_common_codec', `the offer holds no ${section.kind} codec that is supported here`);
-  }
-  const { codec, payload, rtx } = chosen;
-  const feedback = readFeedback(payload, INGRESS_FEEDBACK);
-  const extensions = acceptExtensions(section, INGRESS_EXTENSIONS, 'recvonly');
-  const layers = readLayers(section, chosen);
-  const payloads = [{ format: payload, fmtp: publishedFmtp(codec), feedback }];
-  const track: IngressTrackPlan = {
-    mid: trackMid(section),
-    kind: codec.kind,
-    codec,
-    payloadType: payload.payloadType,
-    rtxPayloadType: rtx?.payloadType ?? null,
-    extensions: extensionIds(extensions),
-    feedback,
-    rids: layers.rids,
-    ssrcs: readSsrcs(section),
-  };
-  const source = liveSection(
-    {
-      kind: section.kind,
-      protocol: section.protocol,
-      mid: section.mid,
-      direction: 'recvonly',
-      setup,
-      payloads: rtx === null ? payloads : [...payloads, { format: rtx, fmtp: rtx.fmtp, feedback: null }],
-      extensions,
-      rtcpRsize: section.rtcpRsize,
-      extra: layers.attributes,
-    },
-    local,
-    tagged,
-  );
-  return { track, source };
 }

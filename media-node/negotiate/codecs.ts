@@ -101,7 +101,7 @@ export function choosePublished(section: MediaSection): ChosenFormat | null {
  * The viewer's format that suits the published codec best, its own order deciding between equals; null: none would
  * play.
  */
-export function choosePlayed(source: Codec, section: MediaSection): ChosenFormat | null {
+export function choosePlayed(source: Codec, section: Pick<MediaSection, 'kind' | 'payloads'>): ChosenFormat | null {
   let best: { rank: number; codec: Codec; payload: PayloadFormat } | null = null;
   for (const payload of section.payloads) {
     const codec = readCodec(payload, section.kind);
@@ -112,7 +112,7 @@ export function choosePlayed(source: Codec, section: MediaSection): ChosenFormat
   return best === null ? null : { ...best, rtx: findRtx(section, best.payload.payloadType) };
 }
 
-function findRtx(section: MediaSection, payloadType: number): PayloadFormat | null {
+function findRtx(section: Pick<MediaSection, 'payloads'>, payloadType: number): PayloadFormat | null {
   return (
     section.payloads.find(
       (payload) =>

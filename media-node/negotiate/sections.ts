@@ -8,6 +8,7 @@ import {
   attribute,
   candidateAttributes,
   originLine,
+  originNumber,
   sessionAttributes,
   transportAttributes,
 } from './transport-lines.ts';
@@ -21,7 +22,7 @@ export interface LiveSection {
   readonly protocol: string;
   /** Null only for a lone section that was offered without one. */
   readonly mid: string | null;
-  readonly direction: 'sendonly' | 'recvonly';
+  readonly direction: 'sendonly' | 'recvonly' | 'inactive';
   readonly setup: Setup;
   /** In order of preference; each with our `fmtp` and the feedback that holds for it. */
   readonly payloads: readonly { format: PayloadFormat; fmtp: string; feedback: Feedback | null }[];
@@ -30,6 +31,8 @@ export interface LiveSection {
   readonly rtcpRsize: boolean;
   /** What stands last: msid and SSRCs, rids. */
   readonly extra: readonly Attribute[];
+  /** The `i=` line. */
+  readonly information?: string | null;
 }
 
 /** One of the bundle's sections. `rtcp-mux-only` stands in each of them (RFC 9725 §4.4.1). */
@@ -53,7 +56,7 @@ export function liveSection(section: LiveSection, local: LocalTransport, tagged:
     port: DISCARD_PORT,
     protocol: section.protocol,
     formats: section.payloads.map(({ format }) => String(format.payloadType)),
-    information: null,
+    information: section.information ?? null,
     lines: [NO_CONNECTION],
     attributes,
   };
@@ -67,7 +70,7 @@ function rtpmap({ encoding, clockRate, channels }: PayloadFormat): string {
 /**
  * Port 0 (RFC 3264 §6); the mid stays so that the section can be told, and outside the BUNDLE group (RFC 9143 §7.3.3).
  */
-export function rejectedSection(offered: MediaSection): MediaSource {
+export function rejectedSection(offered: Pick<MediaSection, 'kind' | 'protocol' | 'formats' | 'mid'>): MediaSource {
   const attributes = [attribute('inactive')];
   if (offered.mid !== null) attributes.unshift(attribute('mid', offered.mid));
   return {
@@ -81,16 +84,20 @@ export function rejectedSection(offered: MediaSection): MediaSource {
   };
 }
 
-/** @param bundled members of the BUNDLE group, the tagged one first; empty: no group (the peer offered none) */
+/**
+ * @param bundled members of the BUNDLE group, the tagged one first; empty: no group (the peer offered none)
+ * @param origin of a description that comes after others of the same session
+ */
 export function printDescription(
   media: readonly MediaSource[],
   bundled: readonly string[],
   local: LocalTransport,
   allowMixed: boolean,
   session: readonly Attribute[] = [],
+  origin: string = originLine(originNumber(local), 1),
 ): string {
   return printSdp({
-    origin: originLine(local),
+    origin,
     name: '-',
     information: null,
     lines: [{ type: 't', value: '0 0' }],

@@ -13,18 +13,21 @@ export interface SenderIds {
   nextSsrc(): number;
 }
 
-/** Both members of the FID group are declared: Chrome refuses groups with undeclared ones (protocol.md #119). */
 export function senderAttributes(
   kind: MediaKind,
   ids: Pick<SenderIds, 'cname' | 'streamId'>,
   ssrc: number,
   rtxSsrc: number | null,
 ): Attribute[] {
-  const msid = `${ids.streamId} ${ids.streamId}-${kind}`;
+  return sourceAttributes(`${ids.streamId} ${ids.streamId}-${kind}`, ids.cname, ssrc, rtxSsrc);
+}
+
+/** Both members of the FID group are declared: Chrome refuses groups with undeclared ones (protocol.md #119). */
+export function sourceAttributes(msid: string, cname: string, ssrc: number, rtxSsrc: number | null): Attribute[] {
   const attributes = [attribute('msid', msid)];
   if (rtxSsrc !== null) attributes.push(attribute('ssrc-group', `FID ${ssrc} ${rtxSsrc}`));
   for (const each of rtxSsrc === null ? [ssrc] : [ssrc, rtxSsrc]) {
-    attributes.push(attribute('ssrc', `${each} cname:${ids.cname}`), attribute('ssrc', `${each} msid:${msid}`));
+    attributes.push(attribute('ssrc', `${each} cname:${cname}`), attribute('ssrc', `${each} msid:${msid}`));
   }
   return attributes;
 }

@@ -94,13 +94,18 @@ export function candidateValues(candidates: readonly LocalCandidate[]): string[]
 }
 
 /**
- * The `o=` line: a numeric session id of at most 53 bits that comes from our credentials, which are random and new for
- * each session (RFC 8829 §5.2.1 wants 63 random bits at most).
+ * The session id of an `o=` line: a number of at most 53 bits that comes from our first credentials, which are random and
+ * new for each session (RFC 8829 §5.2.1 wants 63 random bits at most).
  */
-export function originLine(local: LocalTransport): string {
+export function originNumber(local: LocalTransport): number {
   let hash = 0;
   for (const character of `${local.ice.ufrag}:${local.ice.pwd}`) {
     hash = (hash * 257 + (character.codePointAt(0) ?? 0)) % 9_007_199_254_739;
   }
-  return `- ${hash} 1 IN IP4 0.0.0.0`;
+  return hash;
+}
+
+/** @param version one more with each description of the session (RFC 3264 §8) */
+export function originLine(session: number, version: number): string {
+  return `- ${session} ${version} IN IP4 0.0.0.0`;
 }
