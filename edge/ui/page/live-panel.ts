@@ -78,7 +78,7 @@ export class LivePanel {
     this.#stopButton.hidden = !isLive;
     if (focused) (isLive ? this.#stopButton : this.#goButton).focus();
     setText(this.#statusText, describeLiveStatus(status));
-    this.#onAir.hidden = !isLive || status.state === 'starting';
+    this.#onAir.hidden = !isLive || status.status !== 'online' || status.state === 'starting';
     // What the last push ended with stays readable until the next attempt.
     if (error !== null) this.#fail(error);
     else if (isLive) this.#fail('');
