@@ -112,7 +112,7 @@ export function choosePlayed(source: Codec, section: Pick<MediaSection, 'kind' |
   return best === null ? null : { ...best, rtx: findRtx(section, best.payload.payloadType) };
 }
 
-function findRtx(section: Pick<MediaSection, 'payloads'>, payloadType: number): PayloadFormat | null {
+export function findRtx(section: Pick<MediaSection, 'payloads'>, payloadType: number): PayloadFormat | null {
   return (
     section.payloads.find(
       (payload) =>

@@ -12,22 +12,22 @@ import { liveSection, printDescription } from './sections.ts';
 import { type SenderIds, senderAttributes } from './sender-lines.ts';
 import { attribute, readRemoteTransport, roleAsOfferer } from './transport-lines.ts';
 
-const PROTOCOL = 'UDP/TLS/RTP/SAVPF';
-const STATIC_PAYLOAD_TYPES: Readonly<Record<string, number>> = { PCMU: 0, PCMA: 8 };
+export const PROTOCOL = 'UDP/TLS/RTP/SAVPF';
+export const STATIC_PAYLOAD_TYPES: Readonly<Record<string, number>> = { PCMU: 0, PCMA: 8 };
 /** Unlike the payload types of any static codec, and apart from each other over the whole bundle. */
 const FIRST_AUDIO_PAYLOAD_TYPE = 111;
 const FIRST_VIDEO_PAYLOAD_TYPE = 96;
 /** What every browser decodes; offered too when the encoder names another profile. */
 const COMMON_H264_PROFILE = '42e01f';
 /** Audio has no pictures to ask for; lost packets are concealed sooner than sent again. */
-const AUDIO_FEEDBACK: Feedback = { nack: false, pli: false, fir: false, remb: false, transportCc: false };
+export const AUDIO_FEEDBACK: Feedback = { nack: false, pli: false, fir: false, remb: false, transportCc: false };
 
 /** Header extension ids of our offers, the same in every section as RFC 8843 asks for. */
-const EXTENSION_IDS: ReadonlyMap<ExtensionName, number> = new Map(
+export const EXTENSION_IDS: ReadonlyMap<ExtensionName, number> = new Map(
   [...EGRESS_EXTENSIONS].map((name, index) => [name, index + 1]),
 );
 
-const AUDIO_EXTENSIONS: ReadonlySet<ExtensionName> = new Set(['mid', 'absSendTime', 'absCaptureTime']);
+export const AUDIO_EXTENSIONS: ReadonlySet<ExtensionName> = new Set(['mid', 'absSendTime', 'absCaptureTime']);
 
 interface PendingSection {
   readonly mid: string;
@@ -110,8 +110,11 @@ function offeredPayloads(codec: Codec, withRtx: boolean): (PayloadFormat & { rtx
   return payloads;
 }
 
-function offeredFmtps(codec: Codec): string[] {
+/** The forms in which a codec is offered, the source's own first. */
+export function offeredFmtps(codec: Codec): string[] {
   if (codec.name === 'opus') return [playedFmtp(codec, { ...codec, fmtp: 'minptime=10;useinbandfec=1' })];
+  // G711 has no parameters, and one number.
+  if (STATIC_PAYLOAD_TYPES[codec.name] !== undefined) return [''];
   if (codec.name !== 'H264') return [playedFmtp(codec, codec)];
   const parameters = readFormatParameters(codec.fmtp);
   const mode = parameters.get('packetization-mode') ?? '0';
