@@ -209,6 +209,23 @@ describe('tokens minted with a key at JWKS_URL', () => {
     expect(fetches - before).toBe(1);
   });
 
+  it('a look for an unknown key that fails does not shut out the known ones', async () => {
+    const rules = at('rotating');
+    const silent = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    expect(await names(await signWith('RS256'), rules)).toEqual(['ada']);
+    const before = fetches;
+    status = 500;
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 31_000 });
+
+    expect(await names(await signWith('RS256', undefined, 'new'), rules), 'after the cooldown').toBe(503);
+    expect(await names(await signWith('RS256'), rules)).toEqual(['ada']);
+    expect(await names(await signWith('RS256', undefined, 'new'), rules)).toBe(401);
+    expect(fetches - before).toBe(1);
+    status = 200;
+    vi.useRealTimers();
+    silent.mockRestore();
+  });
+
   it('a server that fails is 503 and is left alone for a while; other tokens do not need it', async () => {
     const rules = at('failing');
     const silent = vi.spyOn(console, 'error').mockImplementation(() => undefined);

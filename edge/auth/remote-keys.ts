@@ -3,7 +3,7 @@
  * looked for again after a cooldown, and a server that does not answer is left alone for a while: strangers' tokens must
  * not become requests to it.
  */
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import { ProblemError } from '../../shared/errors.ts';
 
 const KEEP_MS = 600_000;
@@ -31,26 +31,31 @@ export function remoteKeys(url: string): JWTVerifyGetKey {
   return made;
 }
 
-function guarded(keys: JWTVerifyGetKey): JWTVerifyGetKey {
+function guarded(remote: ReturnType<typeof createRemoteJWKSet>): JWTVerifyGetKey {
   let pausedUntilMs = 0;
   return async (header, token) => {
-    if (Date.now() < pausedUntilMs) throw unavailable();
+    const paused = Date.now() < pausedUntilMs;
+    const kept = remote.fresh ? remote.jwks() : undefined;
+    if (paused && kept === undefined) throw unavailable();
     try {
-      return await keys(header, token);
+      // The keys of before the failure are as good as ever.
+      return await (paused && kept !== undefined ? createLocalJWKSet(kept) : remote)(header, token);
     } catch (error) {
-      // These are about the token; everything else is about the server.
-      if (
-        error instanceof errors.JWKSNoMatchingKey ||
-        error instanceof errors.JWKSMultipleMatchingKeys ||
-        error instanceof errors.JOSENotSupported
-      ) {
-        throw error;
-      }
+      if (isAboutToken(error)) throw error;
       pausedUntilMs = Date.now() + PAUSE_MS;
       console.error('JWKS_URL gives no keys:', error instanceof Error ? error.message : String(error));
       throw unavailable();
     }
   };
+}
+
+/** Everything else is about the server. */
+function isAboutToken(error: unknown): boolean {
+  return (
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys ||
+    error instanceof errors.JOSENotSupported
+  );
 }
 
 function unavailable(): ProblemError {
