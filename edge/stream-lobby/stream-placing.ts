@@ -51,7 +51,9 @@ export class StreamPlacing {
       if (problem !== null) return this.#fail(session, problem, unreachable.length > 0);
       const refusal = this.#host.feed({ type: 'targeted', session });
       const target = this.#host.state()?.node ?? null;
-      if (refusal !== null || target === null) return this.#fail(session, refusal ?? LOBBY_CLOSED, false);
+      if (refusal !== null || target === null) {
+        return this.#fail(session, refusal ?? LOBBY_CLOSED, unreachable.length > 0);
+      }
       const outcome = await this.#ask(target, joining, Math.min(REQUEST_DEADLINE_MS, endsAt - Date.now()));
       if (outcome.ok) {
         const { tracks } = outcome.value;
