@@ -88,6 +88,35 @@ describe('settings', () => {
     expect(settings.rateLimitBurst).toBe(3);
   });
 
+  it.each(['https://accounts.example/jwks', 'http://localhost:3000/jwks', 'http://127.0.0.1/'])(
+    'JWKS_URL=%s',
+    (url) => {
+      expect(readSettings(env({ ...required, JWKS_URL: url })).jwksUrl).toBe(url);
+    },
+  );
+
+  it.each([
+    'http://accounts.example/jwks',
+    'http://localhost.example/',
+    'ftp://localhost/',
+    'jwks',
+    'http://10.0.0.1/',
+  ])('JWKS_URL=%s is refused: anybody could send other keys', (url) => {
+    expect(problemsOf({ ...required, JWKS_URL: url })).toEqual([expect.stringMatching(/^JWKS_URL must be an https/)]);
+  });
+
+  it('reads what lobbies need', () => {
+    expect(readSettings(env(required))).toMatchObject({
+      memberGraceMs: 15_000,
+      liveAllowedHosts: [],
+      registerToken: null,
+    });
+    expect(
+      readSettings(env({ ...required, LIVE_ALLOWED_HOSTS: 'A.Example, 10.0.0.1,::1', MEMBER_GRACE_MS: '0' })),
+    ).toMatchObject({ memberGraceMs: 0, liveAllowedHosts: ['a.example', '10.0.0.1', '::1'] });
+    expect(problemsOf({ ...required, LIVE_ALLOWED_HOSTS: 'rtmp://a.example/live' })).toHaveLength(1);
+  });
+
   it('takes numbers and booleans as a `vars` table writes them', () => {
     const settings = readSettings(env({ ...required, MAX_SUBS_PER_ROOM: 5, STRICT_PRECONDITIONS: true }));
 

@@ -25,7 +25,9 @@ import {
   spaceNameSchema,
   streamIdSchema,
 } from '../shared/ids.ts';
+import { toBase64url } from './auth/base64url.ts';
 import { bytesEqual } from './auth/constant-time.ts';
+import { macOf } from './auth/message-mac.ts';
 
 export type ResourceId =
   | { kind: 'ingress'; room: RoomName; session: SessionId }
@@ -42,17 +44,16 @@ const MAC_BYTES = 12;
 /** Longest: kind, stream (36), session (26), space (100), MAC (16) and four dots. */
 const MAX_RID_CHARS = 192;
 /** Keeps these MACs apart from anything else that may be keyed with the same secret. */
-const MAC_CONTEXT = 'vestibule resource 1\n';
+const MAC_CONTEXT = 'vestibule resource 1';
 
 const issuedSchema = z.string().regex(/^[1-9a-z][0-9a-z]{0,10}$/);
 
 const encoder = new TextEncoder();
-const keys = new Map<string, Promise<CryptoKey>>();
 
 /** The rid of a resource: one path segment. */
 export async function writeResourceId(resource: ResourceId, secret: string): Promise<string> {
   const fields = fieldsOf(resource).join('.');
-  return `${fields}.${base64url(await mac(fields, secret))}`;
+  return `${fields}.${await macText(fields, secret)}`;
 }
 
 /** What a rid names; null when this edge did not write it. */
@@ -63,7 +64,7 @@ export async function readResourceId(rid: string, secret: string): Promise<Resou
   const resource = resourceOf(rid.slice(0, end).split('.'));
   if (resource === null) return null;
   const given = encoder.encode(rid.slice(end + 1));
-  const expected = encoder.encode(base64url(await mac(rid.slice(0, end), secret)));
+  const expected = encoder.encode(await macText(rid.slice(0, end), secret));
   return bytesEqual(given, expected) ? resource : null;
 }
 
@@ -126,24 +127,6 @@ function roomResourceOf(fields: string[]): ResourceId | null {
   return null;
 }
 
-async function mac(fields: string, secret: string): Promise<Uint8Array> {
-  const signature = await crypto.subtle.sign('HMAC', await keyOf(secret), encoder.encode(MAC_CONTEXT + fields));
-  return new Uint8Array(signature, 0, MAC_BYTES);
-}
-
-/** Importing a key costs more than a MAC; there is one secret per deployment. */
-function keyOf(secret: string): Promise<CryptoKey> {
-  const known = keys.get(secret);
-  if (known !== undefined) return known;
-  const key = crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
-    'sign',
-  ]);
-  keys.set(secret, key);
-  return key;
-}
-
-function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_');
+async function macText(fields: string, secret: string): Promise<string> {
+  return toBase64url((await macOf(MAC_CONTEXT, fields, secret)).subarray(0, MAC_BYTES));
 }
