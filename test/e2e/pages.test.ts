@@ -57,6 +57,8 @@ test.each(['H264', 'VP8', 'VP9', 'AV1'] as const)('%s is published and watched, 
   const stats = await playsOn(player, 30);
 
   expect(stats).toMatchObject({ videoCodec: `video/${codec}`, audioCodec: 'audio/opus' });
+  await player.getByTestId('unmute').click();
+  await until('the tone is heard', async () => ((await received(player))?.audioEnergy ?? 0) > 0);
   const seen = await stripes(player, BARS.length);
   const wrong = BARS.filter((bar, at) =>
     bar.some((value, channel) => Math.abs(value - (seen[at]?.[channel] ?? -1000)) > COLOUR_TOLERANCE),
