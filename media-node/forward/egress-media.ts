@@ -1,4 +1,5 @@
 /** The packets of one WHEP session: the viewer's streams, its RTCP, and our sender reports. */
+import type { EgressTrackPlan } from '../negotiate/plan.ts';
 import { ntpHigh, ntpLow, ntpMiddle32 } from '../rtcp/ntp.ts';
 import { parseRtcp, type RtcpVisitor } from '../rtcp/parse.ts';
 import { RtcpWriter } from '../rtcp/write.ts';
@@ -37,7 +38,9 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   /** Null: a tap, which receives nothing. */
   readonly #srtp: SrtpReceiver | null;
   readonly #peer: PeerHandle;
-  readonly #outgoing: Outgoing[];
+  #outgoing: Outgoing[];
+  /** Of all tracks, those that ended included: their ciphers have begun to count. */
+  readonly #usedSsrcs = new Set<number>();
   /** What the viewer says it can take (REMB), bits per second; null before it said so. */
   estimateBps: number | null = null;
   #nowMs = 0;
@@ -45,16 +48,36 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
 
   constructor(options: EgressMediaOptions, context: ForwarderContext, nowMs: number) {
     const { keys, tracks, send } = options;
+    this.#checkFresh(tracks);
     this.#context = context;
     this.#options = options;
     this.#srtp =
       keys === null ? null : new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
     this.#peer = context.engine.openPeer(keys, send);
-    this.#outgoing = tracks.map((plan) => ({
-      stream: new EgressStream(plan, context.engine, this.#peer, nowMs),
-      nextReportMs: Number.NEGATIVE_INFINITY,
-      reports: 0,
-    }));
+    this.#outgoing = tracks.map((plan) => this.#open(plan, nowMs));
+  }
+
+  setTracks(tracks: readonly EgressTrackPlan[], nowMs: number): void {
+    if (this.#closed) return;
+    const known = new Map(this.#outgoing.map((outgoing) => [outgoing.stream.plan.ssrc, outgoing]));
+    this.#checkFresh(tracks.filter(({ ssrc, mid }) => known.get(ssrc)?.stream.plan.mid !== mid));
+    const kept = new Set(tracks.map(({ ssrc }) => ssrc));
+    for (const { stream } of this.#outgoing) if (!kept.has(stream.plan.ssrc)) stream.close(nowMs);
+    this.#outgoing = tracks.map((plan) => known.get(plan.ssrc) ?? this.#open(plan, nowMs));
+  }
+
+  #checkFresh(tracks: readonly EgressTrackPlan[]): void {
+    const ssrcs = tracks.flatMap(({ ssrc, rtxSsrc }) => (rtxSsrc === null ? [ssrc] : [ssrc, rtxSsrc]));
+    for (const [index, ssrc] of ssrcs.entries()) {
+      if (this.#usedSsrcs.has(ssrc) || ssrcs.indexOf(ssrc) !== index) throw new RangeError(`SSRC ${ssrc} is in use`);
+    }
+  }
+
+  #open(plan: EgressTrackPlan, nowMs: number): Outgoing {
+    this.#usedSsrcs.add(plan.ssrc);
+    if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
+    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs);
+    return { stream, nextReportMs: Number.NEGATIVE_INFINITY, reports: 0 };
   }
 
   attach(mid: string, source: SourceTrack | null, nowMs: number): void {

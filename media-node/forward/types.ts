@@ -83,6 +83,13 @@ export interface EgressMedia {
    * are any and the cache is on) and a keyframe is requested in any case when there are none. Null: nothing.
    */
   attach(mid: string, source: SourceTrack | null, nowMs: number): void;
+  /**
+   * The m-sections that are sent on from now on, under the same keys. A track that is known by its SSRC goes on
+   * undisturbed, as it was opened; others end, and everything of them is freed; new ones wait for `attach`.
+   * @throws {RangeError} and changes nothing when a new track's SSRCs have been used in this session before: under one
+   *   key a number must never get two contents
+   */
+  setTracks(tracks: readonly EgressTrackPlan[], nowMs: number): void;
   /** As a PLI from the viewer would; for a tap, whose reader sends none. */
   requestKeyframe(mid: string, nowMs: number): void;
   receive(datagram: Buffer, nowMs: number): void;

@@ -1,6 +1,7 @@
 /** A forwarder with test clients around it, in a time that the test owns. */
 import type { EgressTrackPlan, IngressTrackPlan } from '../../negotiate/plan.ts';
 import type { SrtpProfile } from '../../transport/types.ts';
+import type { FanoutEngine } from '../fanout-engine.ts';
 import { createForwarder } from '../forwarder.ts';
 import type { EgressMedia, Forwarder, IngressMedia, SourceTrack } from '../types.ts';
 import { keyPair } from './keys.ts';
@@ -33,9 +34,12 @@ export class World {
   readonly forwarder: Forwarder;
   #sessions = 0;
 
-  constructor(options: { keyframeCache?: boolean; keyframeCacheBytes?: number } = {}) {
+  constructor(options: { keyframeCache?: boolean; keyframeCacheBytes?: number } = {}, engine?: FanoutEngine) {
     const { keyframeCache = true, keyframeCacheBytes = 2_000_000 } = options;
-    this.forwarder = createForwarder({ keyframeCache, keyframeCacheBytes }, { epochOffsetMs: EPOCH_MS });
+    this.forwarder = createForwarder(
+      { keyframeCache, keyframeCacheBytes },
+      { epochOffsetMs: EPOCH_MS, ...(engine === undefined ? {} : { engine }) },
+    );
   }
 
   publisher(tracks: readonly IngressTrackPlan[], profile?: SrtpProfile): TestPublisher {
