@@ -15,15 +15,14 @@
  * name that origin in `ALLOWED_ORIGIN`.
  */
 import { ClientError } from './errors.ts';
-import { GuardedRequests } from './guarded-requests.ts';
+import type { GuardedRequests } from './guarded-requests.ts';
 import { endLive, type LiveStatus, type LiveTarget, readLive, startLive } from './live-requests.ts';
-import { MemberListener, type MemberTrack } from './member-listener.ts';
+import type { MemberTrack } from './member-listener.ts';
+import { Membership, type MembershipOptions } from './membership.ts';
 import { type LocalStream, OwnMedia } from './own-media.ts';
-import { PeerSession } from './peer-session.ts';
-import { withVideoStartBitrate } from './sdp.ts';
+import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
-import { readSignalFrame } from './signal-frames.ts';
 import { TypedEventTarget } from './typed-events.ts';
 
 export interface LobbyOptions {
@@ -53,22 +52,8 @@ export interface LobbyEvents {
   error: { error: ClientError; fatal: boolean };
 }
 
-/** Of the channel on the WHIP connection. */
-const SIGNAL_LABEL = 'whip';
 /** Until both connections stand. */
 const JOIN_LIMIT_MS = 30_000;
-/** Enough for a good first picture in a tile. */
-const START_BITRATE_BPS = 800_000;
-
-/** One WHIP session and what depends on it. */
-interface Membership {
-  peer: PeerSession;
-  channel: RTCDataChannel | null;
-  /** Since the signal channel is open. */
-  guard: GuardedRequests | null;
-  listener: MemberListener | null;
-}
-
 export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   readonly #options: LobbyOptions;
   /** `P`: `/space/{space}/stream/{stream}`. */
@@ -162,7 +147,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
    */
   setMuted(which: 'audio' | 'video' | MediaStreamTrack | string, muted: boolean): void {
     this.#media.setMuted(which, muted, this.#membership?.peer.connection ?? null);
-    this.#announceMutes();
+    this.#membership?.announceMutes();
   }
 
   isMuted(track: MediaStreamTrack): boolean {
@@ -207,61 +192,22 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     runner.dispatch({ kind: 'start' });
   }
 
-  #createPeer(onState: (state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended') => void): PeerSession {
+  #createPeer(onState: PeerSessionOptions['onState']): PeerSession {
     this.#endMembership();
-    const media = this.#media;
-    const peer = new PeerSession({
-      url: `${this.#path}/whip`,
-      token: this.#options.token,
-      iceServers: this.#options.iceServers ?? [],
-      credentials: 'include',
-      trickle: true,
-      prepare: (connection) => {
-        media.prepare(connection);
-        const channel = connection.createDataChannel(SIGNAL_LABEL);
-        channel.binaryType = 'arraybuffer';
-        channel.addEventListener('open', () => this.#listen(membership));
-        channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer | string>) => {
-          const frame = readSignalFrame(data);
-          if (frame !== null) membership.listener?.receive(frame);
-        });
-        // Without it nobody's coming or going is heard of.
-        channel.addEventListener('close', () => onState('ended'));
-        membership.channel = channel;
-      },
-      mungeOffer: (sdp) => sdp,
-      annotateOffer: (sdp) => media.annotate(sdp),
-      mungeAnswer: (sdp) => withVideoStartBitrate(sdp, START_BITRATE_BPS),
+    const { token, iceServers = [] } = this.#options;
+    const options: MembershipOptions = {
+      path: this.#path,
+      token,
+      iceServers,
       onState,
-    });
-    const membership: Membership = { peer, channel: null, guard: null, listener: null };
-    this.#membership = membership;
-    return peer;
-  }
-
-  /** The signal channel is open: receive the others. */
-  #listen(membership: Membership): void {
-    const { peer, channel } = membership;
-    if (this.#membership !== membership || peer.resource === null || channel === null) return;
-    const guard = new GuardedRequests(peer.resource.requestToken ?? '');
-    const listener = new MemberListener({
-      url: `${this.#path}/whep`,
-      token: this.#options.token,
-      iceServers: [...(this.#options.iceServers ?? []), ...peer.resource.iceServers],
-      guard,
-      send: (frame) => {
-        if (channel.readyState === 'open') channel.send(frame);
-      },
       onTrack: (track) => this.emit('member-track', track),
       onTrackEnded: (id) => this.emit('track-ended', { id }),
       onMute: (id, muted) => this.emit('mute', { id, muted }),
       onStatus: () => this.#updateState(),
       onError: (error, fatal) => this.#onListenError(error, fatal),
-    });
-    membership.guard = guard;
-    membership.listener = listener;
-    this.#announceMutes();
-    listener.start();
+    };
+    this.#membership = new Membership(options, this.#media);
+    return this.#membership.peer;
   }
 
   #onListenError(error: ClientError, fatal: boolean): void {
@@ -273,12 +219,6 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     } else {
       this.#fail(error);
     }
-  }
-
-  #announceMutes(): void {
-    const { peer, channel } = this.#membership ?? {};
-    if (peer === undefined || channel?.readyState !== 'open') return;
-    for (const frame of this.#media.muteFrames(peer.connection)) channel.send(frame);
   }
 
   #onSendStatus(status: SessionStatus): void {
@@ -301,9 +241,9 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   }
 
   #endMembership(): void {
-    const listener = this.#membership?.listener;
+    const membership = this.#membership;
     this.#membership = null;
-    void listener?.stop();
+    membership?.end();
   }
 
   #updateState(): void {

@@ -7,7 +7,7 @@ import { type AnswerEffect, type AnswerEvent, INITIAL_ANSWERS, step } from './an
 import { ClientError } from './errors.ts';
 import type { GuardedRequests } from './guarded-requests.ts';
 import { compareTracks, type OfferedTrack, offeredTracks } from './member-tracks.ts';
-import { PeerSession } from './peer-session.ts';
+import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
 import { answerFrame, type MuteFrame, type SignalFrame } from './signal-frames.ts';
@@ -88,7 +88,7 @@ export class MemberListener {
     else this.#then(peer, async () => this.#mute(frame));
   }
 
-  #createPeer(onState: (state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended') => void): PeerSession {
+  #createPeer(onState: PeerSessionOptions['onState']): PeerSession {
     const { url, token, iceServers, guard } = this.#options;
     this.#answers = INITIAL_ANSWERS;
     this.#order = Promise.resolve();

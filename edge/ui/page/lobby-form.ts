@@ -13,6 +13,7 @@ import {
   type StreamChoice,
   storedMemberToken,
   storedName,
+  subjectOf,
 } from './stream-preferences.ts';
 
 /** Enough for a tile and for going on air, little enough to send while receiving everybody else. */
@@ -46,16 +47,25 @@ export class LobbyForm {
     this.#stream.value = stream;
     this.#token.value = storedMemberToken();
     this.#name.value = storedName();
-    this.#signIn.open = !isStream(this.choice) || this.#token.value === '';
+    this.#signIn.open = !this.isComplete;
     this.#main.addEventListener('change', () => {
       this.#mainChosen = true;
     });
     // A required field that is folded away could not be pointed at.
     this.element.addEventListener('invalid', () => this.openSignIn(), { capture: true });
-    this.element.addEventListener('input', () => this.#showAudience());
+    this.element.addEventListener('input', () => {
+      this.#showAudience();
+      this.#showName();
+    });
     for (const radio of this.#sources) radio.addEventListener('change', () => this.#showDevices());
     this.#showDevices();
     this.#showAudience();
+    this.#showName();
+  }
+
+  /** Nothing is missing for entering. */
+  get isComplete(): boolean {
+    return isStream(this.choice) && this.token !== '';
   }
 
   get choice(): StreamChoice {
@@ -68,7 +78,7 @@ export class LobbyForm {
   }
 
   get info(): { purpose: 'guest' | 'main'; label: string } {
-    const label = this.#name.value.trim() || this.#user.value.trim();
+    const label = this.#name.value.trim() || this.#user.value.trim() || subjectOf(this.token);
     return { purpose: this.#main.checked ? 'main' : 'guest', label };
   }
 
@@ -128,6 +138,11 @@ export class LobbyForm {
   #showDevices(): void {
     find('camera-field', HTMLElement).hidden = this.source !== 'camera';
     find('mic-field', HTMLElement).hidden = this.source !== 'camera';
+  }
+
+  /** Who gives no name is called as the token says. */
+  #showName(): void {
+    this.#name.placeholder = subjectOf(this.token) || 'What the others call you';
   }
 
   #showAudience(): void {

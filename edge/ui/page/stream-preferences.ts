@@ -59,6 +59,18 @@ export function rememberMemberToken(token: string): void {
   remember('session', TOKEN_KEY, token);
 }
 
+/** `sub` of a JWT, which is not checked here; empty when there is none to be read. */
+export function subjectOf(token: string): string {
+  try {
+    const claims = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(claims), (character) => character.charCodeAt(0));
+    const { sub }: { sub?: unknown } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof sub === 'string' ? sub : '';
+  } catch {
+    return '';
+  }
+}
+
 /** `P`, as paths of the API begin. */
 export function streamPath({ space, stream }: StreamChoice): string {
   return `/space/${encodeURIComponent(space)}/stream/${encodeURIComponent(stream)}`;

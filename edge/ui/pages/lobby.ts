@@ -1,22 +1,18 @@
 /** The lobby page: sign in, look at yourself, meet the others, and, as the owner, go live. */
 import { ClientError } from '../clients/errors.ts';
 import { LobbyClient, type LobbyState } from '../clients/lobby-client.ts';
-import type { LocalStream } from '../clients/own-media.ts';
+import type { StreamDetails } from '../page/api.ts';
 import { describeCaptureError, listDevices } from '../page/capture.ts';
 import { create, expose, find, setPageState, setText } from '../page/dom.ts';
 import { LivePanel } from '../page/live-panel.ts';
 import { LobbyForm } from '../page/lobby-form.ts';
-import { LobbyTiles, type OwnTile } from '../page/lobby-tiles.ts';
-import { acquireSource, type Source } from '../page/source.ts';
+import { LobbySources } from '../page/lobby-sources.ts';
+import { LobbyTiles } from '../page/lobby-tiles.ts';
 import { ToggleButton } from '../page/toggle-button.ts';
-
-/** H.264 first: what goes on air need not be encoded again then. */
-const CODECS = ['H264', 'VP8', 'VP9', 'AV1'];
-const MAX_BITRATE_BPS = 1_800_000;
-const MAX_SCREEN_BITRATE_BPS = 2_500_000;
 
 const form = new LobbyForm();
 const live = new LivePanel();
+const sources = new LobbySources();
 const joinButton = find('join', HTMLButtonElement);
 const leaveButton = find('leave', HTMLButtonElement);
 const previewButton = create('button', { className: 'button small', type: 'button', textContent: 'Look at yourself' });
@@ -33,10 +29,6 @@ const screenToggle = new ToggleButton('share-screen', ['Share screen', 'screen']
 );
 
 let lobby: LobbyClient | null = null;
-let source: Source | null = null;
-let screen: Source | null = null;
-/** Captures run one after another; only the last one asked for is kept. */
-let acquisition = 0;
 /** Changes of what is sent go one after another: each leaves the lobby and joins it again. */
 let changing: Promise<void> = Promise.resolve();
 
@@ -72,60 +64,35 @@ function setState(state: 'idle' | 'connecting' | 'live' | 'reconnecting' | 'erro
 }
 
 function showToggles(): void {
-  const has = (kind: string) => source?.stream.getTracks().some((track) => track.kind === kind) === true;
-  micToggle.show(has('audio'));
-  cameraToggle.show(has('video'));
+  micToggle.show(sources.tracks('audio').length > 0);
+  cameraToggle.show(sources.tracks('video').length > 0);
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function';
   screenToggle.show(canShare && lobby !== null);
 }
 
-function ownStreams(): LocalStream[] {
-  const { info } = form;
-  const codecPreferences = CODECS;
-  return [
-    ...(source === null ? [] : [{ stream: source.stream, info, codecPreferences, maxBitrateBps: MAX_BITRATE_BPS }]),
-    ...(screen === null
-      ? []
-      : [{ stream: screen.stream, info, codecPreferences, maxBitrateBps: MAX_SCREEN_BITRATE_BPS }]),
-  ];
-}
-
 function showOwn(): void {
-  const { info } = form;
-  const own: OwnTile[] = [];
-  if (source !== null) own.push({ stream: source.stream, info, mirrored: form.source === 'camera', suffix: ' (you)' });
-  if (screen !== null) own.push({ stream: screen.stream, info, mirrored: false, suffix: ' (your screen)' });
-  tiles.setOwn(own);
+  tiles.setOwn(sources.tiles(form.info));
   previewButton.hidden = form.source === 'none';
   showToggles();
 }
 
 /** Opens what the form says. False when it cannot be had. */
 async function openSource(): Promise<boolean> {
-  const turn = ++acquisition;
-  const chosen = form.source;
   showError('');
-  let next: Source | null = null;
+  const chosen = form.source;
   try {
-    if (chosen !== 'none') next = await acquireSource(form.capture(chosen));
+    const choice = chosen === 'none' ? null : form.capture(chosen);
+    const old = await sources.open(choice, (kind) => !(kind === 'audio' ? micToggle : cameraToggle).pressed);
+    if (old === null) return false;
+    showOwn();
+    await listDevices(form.cameraSelect, form.microphoneSelect);
+    await sendAnew();
+    old.stop();
+    return true;
   } catch (thrown) {
-    if (turn === acquisition) showError(describeCaptureError(thrown, 'camera'));
+    showError(describeCaptureError(thrown, 'camera'));
     return false;
   }
-  if (turn !== acquisition) {
-    next?.stop();
-    return false;
-  }
-  const old = source;
-  source = next;
-  for (const track of next?.stream.getTracks() ?? []) {
-    track.enabled = !(track.kind === 'audio' ? micToggle : cameraToggle).pressed;
-  }
-  showOwn();
-  await listDevices(form.cameraSelect, form.microphoneSelect);
-  await sendAnew();
-  old?.stop();
-  return true;
 }
 
 /** Brings what is sent in line with what we have. Does nothing outside of the lobby. */
@@ -134,7 +101,7 @@ function sendAnew(): Promise<void> {
     if (lobby === null) return;
     const current = lobby;
     try {
-      await current.changeDevice(ownStreams());
+      await current.changeDevice(sources.streams(form.info));
     } catch (thrown) {
       const error = ClientError.fromUnknown(thrown);
       if (lobby === current && error.code !== 'stopped') ended(error);
@@ -146,14 +113,7 @@ function sendAnew(): Promise<void> {
 async function shareScreen(): Promise<void> {
   showError('');
   try {
-    // Our voice is with the camera already.
-    const opened = await acquireSource({ ...form.capture('screen'), microphoneId: 'none', width: 1920, height: 1080 });
-    screen = opened;
-    // The browser has a button of its own for this.
-    opened.stream.getVideoTracks()[0]?.addEventListener('ended', () => {
-      if (screen === opened) stopScreen();
-    });
-    screenToggle.set(true);
+    await sources.openScreen(form.capture('screen'), stopScreen);
     showOwn();
     await sendAnew();
   } catch (thrown) {
@@ -163,16 +123,14 @@ async function shareScreen(): Promise<void> {
 }
 
 function stopScreen(): void {
-  const old = screen;
-  screen = null;
+  const old = sources.takeScreen();
   screenToggle.set(false);
   showOwn();
   void sendAnew().then(() => old?.stop());
 }
 
 function mute(kind: 'audio' | 'video', muted: boolean): void {
-  for (const track of source?.stream.getTracks() ?? []) {
-    if (track.kind !== kind) continue;
+  for (const track of sources.tracks(kind)) {
     track.enabled = !muted;
     lobby?.setMuted(track, muted);
   }
@@ -185,23 +143,27 @@ async function join(): Promise<void> {
   setState('connecting', 'Signing in');
   try {
     await form.signIn();
-    const { title, isOwner } = await form.readStream();
-    document.title = `${title} · Vestibule`;
-    setText(find('title', HTMLElement), title);
+    const { isOwner } = await readStream();
     setState('connecting', 'Opening the source');
-    if (source === null && !(await openSource())) {
+    if (!sources.hasCamera && !(await openSource())) {
       setState('error', 'Not in the lobby');
       return;
     }
-    // The owner may have become main just now.
-    showOwn();
     const next = createLobby(isOwner);
     setState('connecting', 'Joining');
-    await next.join(ownStreams());
+    await next.join(sources.streams(form.info));
   } catch (thrown) {
     const error = ClientError.fromUnknown(thrown);
     if (error.code !== 'stopped') ended(error);
   }
+}
+
+async function readStream(): Promise<StreamDetails> {
+  const details = await form.readStream();
+  document.title = `${details.title} · Vestibule`;
+  setText(find('title', HTMLElement), details.title);
+  showOwn();
+  return details;
 }
 
 function createLobby(isOwner: boolean): LobbyClient {
@@ -264,12 +226,10 @@ function ended(error: ClientError | null): void {
   lobby = null;
   live.follow(null, false);
   tiles.clearOthers();
-  if (screen !== null) stopScreen();
+  if (sources.isSharing) stopScreen();
   setState(error === null ? 'idle' : 'error', 'Not in the lobby');
   if (error === null) {
-    acquisition++;
-    source?.stop();
-    source = null;
+    sources.stop();
     showOwn();
     return;
   }
@@ -310,16 +270,15 @@ function prepare(): void {
   form.element.addEventListener('change', () => showOwn());
   form.onSourceChange(() => {
     // A source of another kind is opened at once when it is being looked at; else when Preview or Join is pressed.
-    if (source !== null || lobby !== null) void openSource();
+    if (sources.hasCamera || lobby !== null) void openSource();
   });
-  addEventListener('pagehide', () => {
-    source?.stop();
-    screen?.stop();
-  });
+  addEventListener('pagehide', () => sources.stop());
   navigator.mediaDevices?.addEventListener('devicechange', () => {
     void listDevices(form.cameraSelect, form.microphoneSelect);
   });
   void listDevices(form.cameraSelect, form.microphoneSelect);
+  // Whoever comes by a link sees where it leads; what is wrong with it is told when they join.
+  if (form.isComplete) readStream().catch(() => undefined);
 }
 
 prepare();
