@@ -224,7 +224,9 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     deadlineMs: number = REQUEST_DEADLINE_MS,
   ): Promise<Outcome<NodeResult<M>>> {
     if (!target) return failed(NO_SESSION);
-    return this.env.NODE_LINK.getByName(target.node).request<M>(request, deadlineMs, target.boot);
+    const outcome = await this.env.NODE_LINK.getByName(target.node).request<M>(request, deadlineMs, target.boot);
+    // A copy: what came over RPC and is passed on keeps both calls, and so both objects, from ending.
+    return outcome.ok ? succeeded(outcome.value) : failed(outcome.problem);
   }
 
   async #end(event: StreamEvent): Promise<Outcome<null>> {
