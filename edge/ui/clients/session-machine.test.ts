@@ -132,17 +132,23 @@ describe('opening', () => {
 });
 
 describe('repair', () => {
-  it('does nothing about a trouble that heals by itself', () => {
+  it('only asks about a trouble that heals by itself', () => {
     const driver = live('play').send({ kind: 'peer', state: 'disconnected' });
     expect(driver.status).toBe('reconnecting');
     driver.send({ kind: 'peer', state: 'connected' }, DISCONNECT_PATIENCE_MS - 1);
     expect(driver.status).toBe('live');
-    expect(driver.take()).toEqual([]);
+    expect(driver.take()).toEqual(['probe']);
+  });
+
+  it.each<Role>(['publish', 'play'])('%s: opens anew at once when the server has lost the session', (role) => {
+    const driver = live(role).send({ kind: 'peer', state: 'disconnected' }).send({ kind: 'probed', status: 404 }, 10);
+    expect(driver.state.phase).toBe('backoff');
+    expect(driver.tick().take()).toEqual(['probe', 'close', 'open']);
   });
 
   it('restarts ICE when it does not', () => {
     const driver = live('publish').send({ kind: 'peer', state: 'disconnected' }).tick();
-    expect(driver.take()).toEqual(['restart']);
+    expect(driver.take()).toEqual(['probe', 'restart']);
     driver.send({ kind: 'restarted', connected: false }).send({ kind: 'peer', state: 'connected' });
     expect(driver.status).toBe('live');
   });

@@ -242,7 +242,8 @@ function stepConnected(state: SessionMachine, event: SessionEvent, now: number, 
     case 'flowing':
       return state.phase === 'stalled' ? stay({ ...state, phase: 'live', wakeAt: null }) : stay(state);
     case 'probed':
-      return state.phase === 'stalled' && isGone(event.status) ? lost(state, now, random) : stay(state);
+      if (state.phase !== 'stalled' && state.phase !== 'interrupted') return stay(state);
+      return isGone(event.status) ? lost(state, now, random) : stay(state);
     case 'restarted':
       return state.phase === 'restarting' && event.connected ? goLive(state, now) : stay(state);
     case 'restartFailed':
@@ -271,7 +272,11 @@ function stepPeer(state: SessionMachine, peer: string, now: number, random: numb
   if (state.phase === 'restarting') return stay(state);
   if (peer === 'failed') return restart(state, now, random);
   if (peer === 'disconnected' && state.phase !== 'interrupted') {
-    return { state: { ...state, phase: 'interrupted', wakeAt: now + DISCONNECT_PATIENCE_MS }, effects: [] };
+    // When the server has lost the session, as after a crash, no patience brings it back.
+    return {
+      state: { ...state, phase: 'interrupted', wakeAt: now + DISCONNECT_PATIENCE_MS },
+      effects: [{ kind: 'probe' }],
+    };
   }
   return stay(state);
 }
