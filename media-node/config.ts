@@ -36,6 +36,18 @@ const settingsSchema = z.object({
     .int()
     .min(0)
     .default(8 * 1024 * 1024),
+  /** Servers that live streams may be pushed to, comma-separated; empty: any public one. */
+  LIVE_ALLOWED_HOSTS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((host) => host.trim())
+        .filter((host) => host !== ''),
+    ),
+  /** For going live; the `ffmpeg` on PATH when it is not set. */
+  FFMPEG_PATH: z.string().nullable().default(null),
 });
 
 export type NodeSettings = z.infer<typeof settingsSchema>;

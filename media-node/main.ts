@@ -9,6 +9,8 @@ import { mintBootId } from '../shared/ids.ts';
 import { readNodeSettings } from './config.ts';
 import { ControlLink } from './control/link.ts';
 import { createForwarder } from './forward/forwarder.ts';
+import { AddressPolicy } from './push/address-policy.ts';
+import { findFfmpeg } from './push/ffmpeg-program.ts';
 import { MediaNode } from './session/media-node.ts';
 import { LoadMeter } from './stats/load-meter.ts';
 import { openMediaEndpoint } from './transport/udp-endpoint.ts';
@@ -35,6 +37,10 @@ async function main(): Promise<void> {
   let link: ControlLink | null = null;
   const node = new MediaNode({
     context: { endpoint, forwarder, now, log },
+    pushing: {
+      policy: new AddressPolicy(settings.LIVE_ALLOWED_HOSTS),
+      ffmpeg: () => findFfmpeg(settings.FFMPEG_PATH, process.env.PATH ?? ''),
+    },
     node: settings.NODE_ID,
     boot: mintBootId(),
     version,
@@ -72,9 +78,9 @@ async function main(): Promise<void> {
 
   const stop = async (): Promise<void> => {
     process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
-    clearInterval(tick);
-    node.close();
     link?.close();
+    await node.close();
+    clearInterval(tick);
     forwarder.close();
     await endpoint.close();
   };

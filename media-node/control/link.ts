@@ -32,7 +32,7 @@ export interface LinkHandler {
   /** The full report, made anew for every dial. */
   hello(): Hello;
   welcome(welcome: Welcome): void;
-  /** Resolves with the method's result; throws `ProblemError` for a refusal. */
+  /** The method's result, or a promise of it; throws or rejects with a `ProblemError` for a refusal. */
   request(request: NodeRequest): unknown;
 }
 
@@ -144,15 +144,21 @@ export class ControlLink {
       // A response belongs to the link that asked: on another one its id could name another request.
       if (socket === this.#socket) this.#send({ type: 'response', id: frame.id, outcome });
     };
-    try {
-      respond({ ok: true, value: this.#options.handler.request(frame.request) });
-    } catch (error) {
+    const refuse = (error: unknown): void => {
       if (error instanceof ProblemError) {
         respond({ ok: false, problem: error.toProblem() });
         return;
       }
       this.#options.log(`request ${frame.request.method} failed: ${error instanceof Error ? error.stack : error}`);
       respond({ ok: false, problem: { status: 500, code: 'node_error', detail: 'the media node failed' } });
+    };
+    try {
+      const result = this.#options.handler.request(frame.request);
+      // What is there at once is answered at once, in the order of the requests.
+      if (!(result instanceof Promise)) respond({ ok: true, value: result });
+      else within(frame.deadlineMs, result).then((value) => respond({ ok: true, value }), refuse);
+    } catch (error) {
+      refuse(error);
     }
   }
 
@@ -192,6 +198,18 @@ export class ControlLink {
     if (message === this.#lastComplaint || this.#closed) return;
     this.#lastComplaint = message;
     this.#options.log(message);
+  }
+}
+
+/** As `result`, or a refusal when it takes longer than anybody waits for it. */
+async function within(ms: number, result: Promise<unknown>): Promise<unknown> {
+  const late = Promise.withResolvers<never>();
+  const problem = new ProblemError(504, 'node_timeout', 'the media node did not answer in time');
+  const timer = setTimeout(() => late.reject(problem), ms);
+  try {
+    return await Promise.race([result, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -42,9 +42,9 @@ export function isPublicAddress(address: string): boolean {
 export class AddressPolicy {
   readonly #hosts: readonly string[];
 
-  /** `LIVE_ALLOWED_HOSTS`: names, addresses or `*.domain`; empty: any public host. */
+  /** `LIVE_ALLOWED_HOSTS`: names and addresses, as at the edge; empty: any public host. */
   constructor(hosts: readonly string[]) {
-    this.#hosts = hosts.map((host) => host.toLowerCase());
+    this.#hosts = hosts.map(bare);
   }
 
   /** A reason to refuse `host` before any look-up, or null. */
@@ -70,11 +70,12 @@ export class AddressPolicy {
   }
 
   #isListed(host: string): boolean {
-    const name = host.toLowerCase();
-    return this.#hosts.some(
-      (allowed) => allowed === name || (allowed.startsWith('*.') && name.endsWith(allowed.slice(1))),
-    );
+    return this.#hosts.includes(bare(host));
   }
+}
+
+function bare(host: string): string {
+  return host.toLowerCase().replace(/^\[|\]$|\.$/g, '');
 }
 
 const PRIVATE = 'the host is not public; list it in LIVE_ALLOWED_HOSTS to push there';

@@ -4,11 +4,12 @@
  */
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import type { NodeRequest, NodeResult } from '../../shared/protocol/control.ts';
+import type { IngressReport, NodeRequest, NodeResult } from '../../shared/protocol/control.ts';
 import type { SourceTrackInfo } from '../negotiate/plan.ts';
 import { canReplace } from './codec-match.ts';
 import type { NodeContext } from './context.ts';
 import { EgressSession } from './egress-session.ts';
+import type { IceResource } from './ice-resource.ts';
 import { IngressSession } from './ingress-session.ts';
 
 type PublishRequest = Extract<NodeRequest, { method: 'publish' }>;
@@ -43,16 +44,20 @@ export class CarriedLobby {
     return this.#publisher;
   }
 
-  get viewerCount(): number {
+  get subscriberCount(): number {
     return this.#viewers.size;
   }
 
-  get empty(): boolean {
-    return this.#publisher === null && this.#viewers.size === 0;
+  get sessionCount(): number {
+    return this.#viewers.size + (this.#publisher === null ? 0 : 1);
   }
 
-  viewers(): Iterable<EgressSession> {
-    return this.#viewers.values();
+  get empty(): boolean {
+    return this.sessionCount === 0;
+  }
+
+  ingressReports(): IngressReport[] {
+    return this.#publisher === null ? [] : [this.#publisher.report()];
   }
 
   /**
@@ -114,11 +119,21 @@ export class CarriedLobby {
     return { sdp: viewer.sdp, etag: viewer.ice.etag };
   }
 
-  viewer(session: SessionId): EgressSession | undefined {
-    return this.#viewers.get(session);
+  /** False when the session is not here. @throws ProblemError 422 when no answer is awaited, 400 or 422 for a bad one */
+  acceptAnswer(session: SessionId, answer: string): boolean {
+    const viewer = this.#viewers.get(session);
+    viewer?.acceptAnswer(answer);
+    return viewer !== undefined;
   }
 
-  closeViewer(session: SessionId): boolean {
+  /** Of the publisher or of a viewer; null when the session is not here. */
+  ice(session: SessionId): IceResource | null {
+    if (this.#publisher?.id === session) return this.#publisher.ice;
+    return this.#viewers.get(session)?.ice ?? null;
+  }
+
+  /** Closes a viewer; false when it is not here. A publisher leaves by `keepPublisher` and `close`. */
+  closeSession(session: SessionId): boolean {
     const viewer = this.#viewers.get(session);
     if (viewer === undefined) return false;
     this.#viewers.delete(session);

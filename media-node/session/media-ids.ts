@@ -11,6 +11,8 @@ export interface MediaIds {
   streamId: string;
   /** A new SSRC at every call, never 0 and never one given before. */
   nextSsrc(): number;
+  /** A new token at every call. */
+  nextId(): string;
 }
 
 export function mintMediaIds(): MediaIds {
@@ -24,5 +26,6 @@ export function mintMediaIds(): MediaIds {
       taken.add(ssrc);
       return ssrc;
     },
+    nextId: () => randomBase32(10),
   };
 }

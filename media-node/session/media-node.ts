@@ -1,14 +1,14 @@
 /**
- * Everything that this process carries, and what the edge may ask of it. Requests are answered in one go: no promise is
- * awaited between reading a state and changing it, so requests cannot interleave.
+ * Everything that this process carries, and what the edge may ask of it. But for the wait for a signal channel, requests
+ * are answered in one go: nothing is awaited between reading a state and changing it, so requests cannot interleave.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
+import { type BootId, type LobbyId, type NodeId, type SessionId, streamOfLobby } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
   type DesiredLobby,
+  type DesiredStream,
   type Hello,
-  type IngressReport,
   type LobbyLoad,
   type NodeRequest,
   type NodeResult,
@@ -18,20 +18,20 @@ import {
 import type { LinkHandler } from '../control/link.ts';
 import type { LoadMeter } from '../stats/load-meter.ts';
 import { CarriedLobby } from './carried-lobby.ts';
+import { CarriedStream } from './carried-stream.ts';
 import type { NodeContext } from './context.ts';
-import type { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
-import type { IngressSession } from './ingress-session.ts';
+import type { Pushing } from './lobby-air.ts';
+import { ReportQueue } from './report-queue.ts';
 
-/** Changes within this time go to the edge in one report. */
-const REPORT_DELAY_MS = 50;
-/** A report at least this often: it carries the load. */
-const REPORT_INTERVAL_MS = 2_000;
 /** Viewers remembered after they closed the connection. */
 const MAX_LEFT = 1_000;
 
+type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
+
 export interface MediaNodeOptions {
   context: NodeContext;
+  pushing: Pushing;
   node: NodeId;
   boot: BootId;
   version: string;
@@ -45,38 +45,43 @@ export interface MediaNodeOptions {
 
 export class MediaNode implements LinkHandler {
   readonly #options: MediaNodeOptions;
-  readonly #lobbies = new Map<LobbyId, CarriedLobby>();
-  /** Ingress sessions that changed since the last report that was sent, or since the hello. */
-  readonly #changed = new Map<SessionId, IngressReport>();
+  readonly #rooms = new Map<LobbyId, CarriedLobby>();
+  readonly #streams = new Map<LobbyId, CarriedStream>();
+  readonly #reports: ReportQueue;
   /** Viewers that closed the connection before they said DELETE, as many libraries do; oldest first. */
   readonly #left = new Set<SessionId>();
-  #reportTimer: NodeJS.Timeout | null = null;
-  readonly #intervalTimer: NodeJS.Timeout;
+  /** Ends of streams that still wait for their ffmpeg to go. */
+  readonly #endings = new Set<Promise<void>>();
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
-    this.#intervalTimer = setInterval(() => this.#sendReport(), REPORT_INTERVAL_MS);
+    this.#reports = new ReportQueue({
+      lobbies: () => this.#lobbyLoads(),
+      load: () => options.load.sample(this.sessionCount),
+      send: (report) => options.report(report),
+    });
   }
 
   get sessionCount(): number {
     let count = 0;
-    for (const lobby of this.#lobbies.values()) count += lobby.viewerCount + (lobby.publisher === null ? 0 : 1);
+    for (const lobby of this.#carried()) count += lobby.sessionCount;
     return count;
   }
 
+  /** Rooms. */
   lobbies(): Iterable<CarriedLobby> {
-    return this.#lobbies.values();
+    return this.#rooms.values();
+  }
+
+  streams(): Iterable<CarriedStream> {
+    return this.#streams.values();
   }
 
   // ---- LinkHandler ------------------------------------------------------------------------------------------------
 
   hello(): Hello {
     const options = this.#options;
-    this.#changed.clear();
-    const ingress: IngressReport[] = [];
-    for (const lobby of this.#lobbies.values()) {
-      if (lobby.publisher !== null) ingress.push(lobby.publisher.report());
-    }
+    this.#reports.clear();
     return {
       type: 'hello',
       protocol: CONTROL_PROTOCOL_VERSION,
@@ -89,32 +94,43 @@ export class MediaNode implements LinkHandler {
       ),
       engine: options.context.forwarder.engine,
       capacity: { sessions: options.capacity },
-      ingress,
+      ingress: [...this.#carried()].flatMap((lobby) => lobby.ingressReports()),
       lobbies: this.#lobbyLoads(),
+      lives: [...this.#streams.values()].flatMap((stream) => stream.liveReports()),
       load: options.load.sample(this.sessionCount),
     };
   }
 
   /** Closes what the edge does not want here, and leaves alone what it does. */
   welcome(welcome: Welcome): void {
-    const desired = new Map(welcome.desired.map((lobby) => [lobby.lobby, lobby]));
-    for (const lobby of [...this.#lobbies.values()]) {
-      const wish = desired.get(lobby.id);
-      if (wish === undefined) this.#end(lobby);
+    const rooms = new Map(welcome.desired.map((lobby) => [lobby.lobby, lobby]));
+    for (const room of [...this.#rooms.values()]) {
+      const wish = rooms.get(room.id);
+      if (wish === undefined) this.#end(room);
       else this.#apply(wish);
     }
+    const streams = new Map((welcome.streams ?? []).map((stream) => [stream.lobby, stream]));
+    for (const stream of [...this.#streams.values()]) {
+      const wish = streams.get(stream.id);
+      if (wish === undefined) this.#end(stream);
+      else this.#reconcile(wish);
+    }
     // What happened between the hello and now was not in either.
-    this.#scheduleReport();
+    this.#reports.schedule();
   }
 
-  request(request: NodeRequest): NodeResult<NodeRequest['method']> {
+  request(request: NodeRequest): NodeResult<NodeRequest['method']> | Promise<NodeResult<NodeRequest['method']>> {
     switch (request.method) {
       case 'publish':
         return this.#publish(request);
       case 'play':
         return this.#play(request);
+      case 'join':
+        return this.#join(request);
+      case 'listen':
+        return this.#listen(request);
       case 'answer':
-        this.#viewer(request.session).acceptAnswer(request.answer);
+        if (!this.#some((lobby) => lobby.acceptAnswer(request.session, request.answer))) throw noSession();
         return {};
       case 'patch':
         return this.#ice(request.session).patch(request);
@@ -127,53 +143,90 @@ export class MediaNode implements LinkHandler {
       case 'apply':
         this.#apply(request.desired);
         return {};
-      case 'join':
-      case 'listen':
       case 'apply-stream':
-        throw new ProblemError(501, 'unsupported', 'this media node carries no stream lobbies yet');
+        this.#applyStream(request.desired);
+        return {};
     }
   }
 
-  /** Ends everything, telling the peers. Idempotent. */
-  close(): void {
-    clearInterval(this.#intervalTimer);
-    if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
-    this.#reportTimer = null;
-    for (const lobby of this.#lobbies.values()) lobby.close();
-    this.#lobbies.clear();
+  /** Ends everything, telling the peers; resolves when the programs that it started are gone. Idempotent. */
+  async close(): Promise<void> {
+    this.#reports.close();
+    for (const lobby of [...this.#carried()]) this.#end(lobby);
+    this.#reports.close();
+    await Promise.all(this.#endings);
   }
 
   // ---- requests -----------------------------------------------------------------------------------------------------
 
-  #publish(request: Extract<NodeRequest, { method: 'publish' }>): NodeResult<'publish'> {
+  #publish(request: RequestOf<'publish'>): NodeResult<'publish'> {
     this.#refuseWhenFull();
-    const known = this.#lobbies.get(request.lobby);
-    if (known !== undefined && request.revision < known.revision) {
-      throw new ProblemError(409, 'stale_revision', 'a newer state of this room is known');
-    }
+    const known = this.#rooms.get(request.lobby);
+    refuseWhenStale(known, request.revision);
     const lobby =
       known ??
       new CarriedLobby(request.lobby, this.#options.context, {
-        onIngressChange: (session) => this.#ingressChanged(session),
-        onEgressChange: () => this.#scheduleReport(),
+        onIngressChange: (session) => {
+          this.#reports.ingressChanged(session.report());
+          this.#forgetWhenEmpty(request.lobby);
+        },
+        onEgressChange: () => this.#reports.schedule(),
         onViewerLeft: (session) => this.#rememberLeft(session),
       });
     const result = lobby.publish(request);
-    this.#lobbies.set(lobby.id, lobby);
+    this.#rooms.set(lobby.id, lobby);
     return result;
   }
 
-  #play(request: Extract<NodeRequest, { method: 'play' }>): NodeResult<'play'> {
+  #join(request: RequestOf<'join'>): NodeResult<'join'> {
     this.#refuseWhenFull();
-    const lobby = this.#lobbies.get(request.lobby);
-    if (lobby === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
-    return lobby.play(request);
+    const known = this.#streams.get(request.lobby);
+    refuseWhenStale(known, request.revision);
+    const stream = known ?? this.#openStream(request.lobby);
+    try {
+      return stream.join(request);
+    } finally {
+      this.#forgetWhenEmpty(request.lobby);
+    }
+  }
+
+  #openStream(lobby: LobbyId): CarriedStream {
+    const { context, pushing } = this.#options;
+    const stream = new CarriedStream(lobby, {
+      context,
+      pushing,
+      events: {
+        onIngressChange: (report) => this.#reports.ingressChanged(report),
+        onEgressChange: () => {
+          this.#reports.schedule();
+          this.#forgetWhenEmpty(lobby);
+        },
+        onViewerLeft: (session) => this.#rememberLeft(session),
+        onLiveChange: (report) => this.#reports.liveChanged(report),
+      },
+    });
+    this.#streams.set(lobby, stream);
+    return stream;
+  }
+
+  async #listen(request: RequestOf<'listen'>): Promise<NodeResult<'listen'>> {
+    this.#refuseWhenFull();
+    const stream = this.#streams.get(request.lobby);
+    if (stream === undefined) throw noSession();
+    return await stream.listen(request);
+  }
+
+  #play(request: RequestOf<'play'>): NodeResult<'play'> {
+    this.#refuseWhenFull();
+    const isStream = streamOfLobby(request.lobby) !== null;
+    const lobby = isStream ? this.#streams.get(request.lobby) : this.#rooms.get(request.lobby);
+    if (lobby !== undefined) return lobby.play(request);
+    if (isStream) throw new ProblemError(404, 'lobby_not_running', 'the lobby is not running');
+    throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
   }
 
   #close(session: SessionId): void {
-    for (const lobby of this.#lobbies.values()) {
-      if (lobby.closeViewer(session)) return;
-    }
+    if (this.#some((lobby) => lobby.closeSession(session))) return;
     if (!this.#left.delete(session)) throw noSession();
   }
 
@@ -186,21 +239,48 @@ export class MediaNode implements LinkHandler {
   }
 
   #apply(desired: DesiredLobby): void {
-    const lobby = this.#lobbies.get(desired.lobby);
+    const lobby = this.#rooms.get(desired.lobby);
     if (lobby === undefined || desired.revision < lobby.revision) return;
     lobby.revision = desired.revision;
     if (desired.publisher === null) this.#end(lobby);
     else lobby.keepPublisher(desired.publisher.session);
   }
 
-  #end(lobby: CarriedLobby): void {
-    lobby.close();
-    this.#lobbies.delete(lobby.id);
-    this.#scheduleReport();
+  /** @throws ProblemError 501 `no_ffmpeg`; everything else is done then */
+  #applyStream(desired: DesiredStream): void {
+    const stream = this.#streams.get(desired.lobby);
+    if (stream === undefined || desired.revision < stream.revision) return;
+    if (desired.members.length === 0) this.#end(stream);
+    else stream.apply(desired);
+    this.#forgetWhenEmpty(desired.lobby);
   }
 
-  #forgetWhenEmpty(lobby: CarriedLobby): void {
-    if (lobby.empty) this.#lobbies.delete(lobby.id);
+  /** Nobody waits for the answer: what cannot be done is reported. */
+  #reconcile(desired: DesiredStream): void {
+    try {
+      this.#applyStream(desired);
+    } catch (error) {
+      if (!(error instanceof ProblemError) || desired.live === null) throw error;
+      const { lobby, live } = desired;
+      this.#reports.liveChanged({ lobby, live: live.live, state: 'ended', error: error.detail });
+    }
+  }
+
+  #end(lobby: CarriedLobby | CarriedStream): void {
+    if (lobby instanceof CarriedStream) {
+      this.#streams.delete(lobby.id);
+      const ending: Promise<void> = lobby.close().finally(() => this.#endings.delete(ending));
+      this.#endings.add(ending);
+    } else {
+      this.#rooms.delete(lobby.id);
+      lobby.close();
+    }
+    this.#reports.schedule();
+  }
+
+  #forgetWhenEmpty(id: LobbyId): void {
+    const lobby = this.#rooms.get(id) ?? this.#streams.get(id);
+    if (lobby?.empty === true) this.#end(lobby);
   }
 
   #refuseWhenFull(): void {
@@ -209,49 +289,32 @@ export class MediaNode implements LinkHandler {
     }
   }
 
-  #viewer(session: SessionId): EgressSession {
-    for (const lobby of this.#lobbies.values()) {
-      const viewer = lobby.viewer(session);
-      if (viewer !== undefined) return viewer;
+  *#carried(): Iterable<CarriedLobby | CarriedStream> {
+    yield* this.#rooms.values();
+    yield* this.#streams.values();
+  }
+
+  #some(test: (lobby: CarriedLobby | CarriedStream) => boolean): boolean {
+    for (const lobby of this.#carried()) if (test(lobby)) return true;
+    return false;
+  }
+
+  #ice(session: SessionId): IceResource {
+    for (const lobby of this.#carried()) {
+      const ice = lobby.ice(session);
+      if (ice !== null) return ice;
     }
     throw noSession();
   }
 
-  #ice(session: SessionId): IceResource {
-    for (const lobby of this.#lobbies.values()) {
-      if (lobby.publisher?.id === session) return lobby.publisher.ice;
-    }
-    return this.#viewer(session).ice;
-  }
-
-  // ---- reports ------------------------------------------------------------------------------------------------------
-
-  #ingressChanged(session: IngressSession): void {
-    const report = session.report();
-    this.#changed.set(report.session, report);
-    const lobby = this.#lobbies.get(report.lobby);
-    if (lobby !== undefined) this.#forgetWhenEmpty(lobby);
-    this.#scheduleReport();
-  }
-
-  #scheduleReport(): void {
-    this.#reportTimer ??= setTimeout(() => this.#sendReport(), REPORT_DELAY_MS);
-  }
-
-  #sendReport(): void {
-    if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
-    this.#reportTimer = null;
-    const sent = this.#options.report({
-      type: 'report',
-      ingress: [...this.#changed.values()],
-      lobbies: this.#lobbyLoads(),
-      load: this.#options.load.sample(this.sessionCount),
-    });
-    if (sent) this.#changed.clear();
-  }
-
   #lobbyLoads(): LobbyLoad[] {
-    return [...this.#lobbies.values()].map((lobby) => ({ lobby: lobby.id, subscribers: lobby.viewerCount }));
+    return [...this.#carried()].map(({ id, subscriberCount }) => ({ lobby: id, subscribers: subscriberCount }));
+  }
+}
+
+function refuseWhenStale(known: { revision: number } | undefined, revision: number): void {
+  if (known !== undefined && revision < known.revision) {
+    throw new ProblemError(409, 'stale_revision', 'a newer state of this lobby is known');
   }
 }
 

@@ -4,6 +4,8 @@
  */
 import { createForwarder } from '../../media-node/forward/forwarder.ts';
 import type { Forwarder } from '../../media-node/forward/types.ts';
+import { AddressPolicy } from '../../media-node/push/address-policy.ts';
+import { findFfmpeg } from '../../media-node/push/ffmpeg-program.ts';
 import { MediaNode } from '../../media-node/session/media-node.ts';
 import { LoadMeter } from '../../media-node/stats/load-meter.ts';
 import { openMediaEndpoint, type UdpMediaEndpoint } from '../../media-node/transport/udp-endpoint.ts';
@@ -19,6 +21,8 @@ const KEYFRAME_CACHE_BYTES = 8 * 1024 * 1024;
 export interface NodeUnderTestOptions {
   /** True by default. */
   keyframeCache?: boolean;
+  /** Path of ffmpeg; none is found by default. */
+  ffmpeg?: string;
 }
 
 export class NodeUnderTest {
@@ -40,6 +44,7 @@ export class NodeUnderTest {
     });
     this.node = new MediaNode({
       context: { endpoint, forwarder: this.forwarder, now, log: (message) => void this.logs.push(message) },
+      pushing: { policy: new AddressPolicy([LOOPBACK]), ffmpeg: () => findFfmpeg(options.ffmpeg ?? null, '') },
       node: nodeIdSchema.parse('node-under-test'),
       boot: mintBootId(),
       version: '0.0.0',
@@ -122,7 +127,7 @@ export class NodeUnderTest {
 
   async close(): Promise<void> {
     clearInterval(this.#tick);
-    this.node.close();
+    await this.node.close();
     this.forwarder.close();
     await this.endpoint.close();
   }
