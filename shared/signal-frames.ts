@@ -74,7 +74,7 @@ export function muteFrame(mid: string, mute: boolean): MuteFrame {
   return { id: 0, type: SIGNAL.mute, data: { mid, mute } };
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 /** Null when it is not a frame: too long, not UTF-8, not JSON, of another shape. Never throws. */
 export function decodeFrame(data: Uint8Array | string): SignalFrame | null {
