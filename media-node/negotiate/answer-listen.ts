@@ -67,7 +67,7 @@ export function answerListen(
     const tagged = section.mid === (mids[0] ?? null);
     const place = taken.get(section);
     const payloadTypes = place === undefined ? [] : [place.chosen.payload.payloadType];
-    const slot = { mid: trackMid(section), kind: section.kind, protocol: section.protocol, payloadTypes };
+    const slot = { mid: slotMid(section, offer), kind: section.kind, protocol: section.protocol, payloadTypes };
     if (section === channel?.section) {
       slots.push({ ...slot, state: 'open', occupant: null });
       return dataChannelSection(section.mid, section.protocol, setup, local, tagged);
@@ -93,6 +93,14 @@ export function answerListen(
   const origin = originLine(state.origin, 1);
   const answer = printDescription(media, bundled, local, offer.extmapAllowMixed, [], origin);
   return { answer, state, remote, tracks, dataChannel: channel?.plan ?? null, mids };
+}
+
+/** A section that came without a mid needs one in offers of ours, unlike all others. */
+function slotMid(section: MediaSection, offer: SessionDescription): string {
+  const isTaken = (mid: string): boolean => offer.media.some((other) => other !== section && other.mid === mid);
+  let mid = trackMid(section);
+  while (isTaken(mid)) mid = `x${mid}`;
+  return mid;
 }
 
 /** Each live section in turn gets the first wanted track that it can play. */

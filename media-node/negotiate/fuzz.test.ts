@@ -6,11 +6,18 @@ import { evaluateIfMatch } from '../../shared/etag.ts';
 import { checkPlayOffer, checkPublishOffer } from '../../shared/sdp/offer-rules.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import { printSdp } from '../../shared/sdp/print.ts';
+import type { SessionDescription } from '../../shared/sdp/types.ts';
 import { parseFragment, restartCredentials } from '../../shared/sdpfrag.ts';
+import { countingIds, wantedTrack } from '../../test/support/listeners.ts';
 import { fixedIds, LOCAL, source } from '../../test/support/negotiation.ts';
 import { offerNames, readOffer } from '../../test/support/recorded-offers.ts';
+import { answerJoin } from './answer-join.ts';
+import { answerListen } from './answer-listen.ts';
 import { answerPlay } from './answer-play.ts';
 import { answerPublish } from './answer-publish.ts';
+import { acceptAnswer, printOffer } from './listener-offer.ts';
+import { emptyListener } from './listener-sdp.ts';
+import { withTracks } from './listener-tracks.ts';
 import { acceptPlayAnswer, offerPlay } from './offer-play.ts';
 
 const RUNS = 10_000;
@@ -18,6 +25,11 @@ const TEST_TIMEOUT_MS = 120_000;
 const OFFERS = offerNames().map((name) => readOffer(name).split('\r\n'));
 const SOURCES = [source('opus', 'stereo=1'), source('H264', 'packetization-mode=1;profile-level-id=42e01f')];
 const PENDING = offerPlay(SOURCES, LOCAL, fixedIds());
+const WANTED = [
+  wantedTrack('u1/0', 'opus', 'stereo=1'),
+  wantedTrack('u1/1', 'H264', 'packetization-mode=1;profile-level-id=42e01f'),
+  wantedTrack('u2/1', 'VP8'),
+];
 const CURRENT = { ufrag: 'EsAw', pwd: 'P2uYro0UCOQ4zxjKXaWCBui1' };
 
 /** Pieces that mean something to a parser, so that mutations reach further than noise would. */
@@ -126,6 +138,7 @@ function negotiateAll(text: string): boolean {
   const published = tolerate(() => answerPublish(offer, LOCAL));
   const played = tolerate(() => answerPlay(offer, LOCAL, SOURCES, fixedIds()));
   tolerate(() => acceptPlayAnswer(PENDING.pending, offer));
+  joinAndListen(offer);
   for (const result of [published, played]) {
     if (result === null) continue;
     const answer = parseSdp(result.answer);
@@ -134,6 +147,48 @@ function negotiateAll(text: string): boolean {
   }
   return published !== null || played !== null;
 }
+
+/** What a lobby makes of an offer: each answer parses, and so does the offer that goes on from it. */
+function joinAndListen(offer: SessionDescription): void {
+  const mids = offer.media.map((section) => section.mid);
+  const joined = tolerate(() => answerJoin(offer, LOCAL));
+  if (joined !== null) {
+    const answer = parseSdp(joined.answer);
+    expect(answer.media.map((section) => section.mid)).toEqual(mids);
+    const live = joined.tracks.length + (joined.dataChannel === null ? 0 : 1);
+    expect(answer.media.filter((section) => section.port !== 0)).toHaveLength(live);
+  }
+  const ids = countingIds();
+  const listened = tolerate(() => answerListen(offer, LOCAL, WANTED.slice(0, 2), ids, 'cname'));
+  if (listened === null) return;
+  expect(parseSdp(listened.answer).media.map((section) => section.mid)).toEqual(mids);
+  const next = withTracks(listened.state, WANTED.slice(1), ids);
+  const offered = parseSdp(printOffer(next, LOCAL, { version: 2 }));
+  expect(offered.media.length).toBeGreaterThanOrEqual(mids.length);
+  expect(offered.media.filter((section) => section.direction === 'sendonly')).toHaveLength(2);
+}
+
+test('mutated answers of listeners are taken or refused', { timeout: TEST_TIMEOUT_MS }, () => {
+  const state = withTracks(emptyListener(LOCAL, 'cname'), WANTED, countingIds());
+  const answer = printOffer(state, LOCAL, { version: 1 })
+    .replaceAll('a=sendonly', 'a=recvonly')
+    .replaceAll('a=setup:actpass', 'a=setup:active')
+    .split('\r\n');
+  let taken = 0;
+  fc.assert(
+    fc.property(fc.array(mutation, { minLength: 1, maxLength: 6 }), (mutations) => {
+      const accepted = tolerate(() => acceptAnswer(state, parseSdp(mutate(answer, mutations))));
+      if (accepted === null) return;
+      taken++;
+      expect(accepted.tracks.length + accepted.state.unplayable.length).toBe(WANTED.length);
+      const next = withTracks(accepted.state, WANTED.slice(1), countingIds());
+      parseSdp(printOffer(next, LOCAL, { version: 2 }));
+    }),
+    { numRuns: RUNS },
+  );
+
+  expect(taken).toBeGreaterThan(RUNS / 20);
+});
 
 test('mutated offers are answered or refused', { timeout: TEST_TIMEOUT_MS }, () => {
   let answered = 0;

@@ -3,6 +3,7 @@ import wrtc from '@roamhq/wrtc';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import { fixedIds, LOCAL, source } from '../../test/support/negotiation.ts';
+import { answerJoin } from './answer-join.ts';
 import { answerPlay } from './answer-play.ts';
 import { answerPublish } from './answer-publish.ts';
 import { acceptPlayAnswer, offerPlay } from './offer-play.ts';
@@ -105,6 +106,27 @@ describe('libwebrtc takes our answer to its publishing offer', () => {
       ['m', true],
       ['h', true],
     ]);
+  });
+});
+
+describe("libwebrtc takes our answer to a member's offer", () => {
+  test.each([
+    ['a data channel alone', []],
+    ['tracks and a data channel', ['audio', 'video']],
+    ['several tracks of a kind', ['audio', 'video', 'video', 'audio']],
+  ] as const)('%s', async (_what, kinds) => {
+    const peer = createPeer();
+    for (const kind of kinds) peer.addTransceiver(kind, { direction: 'sendonly' });
+    peer.createDataChannel('signal');
+
+    const { answer, tracks, dataChannel } = answerJoin(parseSdp(await offerOf(peer)), LOCAL);
+    await peer.setRemoteDescription({ type: 'answer', sdp: answer });
+
+    expect([peer.signalingState, directions(peer)]).toEqual(['stable', kinds.map(() => 'sendonly')]);
+    expect(tracks.map(({ kind }) => kind)).toEqual(kinds);
+    expect(new Set(tracks.map(({ stream }) => stream)).size).toBe(kinds.length);
+    expect(dataChannel?.remotePort).toBe(5000);
+    expect(parseSdp(answer).media.at(-1)).toMatchObject({ kind: 'application', port: 9 });
   });
 });
 
