@@ -25,6 +25,8 @@ export interface EmbeddedEdgeOptions {
   /** 0 picks a free one, which is then kept over restarts. */
   port: number;
   stateDirectory: string;
+  /** Of the web pages; as wrangler.toml says when absent. */
+  assetsDirectory?: string;
   variables: Readonly<Record<string, string>>;
   /** Warnings and errors of the worker and its runtime, one line or more. */
   onLog: (line: string) => void;
@@ -84,8 +86,9 @@ export class EmbeddedEdge {
   }
 
   async #launch(): Promise<void> {
-    const { root, host, stateDirectory, variables, onLog } = this.#options;
+    const { root, host, stateDirectory, assetsDirectory, variables, onLog } = this.#options;
     const config = readWranglerConfig(root);
+    if (assetsDirectory !== undefined) config.assets.directory = assetsDirectory;
     const before = SIGNALS.map((signal) => process.listeners(signal));
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({

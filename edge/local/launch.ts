@@ -16,8 +16,9 @@ import { RunRecord } from './run-record.ts';
 import { keptSecrets, SECRETS_FILE, type Secrets } from './secrets.ts';
 import { loadSettings, mediaBindAddresses, type Settings, stateDirectory } from './settings.ts';
 import { Shutdown } from './shutdown.ts';
-import { readWranglerConfig } from './wrangler-config.ts';
 
+/** In the state directory. */
+const ASSETS_DIRECTORY = 'assets';
 const MEDIA_NODE_SCRIPT = 'media-node/main.ts';
 /** Part of this process's command line. */
 const LAUNCHER = 'edge/local/';
@@ -57,12 +58,15 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
       settings.edgeVariables.NODE_TOKEN === undefined ? join(state, SECRETS_FILE) : null,
     );
     const variables = { ...keptSecrets(state), ...settings.edgeVariables };
-    await buildWeb(PROJECT_ROOT, join(PROJECT_ROOT, readWranglerConfig(PROJECT_ROOT).assets.directory));
+    // Beside the state, so that two edges of one checkout do not change each other's pages.
+    const assets = join(state, ASSETS_DIRECTORY);
+    await buildWeb(PROJECT_ROOT, assets);
     const edge = await EmbeddedEdge.start({
       root: PROJECT_ROOT,
       host: launcher.HOST,
       port: launcher.PORT,
       stateDirectory: state,
+      assetsDirectory: assets,
       variables,
       onLog: logLine,
       onProcess: (child) => {

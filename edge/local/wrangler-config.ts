@@ -3,7 +3,7 @@
  * to what it would silently leave out.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { V4WorkerOptions } from 'miniflare';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
@@ -109,7 +109,7 @@ type AssetsConfig = WranglerConfig['assets'];
 
 function assetsOptions(root: string, assets: AssetsConfig): NonNullable<WorkerOptions['assets']> {
   return {
-    directory: join(root, assets.directory),
+    directory: resolve(root, assets.directory),
     binding: assets.binding,
     run_worker_first: assets.run_worker_first,
     routerConfig: { has_user_worker: true },
