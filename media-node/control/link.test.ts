@@ -126,6 +126,19 @@ test.each<[string, () => unknown, object]>([
     },
     { ok: false, problem: { status: 500, code: 'node_error', detail: 'the media node failed' } },
   ],
+  ['what was promised', async () => ({ kind: 'trickled' }), { ok: true, value: { kind: 'trickled' } }],
+  [
+    'a promise that was not kept',
+    async () => {
+      throw new ProblemError(409, 'signal_closed', 'no', { retryAfterSeconds: 1 });
+    },
+    { ok: false, problem: { status: 409, code: 'signal_closed', detail: 'no', retryAfterSeconds: 1 } },
+  ],
+  [
+    'its being late',
+    () => new Promise(() => {}),
+    { ok: false, problem: { status: 504, code: 'node_timeout', detail: 'the media node did not answer in time' } },
+  ],
 ])('answers a request with %s', async (_, handle, outcome) => {
   dial(handle);
   const edgeSide = await dialled();
@@ -133,7 +146,7 @@ test.each<[string, () => unknown, object]>([
   edgeSide.send(WELCOME);
   const request = { method: 'probe', session: mintSessionId() };
 
-  edgeSide.send({ type: 'request', id: 7, deadlineMs: 1_000, request });
+  edgeSide.send({ type: 'request', id: 7, deadlineMs: 100, request });
 
   expect(await edgeSide.next()).toEqual({ type: 'response', id: 7, outcome });
 });

@@ -31,12 +31,14 @@ const SPECIAL: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] = [
   ['ff00::', 8, 'ipv6'],
 ];
 
-const special = new BlockList();
-for (const [network, prefix, family] of SPECIAL) special.addSubnet(network, prefix, family);
+/** Apart: an IPv4 address would match the range of mapped ones, whatever it is. */
+const special = { ipv4: new BlockList(), ipv6: new BlockList() };
+for (const [network, prefix, family] of SPECIAL) special[family].addSubnet(network, prefix, family);
 
 export function isPublicAddress(address: string): boolean {
-  const family = isIP(address);
-  return family !== 0 && !special.check(address, family === 4 ? 'ipv4' : 'ipv6');
+  if (isIP(address) === 0) return false;
+  const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+  return !special[family].check(address, family);
 }
 
 export class AddressPolicy {

@@ -8,7 +8,7 @@ const FILE_HEADER_BYTES = 9;
 const TAG_HEADER_BYTES = 11;
 const SIZE_BYTES = 4;
 /** A keyframe of a large picture is a tenth of this. */
-const MAX_TAG_BYTES = 16 * 1024 * 1024;
+const MAX_TAG_BYTES = 8 * 1024 * 1024;
 
 export interface FlvTag {
   type: number;

@@ -65,8 +65,8 @@ export class RtmpPublisher {
       resolve(reason);
     };
     socket.on('data', (data: Buffer) => this.#receive(data));
-    socket.on('error', (error) => this.#end(error));
-    socket.on('close', () => this.#end(new Error('the server closed the connection')));
+    socket.on('error', (error) => this.#end(this.#over ? null : error));
+    socket.on('close', () => this.#end(this.#over ? null : new Error('the server closed the connection')));
   }
 
   /** Resolves when the server takes the stream. @throws Error with the server's words, or why it cannot be reached */
@@ -110,7 +110,6 @@ export class RtmpPublisher {
     // `destroySoon` flushes what is written; a server that does not read is not waited for.
     this.#socket.destroySoon();
     this.#over = true;
-    this.#socket.once('close', () => this.#end(null));
     setTimeout(() => this.#end(null), CLOSE_TIMEOUT_MS).unref();
   }
 
