@@ -114,7 +114,9 @@ describe.each([
     await eventually(() => expect(ours.bufferedBytes).toBe(0));
   });
 
-  test('60 KB messages arrive whole both ways while a tenth of the datagrams is lost', async () => {
+  test('60 KB messages arrive whole both ways while a tenth of the datagrams is lost', {
+    timeout: 15_000,
+  }, async () => {
     const { theirs, ours, heard, answered } = await connect(options, { rate: 0.1, seed: 5 });
 
     for (let seed = 0; seed < 4; seed++) {

@@ -2,6 +2,7 @@
  * Data channels (RFC 8831) and their establishment protocol (DCEP, RFC 8832) on an SCTP association. What a peer can make
  * us keep or do is bounded: channels, message length, messages per time, bytes that wait to be sent.
  */
+import { ACK, type ChannelNames, isAck, MAX_NAME_BYTES, readOpen, writeOpen } from './dcep.ts';
 import { SctpAssociation } from './sctp-association.ts';
 import type { DataChannel, DataChannels, DataChannelsOptions } from './types.ts';
 
@@ -14,14 +15,8 @@ export const MAX_BUFFERED_BYTES = 1024 * 1024;
 /** Messages of a peer per second in the long run, and at once; others are dropped. */
 const MESSAGES_PER_SECOND = 200;
 const MESSAGE_BURST = 200;
-/** RFC 8832 §5.1 allows 64 KiB; a name is not that long. */
-const MAX_NAME_BYTES = 256;
 
 const PROTOCOL = { dcep: 50, text: 51, binary: 53, emptyText: 56, emptyBinary: 57 } as const;
-const DCEP = { ack: 0x02, open: 0x03 } as const;
-const OPEN_HEADER_BYTES = 12;
-const UNORDERED_TYPE = 0x80;
-const ACK = Buffer.from([DCEP.ack]);
 /** SCTP has no empty messages (RFC 8831 §6.6). */
 const EMPTY = Buffer.alloc(1);
 const MAX_STREAM = 65_534;
@@ -37,12 +32,7 @@ class Channel implements DataChannel {
   onClose: DataChannel['onClose'] = null;
   readonly #owner: AssociationChannels;
 
-  constructor(
-    owner: AssociationChannels,
-    stream: number,
-    state: 'connecting' | 'open',
-    names: { label: string; protocol: string; ordered: boolean },
-  ) {
+  constructor(owner: AssociationChannels, stream: number, state: 'connecting' | 'open', names: ChannelNames) {
     this.#owner = owner;
     this.stream = stream;
     this.state = state;
@@ -71,7 +61,7 @@ class Channel implements DataChannel {
 /** What the transport lends. */
 export interface ChannelCarrier {
   /** Our DTLS role: the client's channels have even numbers (RFC 8832 §6). */
-  readonly dtlsRole: 'client' | 'server';
+  dtlsRole(): 'client' | 'server';
   /** One SCTP packet as DTLS application data. */
   send(packet: Buffer): void;
   now(): number;
@@ -123,17 +113,13 @@ export class AssociationChannels implements DataChannels {
   }
 
   open(label: string): DataChannel | null {
-    const name = Buffer.from(label);
-    if (this.#closed || this.#byStream.size >= MAX_CHANNELS || name.length > MAX_NAME_BYTES) return null;
-    let stream = this.#carrier.dtlsRole === 'client' ? 0 : 1;
+    const isLong = Buffer.byteLength(label) > MAX_NAME_BYTES;
+    if (this.#closed || this.#byStream.size >= MAX_CHANNELS || isLong) return null;
+    let stream = this.#carrier.dtlsRole() === 'client' ? 0 : 1;
     while (this.#byStream.has(stream) && stream < MAX_STREAM) stream += 2;
     const channel = new Channel(this, stream, 'connecting', { label, protocol: '', ordered: true });
     this.#byStream.set(stream, channel);
-    const message = Buffer.alloc(OPEN_HEADER_BYTES + name.length);
-    message.writeUInt8(DCEP.open, 0);
-    message.writeUInt16BE(name.length, 8);
-    name.copy(message, OPEN_HEADER_BYTES);
-    this.#send(stream, PROTOCOL.dcep, message, true);
+    this.#send(stream, PROTOCOL.dcep, writeOpen(label), true);
     return channel;
   }
 
@@ -208,6 +194,7 @@ export class AssociationChannels implements DataChannels {
 
   #resetStream(stream: number): void {
     this.#early = this.#early.filter((message) => message.stream !== stream);
+    this.#earlyBytes = this.#early.reduce((sum, { data }) => sum + data.length, 0);
     this.#association.resetStream(stream, this.#carrier.now());
   }
 
@@ -251,11 +238,11 @@ export class AssociationChannels implements DataChannels {
 
   #receiveDcep(stream: number, data: Buffer): void {
     const known = this.#byStream.get(stream);
-    if (data[0] === DCEP.ack && known !== undefined) {
+    if (isAck(data) && known !== undefined) {
       this.#opened(known);
       return;
     }
-    const names = data[0] === DCEP.open && known === undefined && stream <= MAX_STREAM ? readOpen(data) : null;
+    const names = known === undefined && stream <= MAX_STREAM ? readOpen(data) : null;
     if (names === null) {
       this.#refused += 1;
       return;
@@ -282,17 +269,4 @@ export class AssociationChannels implements DataChannels {
       channel.onClose?.();
     }
   }
-}
-
-/** DATA_CHANNEL_OPEN (RFC 8832 §5.1); null when it is malformed. Reliability and priority do not matter to a receiver. */
-function readOpen(data: Buffer): { label: string; protocol: string; ordered: boolean } | null {
-  if (data.length < OPEN_HEADER_BYTES) return null;
-  const labelEnd = OPEN_HEADER_BYTES + data.readUInt16BE(8);
-  const protocolEnd = labelEnd + data.readUInt16BE(10);
-  if (protocolEnd > data.length || protocolEnd - OPEN_HEADER_BYTES > 2 * MAX_NAME_BYTES) return null;
-  return {
-    label: data.toString('utf8', OPEN_HEADER_BYTES, labelEnd),
-    protocol: data.toString('utf8', labelEnd, protocolEnd),
-    ordered: (data.readUInt8(1) & UNORDERED_TYPE) === 0,
-  };
 }

@@ -95,7 +95,7 @@ export class IceDtlsTransport implements PeerTransport {
   openDataChannels(options: DataChannelsOptions): DataChannels {
     if (this.#channels !== null) throw new Error('the data channels are open already');
     const channels = new AssociationChannels(options, {
-      dtlsRole: this.#dtlsRole ?? 'server',
+      dtlsRole: () => this.#dtlsRole ?? 'server',
       send: (packet) => this.#dtls?.sendApplicationData(packet),
       now: () => performance.now(),
     });

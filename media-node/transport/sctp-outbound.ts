@@ -4,17 +4,12 @@
  */
 import { DATA_FLAG } from './sctp-inbound.ts';
 import { tsnAdd, tsnDistance } from './sctp-packet.ts';
+import { RoundTrip } from './sctp-round-trip.ts';
 import { DataChunk } from './werift-internals.ts';
 
 /** Data per chunk: a DTLS datagram of 1200 bytes less record, SCTP and chunk headers, in whole words. */
 export const CHUNK_DATA_BYTES = 1132;
 const INITIAL_WINDOW_CHUNKS = 4;
-/** RFC 9260 wants 1 s; a peer may delay its SACK by 200 ms, and everything above that is waiting for nothing. */
-const MIN_RTO_MS = 300;
-const INITIAL_RTO_MS = 500;
-const MAX_RTO_MS = 5_000;
-const RTT_ALPHA = 1 / 8;
-const RTT_BETA = 1 / 4;
 /** Reports of later chunks after which one counts as lost (RFC 9260 §7.2.4). */
 const MISSES_FOR_LOSS = 3;
 /** Gap blocks that are read of one SACK; more than a peer that is well has to say. */
@@ -63,9 +58,7 @@ export class SctpOutbound {
   #peerWindowBytes: number;
   /** Until this TSN is acknowledged, further losses do not shrink the window. */
   #recoveryTsn: number | null = null;
-  #rtoMs = INITIAL_RTO_MS;
-  #smoothedMs = Number.NaN;
-  #deviationMs = 0;
+  readonly #roundTrip = new RoundTrip();
   #timeouts = 0;
   #expiresMs = Number.POSITIVE_INFINITY;
 
@@ -82,7 +75,7 @@ export class SctpOutbound {
   }
 
   get rtoMs(): number {
-    return this.#rtoMs;
+    return this.#roundTrip.timeoutMs;
   }
 
   /** Bytes that are not acknowledged, on all streams or on one. */
@@ -122,7 +115,7 @@ export class SctpOutbound {
     if (this.#sawLoss && this.#recoveryTsn === null) this.#shrinkWindow();
     this.#sawLoss = false;
     if (this.#sent.length === 0) this.#expiresMs = Number.POSITIVE_INFINITY;
-    else if (acknowledged > 0) this.#expiresMs = nowMs + this.#rtoMs;
+    else if (acknowledged > 0) this.#expiresMs = nowMs + this.#roundTrip.timeoutMs;
     this.#transmit(nowMs);
   }
 
@@ -136,8 +129,8 @@ export class SctpOutbound {
     this.#windowBytes = CHUNK_DATA_BYTES;
     this.#partialBytes = 0;
     this.#recoveryTsn = null;
-    this.#rtoMs = Math.min(2 * this.#rtoMs, MAX_RTO_MS);
-    this.#expiresMs = nowMs + this.#rtoMs;
+    this.#roundTrip.backOff();
+    this.#expiresMs = nowMs + this.#roundTrip.timeoutMs;
     this.#transmit(nowMs);
     return true;
   }
@@ -149,7 +142,7 @@ export class SctpOutbound {
       if (tsnDistance(sent.tsn, cumulative) < 0) break;
       count += 1;
       // Karn: a repeated chunk tells nothing about the round trip (RFC 9260 §6.3.1).
-      if (sent.transmissions === 1 && sent.state === 'in-flight') this.#measure(nowMs - sent.sentMs);
+      if (sent.transmissions === 1 && sent.state === 'in-flight') this.#roundTrip.measure(nowMs - sent.sentMs);
       bytes += this.#settle(sent);
     }
     if (count > 0) this.#sent = this.#sent.slice(count);
@@ -200,18 +193,6 @@ export class SctpOutbound {
   #lose(sent: SentChunk): void {
     sent.state = 'lost';
     this.#flightBytes -= sent.bytes;
-  }
-
-  #measure(roundTripMs: number): void {
-    if (Number.isNaN(this.#smoothedMs)) {
-      this.#smoothedMs = roundTripMs;
-      this.#deviationMs = roundTripMs / 2;
-    } else {
-      const difference = Math.abs(this.#smoothedMs - roundTripMs);
-      this.#deviationMs += RTT_BETA * (difference - this.#deviationMs);
-      this.#smoothedMs += RTT_ALPHA * (roundTripMs - this.#smoothedMs);
-    }
-    this.#rtoMs = Math.min(MAX_RTO_MS, Math.max(MIN_RTO_MS, this.#smoothedMs + 4 * this.#deviationMs));
   }
 
   #growWindow(acknowledged: number): void {
@@ -288,7 +269,7 @@ export class SctpOutbound {
     sent.sentMs = nowMs;
     sent.transmissions += 1;
     this.#flightBytes += sent.bytes;
-    if (this.#expiresMs === Number.POSITIVE_INFINITY) this.#expiresMs = nowMs + this.#rtoMs;
+    if (this.#expiresMs === Number.POSITIVE_INFINITY) this.#expiresMs = nowMs + this.#roundTrip.timeoutMs;
     this.#send(sent.chunk);
   }
 }

@@ -56,7 +56,7 @@ export class SctpPair {
         },
       },
       {
-        dtlsRole: 'server',
+        dtlsRole: () => 'server',
         send: (packet) => {
           this.replies.push(packet);
           if (this.connected) setImmediate(() => void this.client.transport.onData?.(packet));

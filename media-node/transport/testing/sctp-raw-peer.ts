@@ -45,7 +45,7 @@ export class RawPeer {
           },
         },
       },
-      { dtlsRole: 'server', send: (packet) => void this.replies.push(packet), now: () => this.nowMs },
+      { dtlsRole: () => 'server', send: (packet) => void this.replies.push(packet), now: () => this.nowMs },
     );
     const init = Buffer.alloc(16);
     init.writeUInt32BE(TAG, 0);
