@@ -184,7 +184,7 @@ async function until(done: () => boolean | Promise<boolean>, what: string, deadl
 }
 
 /** Leaves one codec and its retransmission format in the video section: libwebrtc has no `setCodecPreferences` here. */
-function withVideoCodec(sdp: string, codec: string): string {
+export function withVideoCodec(sdp: string, codec: string): string {
   const start = sdp.indexOf('m=video');
   if (start < 0) return sdp;
   const next = sdp.indexOf('\r\nm=', start + 1);

@@ -12,16 +12,30 @@ export interface WrtcStat {
   [field: string]: unknown;
 }
 
+export interface WrtcChannel {
+  readonly readyState: string;
+  readonly label: string;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  onmessage: ((event: { data: string | ArrayBuffer }) => void) | null;
+  send(data: string | Uint8Array): void;
+  close(): void;
+}
+
 export interface WrtcConnection {
+  readonly sctp: { transport: { state: string } | null } | null;
+  readonly signalingState: string;
   readonly localDescription: { type: string; sdp: string } | null;
   readonly connectionState: string;
   readonly iceConnectionState: string;
   readonly iceGatheringState: string;
   addTransceiver(
     trackOrKind: WrtcTrack | 'audio' | 'video',
-    init: { direction: 'sendonly' | 'recvonly' | 'sendrecv' },
+    init: { direction: 'sendonly' | 'recvonly' | 'sendrecv'; streams?: unknown[] },
   ): { mid: string | null };
+  createDataChannel(label: string): WrtcChannel;
   createOffer(options?: { iceRestart: boolean }): Promise<{ type: string; sdp: string }>;
+  createAnswer(): Promise<{ type: string; sdp: string }>;
   setLocalDescription(description: { type: string; sdp: string }): Promise<void>;
   setRemoteDescription(description: { type: string; sdp: string }): Promise<void>;
   getStats(): Promise<Map<string, WrtcStat>>;
@@ -49,29 +63,36 @@ interface AudioSource {
 /** By `require`: the package's native part does not survive being loaded twice. */
 export const wrtc = createRequire(import.meta.url)('@roamhq/wrtc') as {
   RTCPeerConnection: new () => WrtcConnection;
+  MediaStream: new () => unknown;
   nonstandard: { RTCVideoSource: new () => VideoSource; RTCAudioSource: new () => AudioSource };
 };
 
-const WIDTH = 640;
-const HEIGHT = 360;
-const FRAME_MS = 33;
+const USUAL_PICTURE: PictureSize = { width: 640, height: 360, frameMs: 33 };
 const SAMPLE_RATE = 48_000;
 const SAMPLES_MS = 10;
 const TONE_HZ = 440;
 
-/** A moving picture and a tone, until `stop`. */
-export function testSources(): { tracks: WrtcTrack[]; stop: () => void } {
+export interface PictureSize {
+  width: number;
+  height: number;
+  /** From one frame to the next. */
+  frameMs: number;
+}
+
+/** A moving picture and a tone, until `stop`: the audio track first. */
+export function testSources(size: PictureSize = USUAL_PICTURE): { tracks: WrtcTrack[]; stop: () => void } {
+  const { width, height, frameMs } = size;
   const video = new wrtc.nonstandard.RTCVideoSource();
   const audio = new wrtc.nonstandard.RTCAudioSource();
-  const picture = new Uint8Array((WIDTH * HEIGHT * 3) / 2).fill(128);
+  const picture = new Uint8Array((width * height * 3) / 2).fill(128);
   let frame = 0;
   const frames = setInterval(() => {
     frame += 1;
-    for (let line = 0; line < HEIGHT; line += 1) {
-      picture.fill((line + frame * 4) & 0xff, line * WIDTH, line * WIDTH + WIDTH);
+    for (let line = 0; line < height; line += 1) {
+      picture.fill((line + frame * 4) & 0xff, line * width, line * width + width);
     }
-    video.onFrame({ width: WIDTH, height: HEIGHT, data: picture });
-  }, FRAME_MS);
+    video.onFrame({ width, height, data: picture });
+  }, frameMs);
   const samplesPerTurn = (SAMPLE_RATE * SAMPLES_MS) / 1000;
   let sample = 0;
   const tone = setInterval(() => {

@@ -12,6 +12,8 @@ export interface Sent {
   body?: string | Uint8Array | null;
   /** The body goes out in pieces, without `Content-Length`. */
   chunked?: boolean;
+  /** When the server may take longer than usual. */
+  deadlineMs?: number;
 }
 
 export class Reply {
@@ -70,7 +72,9 @@ export function send(base: string, path: string, sent: Sent = {}): Promise<Reply
       message.once('error', reject);
       message.once('end', () => resolve(new Reply(message, Buffer.concat(parts))));
     });
-    outgoing.setTimeout(DEADLINE_MS, () => outgoing.destroy(new Error(`no response to ${sent.method} ${path}`)));
+    outgoing.setTimeout(sent.deadlineMs ?? DEADLINE_MS, () =>
+      outgoing.destroy(new Error(`no response to ${sent.method} ${path}`)),
+    );
     outgoing.once('error', reject);
     if (body !== null && sent.chunked) {
       const half = Math.ceil(body.byteLength / 2);
