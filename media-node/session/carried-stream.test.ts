@@ -145,6 +145,23 @@ describe('members', () => {
     expect(labels(one)).toEqual(['two']);
   });
 
+  it('whose listener restarted ICE are offered the credentials of the new session', async () => {
+    const one = await world.listening('one');
+    const fragment = 'a=ice-ufrag:efgh\r\na=ice-pwd:efghefghefghefghefghef\r\n';
+    const patch = { fragment, ifMatch: '*', strict: false };
+    if (one.listener === null) throw new Error('it listens');
+    const restarted = world.node.request({ method: 'patch', session: one.listener, ...patch });
+
+    world.joined('two');
+    one.read();
+
+    expect(restarted).toMatchObject({ kind: 'restarted' });
+    const { fragment: answered } = restarted as Extract<NodeResult<'patch'>, { kind: 'restarted' }>;
+    const [ufrag] = /a=ice-ufrag:\S+/.exec(answered) ?? [];
+    expect(ufrag).toBeDefined();
+    expect(one.pending?.data.sdp.sdp.match(/a=ice-ufrag:\S+/g)?.every((line) => line === ufrag)).toBe(true);
+  });
+
   it('that leave while an offer is in flight are taken out after its answer; m-lines stay and are used again', async () => {
     const [one, two] = [await world.listening('one'), world.joined('two')];
     one.read();

@@ -55,6 +55,11 @@ export class IceResource {
     };
   }
 
+  /** With the credentials of the present ICE session: what a further offer must say. */
+  get local(): LocalTransport {
+    return this.#local;
+  }
+
   /** Strong and quoted. The local ufrag names the ICE session and nothing else. */
   get etag(): string {
     return makeEtag(this.#local.ice.ufrag);

@@ -8,13 +8,7 @@ import { answerListen } from '../negotiate/answer-listen.ts';
 import { acceptAnswer, type ListenerAnswer, printOffer } from '../negotiate/listener-offer.ts';
 import { emptyListener, type ListenerSdp, listenerMids, midOfTrack, needsOffer } from '../negotiate/listener-sdp.ts';
 import { withTracks } from '../negotiate/listener-tracks.ts';
-import type {
-  DataChannelPlan,
-  ListenedTrackPlan,
-  LocalTransport,
-  RemoteTransport,
-  WantedTrack,
-} from '../negotiate/plan.ts';
+import type { DataChannelPlan, ListenedTrackPlan, RemoteTransport, WantedTrack } from '../negotiate/plan.ts';
 import type { PeerTransport } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
 import { ANSWER_TIMEOUT_MS } from './egress-session.ts';
@@ -46,7 +40,6 @@ export class ListenerSession {
   readonly ice: IceResource;
   readonly #context: NodeContext;
   readonly #events: ListenerSessionOptions['events'];
-  readonly #local: LocalTransport;
   readonly #ids: MediaIds = mintMediaIds();
   readonly #transport: PeerTransport;
   /** What the peer answered last. */
@@ -67,19 +60,19 @@ export class ListenerSession {
     this.id = options.session;
     this.#context = context;
     this.#events = events;
-    this.#local = IceResource.localTransport(context);
+    const local = IceResource.localTransport(context);
     let remote: RemoteTransport | null = null;
     let dataChannel: DataChannelPlan | null = null;
     if (options.offer === null) {
-      this.#settled = emptyListener(this.#local, this.#ids.cname);
+      this.#settled = emptyListener(local, this.#ids.cname);
       this.#offered = this.#settled;
-      this.sdp = printOffer(this.#settled, this.#local, { version: this.#version });
+      this.sdp = printOffer(this.#settled, local, { version: this.#version });
     } else {
       const offer = parseSdp(options.offer);
-      const answered = answerListen(offer, this.#local, events.wanted(), this.#ids, this.#ids.cname);
+      const answered = answerListen(offer, local, events.wanted(), this.#ids, this.#ids.cname);
       ({ state: this.#settled, answer: this.sdp, remote, tracks: this.#tracks, dataChannel } = answered);
     }
-    this.#transport = openTransport(context, this.#local, remote, {
+    this.#transport = openTransport(context, local, remote, {
       onConnected: (keys) => {
         this.#media = context.forwarder.openEgress(
           {
@@ -101,7 +94,7 @@ export class ListenerSession {
     this.ice = new IceResource({
       context,
       transport: this.#transport,
-      local: this.#local,
+      local,
       remote: remote?.ice ?? null,
       mids: listenerMids(this.#settled),
     });
@@ -139,7 +132,7 @@ export class ListenerSession {
     if (!needsOffer(this.#settled, next)) return null;
     this.#offered = next;
     this.#version += 1;
-    return printOffer(next, this.#local, { version: this.#version });
+    return printOffer(next, this.ice.local, { version: this.#version });
   }
 
   /** The mid of a track in the newest offer. */
