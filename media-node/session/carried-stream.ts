@@ -17,6 +17,7 @@ import type { IceResource } from './ice-resource.ts';
 import { LobbyAir, type Pushing } from './lobby-air.ts';
 import { MainAudience } from './main-audience.ts';
 import { MemberSession } from './member-session.ts';
+import { noSession } from './refusals.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
 
@@ -213,8 +214,4 @@ export class CarriedStream {
 function splitKey(key: string): [SessionId, string] {
   const slash = key.indexOf('/');
   return [key.slice(0, slash) as SessionId, key.slice(slash + 1)];
-}
-
-function noSession(): ProblemError {
-  return new ProblemError(404, 'no_session', 'no such session');
 }

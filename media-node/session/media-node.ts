@@ -7,7 +7,6 @@ import { type BootId, type LobbyId, type NodeId, type SessionId, streamOfLobby }
 import {
   CONTROL_PROTOCOL_VERSION,
   type DesiredLobby,
-  type DesiredStream,
   type Hello,
   type LobbyLoad,
   type NodeRequest,
@@ -18,14 +17,14 @@ import {
 import type { LinkHandler } from '../control/link.ts';
 import type { LoadMeter } from '../stats/load-meter.ts';
 import { CarriedLobby } from './carried-lobby.ts';
-import { CarriedStream } from './carried-stream.ts';
+import type { CarriedStream } from './carried-stream.ts';
+import { CarriedStreams } from './carried-streams.ts';
 import type { NodeContext } from './context.ts';
 import type { IceResource } from './ice-resource.ts';
+import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
+import { noSession, refuseWhenStale } from './refusals.ts';
 import { ReportQueue } from './report-queue.ts';
-
-/** Viewers remembered after they closed the connection. */
-const MAX_LEFT = 1_000;
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
 
@@ -46,12 +45,9 @@ export interface MediaNodeOptions {
 export class MediaNode implements LinkHandler {
   readonly #options: MediaNodeOptions;
   readonly #rooms = new Map<LobbyId, CarriedLobby>();
-  readonly #streams = new Map<LobbyId, CarriedStream>();
+  readonly #streams: CarriedStreams;
   readonly #reports: ReportQueue;
-  /** Viewers that closed the connection before they said DELETE, as many libraries do; oldest first. */
-  readonly #left = new Set<SessionId>();
-  /** Ends of streams that still wait for their ffmpeg to go. */
-  readonly #endings = new Set<Promise<void>>();
+  readonly #left = new LeftViewers();
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
@@ -59,6 +55,17 @@ export class MediaNode implements LinkHandler {
       lobbies: () => this.#lobbyLoads(),
       load: () => options.load.sample(this.sessionCount),
       send: (report) => options.report(report),
+    });
+    const { context, pushing } = options;
+    this.#streams = new CarriedStreams({
+      context,
+      pushing,
+      events: {
+        onIngressChange: (report) => this.#reports.ingressChanged(report),
+        onEgressChange: () => this.#reports.schedule(),
+        onViewerLeft: (session) => this.#left.remember(session),
+        onLiveChange: (report) => this.#reports.liveChanged(report),
+      },
     });
   }
 
@@ -74,7 +81,7 @@ export class MediaNode implements LinkHandler {
   }
 
   streams(): Iterable<CarriedStream> {
-    return this.#streams.values();
+    return this.#streams.all();
   }
 
   // ---- LinkHandler ------------------------------------------------------------------------------------------------
@@ -96,7 +103,7 @@ export class MediaNode implements LinkHandler {
       capacity: { sessions: options.capacity },
       ingress: [...this.#carried()].flatMap((lobby) => lobby.ingressReports()),
       lobbies: this.#lobbyLoads(),
-      lives: [...this.#streams.values()].flatMap((stream) => stream.liveReports()),
+      lives: [...this.#streams.all()].flatMap((stream) => stream.liveReports()),
       load: options.load.sample(this.sessionCount),
     };
   }
@@ -109,12 +116,7 @@ export class MediaNode implements LinkHandler {
       if (wish === undefined) this.#end(room);
       else this.#apply(wish);
     }
-    const streams = new Map((welcome.streams ?? []).map((stream) => [stream.lobby, stream]));
-    for (const stream of [...this.#streams.values()]) {
-      const wish = streams.get(stream.id);
-      if (wish === undefined) this.#end(stream);
-      else this.#reconcile(wish);
-    }
+    this.#streams.reconcile(welcome.streams ?? []);
     // What happened between the hello and now was not in either.
     this.#reports.schedule();
   }
@@ -126,9 +128,11 @@ export class MediaNode implements LinkHandler {
       case 'play':
         return this.#play(request);
       case 'join':
-        return this.#join(request);
+        this.#refuseWhenFull();
+        return this.#streams.join(request);
       case 'listen':
-        return this.#listen(request);
+        this.#refuseWhenFull();
+        return this.#streams.listen(request);
       case 'answer':
         if (!this.#some((lobby) => lobby.acceptAnswer(request.session, request.answer))) throw noSession();
         return {};
@@ -144,17 +148,17 @@ export class MediaNode implements LinkHandler {
         this.#apply(request.desired);
         return {};
       case 'apply-stream':
-        this.#applyStream(request.desired);
+        this.#streams.apply(request.desired);
         return {};
     }
   }
 
   /** Ends everything, telling the peers; resolves when the programs that it started are gone. Idempotent. */
   async close(): Promise<void> {
+    for (const room of [...this.#rooms.values()]) this.#end(room);
+    const ended = this.#streams.close();
     this.#reports.close();
-    for (const lobby of [...this.#carried()]) this.#end(lobby);
-    this.#reports.close();
-    await Promise.all(this.#endings);
+    await ended;
   }
 
   // ---- requests -----------------------------------------------------------------------------------------------------
@@ -171,71 +175,24 @@ export class MediaNode implements LinkHandler {
           this.#forgetWhenEmpty(request.lobby);
         },
         onEgressChange: () => this.#reports.schedule(),
-        onViewerLeft: (session) => this.#rememberLeft(session),
+        onViewerLeft: (session) => this.#left.remember(session),
       });
     const result = lobby.publish(request);
     this.#rooms.set(lobby.id, lobby);
     return result;
   }
 
-  #join(request: RequestOf<'join'>): NodeResult<'join'> {
-    this.#refuseWhenFull();
-    const known = this.#streams.get(request.lobby);
-    refuseWhenStale(known, request.revision);
-    const stream = known ?? this.#openStream(request.lobby);
-    try {
-      return stream.join(request);
-    } finally {
-      this.#forgetWhenEmpty(request.lobby);
-    }
-  }
-
-  #openStream(lobby: LobbyId): CarriedStream {
-    const { context, pushing } = this.#options;
-    const stream = new CarriedStream(lobby, {
-      context,
-      pushing,
-      events: {
-        onIngressChange: (report) => this.#reports.ingressChanged(report),
-        onEgressChange: () => {
-          this.#reports.schedule();
-          this.#forgetWhenEmpty(lobby);
-        },
-        onViewerLeft: (session) => this.#rememberLeft(session),
-        onLiveChange: (report) => this.#reports.liveChanged(report),
-      },
-    });
-    this.#streams.set(lobby, stream);
-    return stream;
-  }
-
-  async #listen(request: RequestOf<'listen'>): Promise<NodeResult<'listen'>> {
-    this.#refuseWhenFull();
-    const stream = this.#streams.get(request.lobby);
-    if (stream === undefined) throw noSession();
-    return await stream.listen(request);
-  }
-
   #play(request: RequestOf<'play'>): NodeResult<'play'> {
     this.#refuseWhenFull();
-    const isStream = streamOfLobby(request.lobby) !== null;
-    const lobby = isStream ? this.#streams.get(request.lobby) : this.#rooms.get(request.lobby);
-    if (lobby !== undefined) return lobby.play(request);
-    if (isStream) throw new ProblemError(404, 'lobby_not_running', 'the lobby is not running');
-    throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+    if (streamOfLobby(request.lobby) !== null) return this.#streams.play(request);
+    const room = this.#rooms.get(request.lobby);
+    if (room === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+    return room.play(request);
   }
 
   #close(session: SessionId): void {
     if (this.#some((lobby) => lobby.closeSession(session))) return;
-    if (!this.#left.delete(session)) throw noSession();
-  }
-
-  #rememberLeft(session: SessionId): void {
-    this.#left.add(session);
-    for (const oldest of this.#left) {
-      if (this.#left.size <= MAX_LEFT) return;
-      this.#left.delete(oldest);
-    }
+    if (!this.#left.take(session)) throw noSession();
   }
 
   #apply(desired: DesiredLobby): void {
@@ -246,41 +203,14 @@ export class MediaNode implements LinkHandler {
     else lobby.keepPublisher(desired.publisher.session);
   }
 
-  /** @throws ProblemError 501 `no_ffmpeg`; everything else is done then */
-  #applyStream(desired: DesiredStream): void {
-    const stream = this.#streams.get(desired.lobby);
-    if (stream === undefined || desired.revision < stream.revision) return;
-    if (desired.members.length === 0) this.#end(stream);
-    else stream.apply(desired);
-    this.#forgetWhenEmpty(desired.lobby);
-  }
-
-  /** Nobody waits for the answer: what cannot be done is reported. */
-  #reconcile(desired: DesiredStream): void {
-    try {
-      this.#applyStream(desired);
-    } catch (error) {
-      if (!(error instanceof ProblemError) || desired.live === null) throw error;
-      const { lobby, live } = desired;
-      this.#reports.liveChanged({ lobby, live: live.live, state: 'ended', error: error.detail });
-    }
-  }
-
-  #end(lobby: CarriedLobby | CarriedStream): void {
-    if (lobby instanceof CarriedStream) {
-      this.#streams.delete(lobby.id);
-      const ending: Promise<void> = lobby.close().finally(() => this.#endings.delete(ending));
-      this.#endings.add(ending);
-    } else {
-      this.#rooms.delete(lobby.id);
-      lobby.close();
-    }
+  #end(room: CarriedLobby): void {
+    room.close();
+    this.#rooms.delete(room.id);
     this.#reports.schedule();
   }
 
   #forgetWhenEmpty(id: LobbyId): void {
-    const lobby = this.#rooms.get(id) ?? this.#streams.get(id);
-    if (lobby?.empty === true) this.#end(lobby);
+    if (this.#rooms.get(id)?.empty === true) this.#rooms.delete(id);
   }
 
   #refuseWhenFull(): void {
@@ -291,7 +221,7 @@ export class MediaNode implements LinkHandler {
 
   *#carried(): Iterable<CarriedLobby | CarriedStream> {
     yield* this.#rooms.values();
-    yield* this.#streams.values();
+    yield* this.#streams.all();
   }
 
   #some(test: (lobby: CarriedLobby | CarriedStream) => boolean): boolean {
@@ -310,14 +240,4 @@ export class MediaNode implements LinkHandler {
   #lobbyLoads(): LobbyLoad[] {
     return [...this.#carried()].map(({ id, subscriberCount }) => ({ lobby: id, subscribers: subscriberCount }));
   }
-}
-
-function refuseWhenStale(known: { revision: number } | undefined, revision: number): void {
-  if (known !== undefined && revision < known.revision) {
-    throw new ProblemError(409, 'stale_revision', 'a newer state of this lobby is known');
-  }
-}
-
-function noSession(): ProblemError {
-  return new ProblemError(404, 'no_session', 'no such session');
 }

@@ -9,6 +9,7 @@ import { SignalChannel } from '../signal/signal-channel.ts';
 import type { DataChannel } from '../transport/types.ts';
 import { type IngressEnd, IngressSession, type IngressSessionOptions } from './ingress-session.ts';
 import { ListenerSession } from './listener-session.ts';
+import { noSession } from './refusals.ts';
 
 /** How long a client may take from its answer to an open signal channel before it can listen. */
 export const SIGNAL_TIMEOUT_MS = 10_000;
@@ -138,7 +139,7 @@ export class MemberSession {
     this.#opening = true;
     try {
       const open = !this.#fixed && (await this.#signal.whenOpen(SIGNAL_TIMEOUT_MS));
-      if (this.ingress.closed) throw new ProblemError(404, 'no_session', 'no such session');
+      if (this.ingress.closed) throw noSession();
       if (!open)
         throw new ProblemError(409, 'signal_closed', 'the signal channel is not open', { retryAfterSeconds: 1 });
       return this.#openListener(session, offer);
@@ -170,7 +171,7 @@ export class MemberSession {
    * @throws ProblemError 422 when none is awaited, 400 or 422 for a bad one (the offer stays pending)
    */
   acceptAnswer(sdp: string): void {
-    if (this.#listener === null) throw new ProblemError(404, 'no_session', 'no such session');
+    if (this.#listener === null) throw noSession();
     this.#listener.acceptFirstAnswer(sdp);
     this.#signal.noteListener('settled');
   }
@@ -222,8 +223,9 @@ export class MemberSession {
       this.#listener?.acceptAnswer(sdp);
       return true;
     } catch (error) {
-      if (error instanceof ProblemError) return false;
-      throw error;
+      // A fault of ours that a client can provoke costs it its answer, not the node its life.
+      if (!(error instanceof ProblemError)) this.#context.log(`an answer failed: ${String(error)}`);
+      return false;
     }
   }
 

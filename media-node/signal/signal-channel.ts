@@ -36,10 +36,6 @@ export class SignalChannel {
     return this.#state.open;
   }
 
-  get ignored(): SignalState['ignored'] {
-    return this.#state.ignored;
-  }
-
   /** The member's data channels, once its transport has them. */
   use(channels: DataChannels): void {
     this.#channels = channels;
@@ -86,8 +82,9 @@ export class SignalChannel {
   /** Call it once a second. */
   tick(): void {
     this.#say({ type: 'time-passed' });
-    const dropped = (this.#channels?.dropped ?? 0) + this.#state.ignored.malformed;
-    if (this.#watch.look(dropped)) this.#options.onFlood();
+    const { malformed, stale, offers, refused, mutes } = this.#state.noise;
+    const dropped = this.#channels?.dropped ?? 0;
+    if (this.#watch.look(dropped + malformed + stale + offers + refused + mutes)) this.#options.onFlood();
   }
 
   /** The member is gone. Idempotent. */

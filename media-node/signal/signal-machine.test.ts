@@ -85,18 +85,18 @@ describe('one offer in flight', () => {
     ['early', 6],
   ])('a %s answer is ignored, and the right one still taken', (_, number) => {
     const shell = listening().say({ type: 'tracks-changed' }, answer(number));
-    expect([shell.sent.length, shell.state.ignored.stale]).toEqual([1, 1]);
+    expect([shell.sent.length, shell.state.noise.stale]).toEqual([1, 1]);
     expect(shell.say(answer(1)).sent).toHaveLength(2);
   });
 
   it('the same answer twice counts once', () => {
     const shell = listening().say({ type: 'tracks-changed' }, answer(1), answer(1));
-    expect([shell.sent.length, shell.state.ignored.stale]).toEqual([2, 1]);
+    expect([shell.sent.length, shell.state.noise.stale]).toEqual([2, 1]);
   });
 
   it('a bad answer leaves it in flight', () => {
     const shell = listening().say({ type: 'tracks-changed' }, answer(1, 'bad'));
-    expect([shell.sent.length, shell.state.ignored.refused]).toEqual([1, 1]);
+    expect([shell.sent.length, shell.state.noise.refused]).toEqual([1, 1]);
     expect(shell.say(answer(1)).sent).toHaveLength(2);
   });
 
@@ -149,5 +149,5 @@ it('offers of members and what is no message are counted, and nothing else', () 
   const shell = listening();
   const before = shell.state;
   shell.say({ type: 'offer-received' }, { type: 'malformed-received' }, { type: 'malformed-received' });
-  expect(shell.state).toEqual({ ...before, ignored: { malformed: 2, stale: 0, offers: 1, refused: 0 } });
+  expect(shell.state).toEqual({ ...before, noise: { malformed: 2, stale: 0, offers: 1, refused: 0, mutes: 0 } });
 });

@@ -8,8 +8,8 @@
  * answer with the number of the offer in flight counts. An offer without an answer is sent again, under its number.
  */
 
-/** An offer that nobody answers is repeated this often. */
-export const RESEND_MS = 10_000;
+/** An offer that nobody answers is repeated this often: within 10 s, looked at once a second. */
+export const RESEND_MS = 9_000;
 
 export interface SignalState {
   /** There is a channel to write on. */
@@ -17,11 +17,11 @@ export interface SignalState {
   /** Of the next message of ours. */
   nextId: number;
   listener: Negotiation | null;
-  /** What the member sent that led to nothing. */
-  ignored: IgnoredCounts;
+  /** What the member sent that costs more than it is worth, when there is much of it. */
+  noise: NoiseCounts;
 }
 
-export interface IgnoredCounts {
+export interface NoiseCounts {
   /** Not a message of this protocol. */
   malformed: number;
   /** Answers to other offers than the one in flight: late, early, doubled. */
@@ -30,6 +30,8 @@ export interface IgnoredCounts {
   offers: number;
   /** Answers whose SDP does not fit the offer. */
   refused: number;
+  /** Not ignored: each costs a message to everybody else. */
+  mutes: number;
 }
 
 interface Negotiation {
@@ -89,7 +91,7 @@ export interface SignalStep {
 }
 
 export function openSignal(): SignalState {
-  return { open: false, nextId: 1, listener: null, ignored: { malformed: 0, stale: 0, offers: 0, refused: 0 } };
+  return { open: false, nextId: 1, listener: null, noise: { malformed: 0, stale: 0, offers: 0, refused: 0, mutes: 0 } };
 }
 
 export function step(state: SignalState, event: SignalEvent, nowMs: number): SignalStep {
@@ -123,7 +125,7 @@ export function step(state: SignalState, event: SignalEvent, nowMs: number): Sig
       return { state: { ...state, nextId: state.nextId + 1 }, effects: [effect] };
     }
     case 'mute-received':
-      return { state, effects: [{ type: 'mute', mid: event.mid, muted: event.muted }] };
+      return { state: count(state, 'mutes'), effects: [{ type: 'mute', mid: event.mid, muted: event.muted }] };
     case 'offer-received':
       return ignore(state, 'offers');
     case 'malformed-received':
@@ -194,8 +196,12 @@ function offerInFlight({ listener }: SignalState): OfferInFlight | null {
   return listener === null || typeof listener.awaiting === 'string' ? null : listener.awaiting;
 }
 
-function ignore(state: SignalState, what: keyof IgnoredCounts): SignalStep {
-  return unchanged({ ...state, ignored: { ...state.ignored, [what]: state.ignored[what] + 1 } });
+function ignore(state: SignalState, what: keyof NoiseCounts): SignalStep {
+  return unchanged(count(state, what));
+}
+
+function count(state: SignalState, what: keyof NoiseCounts): SignalState {
+  return { ...state, noise: { ...state.noise, [what]: state.noise[what] + 1 } };
 }
 
 function unchanged(state: SignalState): SignalStep {
