@@ -141,7 +141,7 @@ export interface StreamLobbyRpc {
   probe(input: { session: SessionId }): Promise<Outcome<null>>;
   /** A member's session (with its listener), or a listener alone; 404 `no_session`. */
   leave(input: { session: SessionId }): Promise<Outcome<null>>;
-  /** Opens a session for somebody in the audience, who gets the main tracks: 404 `lobby_not_running` without any. */
+  /** Opens a session for somebody in the audience, who gets the main tracks: 404 `no_main_track` without any. */
   watch(input: {
     lobby: LobbyId;
     session: SessionId;
