@@ -20,6 +20,12 @@ export const CONNECT_TIMEOUT_MS = 42_000;
 export const PUBLISHER_SILENCE_MS = 6_000;
 
 /**
+ * The same of a member of a stream lobby, who is promised to be gone from the others within the grace and 5 s. Clients that
+ * send no media check their consent every 4 to 6 s (RFC 7675 §5.1) and seem silent now and then, which does no harm.
+ */
+export const MEMBER_SILENCE_MS = 4_500;
+
+/**
  * A peer from which nothing authenticated came for this long is gone. Lite agents do not run consent checks themselves
  * (RFC 9725 §4.2), so this is RFC 7675's 30 s applied to whatever arrives: STUN, SRTP or SRTCP (FFmpeg 8.0 sends no STUN
  * once it streams).

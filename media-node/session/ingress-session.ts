@@ -20,6 +20,8 @@ export interface IngressSessionOptions {
   session: SessionId;
   generation: number;
   offer: string;
+  /** As for a room's publisher when not given. */
+  silenceMs?: number;
   /** How the offer is answered; as a room's publisher's by default. */
   negotiate?(offer: SessionDescription, local: LocalTransport): PublishAnswer;
   events: {
@@ -61,28 +63,34 @@ export class IngressSession {
     this.answer = plan.answer;
     this.#plans = plan.tracks;
     this.sources = plan.tracks.map(({ mid, kind, codec }) => ({ mid, kind, codec }));
-    const transport = openTransport(context, local, plan.remote, {
-      onConnected: (keys) => {
-        this.#media = context.forwarder.openIngress(
-          {
-            tracks: plan.tracks,
-            keys,
-            send: (datagram) => transport.send(datagram),
-            onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
-          },
-          context.now(),
-        );
-        this.#state = 'connected';
-        events.onMedia(this);
-        events.onChange(this);
+    const transport = openTransport(
+      context,
+      local,
+      plan.remote,
+      {
+        onConnected: (keys) => {
+          this.#media = context.forwarder.openIngress(
+            {
+              tracks: plan.tracks,
+              keys,
+              send: (datagram) => transport.send(datagram),
+              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+            },
+            context.now(),
+          );
+          this.#state = 'connected';
+          events.onMedia(this);
+          events.onChange(this);
+        },
+        onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
+        onSilence: (silent) => {
+          this.#state = silent ? 'silent' : 'connected';
+          events.onChange(this);
+        },
+        onEnded: (reason) => this.end(reason),
       },
-      onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
-      onSilence: (silent) => {
-        this.#state = silent ? 'silent' : 'connected';
-        events.onChange(this);
-      },
-      onEnded: (reason) => this.end(reason),
-    });
+      options.silenceMs,
+    );
     events.onTransport?.(transport);
     this.ice = new IceResource({ context, transport, local, remote: plan.remote.ice, mids: plan.mids });
   }

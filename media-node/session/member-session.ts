@@ -7,6 +7,7 @@ import { answerJoin } from '../negotiate/answer-join.ts';
 import type { DataChannelPlan, JoinedTrackPlan, WantedTrack } from '../negotiate/plan.ts';
 import { SignalChannel } from '../signal/signal-channel.ts';
 import type { DataChannel } from '../transport/types.ts';
+import { MEMBER_SILENCE_MS } from './context.ts';
 import { type IngressEnd, IngressSession, type IngressSessionOptions } from './ingress-session.ts';
 import { ListenerSession } from './listener-session.ts';
 import { noSession } from './refusals.ts';
@@ -72,6 +73,7 @@ export class MemberSession {
     let joined: readonly JoinedTrackPlan[] = [];
     this.ingress = new IngressSession({
       ...options,
+      silenceMs: MEMBER_SILENCE_MS,
       negotiate: (offer, local) => {
         const plan = answerJoin(offer, local, { fixed });
         ({ tracks: joined, dataChannel } = plan);

@@ -9,12 +9,13 @@ export function openTransport(
   local: LocalTransport,
   remote: RemoteTransport | null,
   events: PeerTransportEvents,
+  silenceMs: number = PUBLISHER_SILENCE_MS,
 ): PeerTransport {
   return context.endpoint.createTransport({
     local: local.ice,
     remote,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    silenceMs: PUBLISHER_SILENCE_MS,
+    silenceMs,
     expiryMs: PEER_EXPIRY_MS,
     events,
   });

@@ -85,7 +85,7 @@ test('who may not enter gets neither cookie nor token, and the session of the on
     [400, whip({ body: 'v=0' })],
     [413, whip({ body: Buffer.alloc(MIB + 1, 97) })],
     [405, whip({ method: 'PUT' })],
-    [409, whip({ bearer: owner.bearer })],
+    [409, whip({ bearer: owner.entry.bearer })],
   ];
 
   for (const [status, pending] of refusals) {
@@ -95,7 +95,7 @@ test('who may not enter gets neither cookie nor token, and the session of the on
   }
   expect((await owner.ask('/live')).status).toBe(200);
   await guest.plays();
-  const entered = await postOffer(server, stream, jwt, offer);
+  const entered = await postOffer(await server.entry(stream, 'u3'), offer);
   expect(entered.status, entered.body).toBe(201);
 });
 
@@ -106,7 +106,8 @@ test('tokens of others are as good: by uuid, and by userId with home', async () 
   const offer = await bareOffer();
 
   for (const claims of [{ uuid }, { userId: 7, home: 'home.example' }]) {
-    const entered = await postOffer(server, stream, mintJwt({ ...claims, exp }, JWT_SECRET), offer);
+    const entry = { ...(await server.entry(stream, 'u1')), bearer: mintJwt({ ...claims, exp }, JWT_SECRET) };
+    const entered = await postOffer(entry, offer);
     expect(entered.status, entered.body).toBe(201);
   }
 });

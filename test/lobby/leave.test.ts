@@ -53,8 +53,14 @@ test('the resource takes the bearer of its owner and no other; P/res is P/whip',
   const [u1, u2] = await Promise.all([join(stream, 'u1'), join(stream, 'u2')]);
   const location = u1.created.header('Location') ?? '';
 
-  const wrong = await server.call(location, { method: 'DELETE', headers: { Authorization: `Bearer ${u2.bearer}` } });
-  const right = await server.call(location, { method: 'DELETE', headers: { Authorization: `Bearer ${u1.bearer}` } });
+  const wrong = await server.call(location, {
+    method: 'DELETE',
+    headers: { Authorization: `Bearer ${u2.entry.bearer}` },
+  });
+  const right = await server.call(location, {
+    method: 'DELETE',
+    headers: { Authorization: `Bearer ${u1.entry.bearer}` },
+  });
   const alias = await u2.ask('/res', { method: 'DELETE' });
 
   expect([wrong.status, right.status, alias.status]).toEqual([403, 200, 200]);

@@ -141,7 +141,7 @@ test('the guard: cookie, stream, user and token, in that order, and a refusal do
     changedCookie: 401,
   });
   for (const reply of Object.values(refused)) expect(reply.header('X-Req-Token')).toBeNull();
-  expect((await whep({ ...good, Authorization: `Bearer ${member.bearer}` })).status).toBe(201);
+  expect((await whep({ ...good, Authorization: `Bearer ${member.entry.bearer}` })).status).toBe(201);
 });
 
 test('the cookie of a session that has ended finds nothing', async () => {
@@ -157,7 +157,7 @@ test('the cookie of a session that has ended finds nothing', async () => {
 
 test('who opens no signal channel cannot listen', { timeout: 30_000 }, async () => {
   const stream = await server.stream();
-  const created = await postOffer(server, stream, await server.login('u1'), await bareOffer());
+  const created = await postOffer(await server.entry(stream, 'u1'), await bareOffer());
   const startedAt = performance.now();
 
   const reply = await server.call(`${stream.path}/whep`, {

@@ -1,19 +1,18 @@
 /** Cookie and request token of a member: each request brings the token of the next one. */
-import type { Reply, Sent } from '../../conformance/support/wire.ts';
-import type { LobbyServer } from './lobby-server.ts';
+import { type Reply, type Sent, send } from '../../conformance/support/wire.ts';
 
 export class GuardedSession {
   /** `session.id=…` without its attributes. */
   readonly cookie: string;
   /** That passes next. */
   token: string;
-  readonly #server: LobbyServer;
+  readonly #url: string;
   /** One after another: each needs the token that the last one brought. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param created the 201 of the WHIP POST */
-  constructor(server: LobbyServer, created: Reply) {
-    this.#server = server;
+  /** @param url of the system @param created the 201 of the WHIP POST */
+  constructor(url: string, created: Reply) {
+    this.#url = url;
     this.cookie = cookieOf(created);
     this.token = created.header('X-Req-Token') ?? '';
   }
@@ -21,7 +20,7 @@ export class GuardedSession {
   /** A request that is what a member may do. */
   call(path: string, sent: Sent = {}): Promise<Reply> {
     const reply = this.#last.then(async () => {
-      const answer = await this.#server.call(path, {
+      const answer = await send(this.#url, path, {
         ...sent,
         headers: { Cookie: this.cookie, 'X-Req-Token': this.token, ...sent.headers },
       });

@@ -1,5 +1,5 @@
 /** A member of a stream lobby on libwebrtc, written from the contract: WHIP, WHEP with the server's offer, signal channel. */
-import type { Reply, Sent } from '../../conformance/support/wire.ts';
+import { type Reply, type Sent, send } from '../../conformance/support/wire.ts';
 import type { UdpProxy } from '../udp-proxy.ts';
 import { until } from '../until.ts';
 import { type WrtcChannel, type WrtcConnection, wrtc } from '../wrtc.ts';
@@ -24,6 +24,17 @@ export interface MemberOptions {
   proxy?: UdpProxy;
 }
 
+/** Where somebody enters, and as whom. */
+export interface Entry {
+  /** Of the system. */
+  url: string;
+  /** `P`. */
+  path: string;
+  bearer: string;
+  /** For messages of the tests. */
+  user: string;
+}
+
 export interface Offer {
   id: number;
   number: number;
@@ -39,9 +50,7 @@ export interface Received {
 }
 
 export class LobbyMember implements AsyncDisposable {
-  readonly user: string;
-  readonly bearer: string;
-  readonly stream: StreamPath;
+  readonly entry: Entry;
   readonly session: GuardedSession;
   /** The 201 of its WHIP POST. */
   readonly created: Reply;
@@ -58,7 +67,6 @@ export class LobbyMember implements AsyncDisposable {
   readonly odd: unknown[] = [];
   /** False: offers are kept and not answered. */
   answering = true;
-  readonly #server: LobbyServer;
   readonly #options: MemberOptions;
   readonly #media: MemberMedia;
   #order: Promise<void> = Promise.resolve();
@@ -67,37 +75,27 @@ export class LobbyMember implements AsyncDisposable {
   #failure: unknown = null;
 
   private constructor(
-    server: LobbyServer,
-    entered: Pick<LobbyMember, 'user' | 'bearer' | 'stream' | 'created' | 'ingress' | 'channel' | 'sent'>,
+    entered: Pick<LobbyMember, 'entry' | 'created' | 'ingress' | 'channel' | 'sent'>,
     media: MemberMedia,
     options: MemberOptions,
   ) {
-    this.#server = server;
     this.#options = options;
     this.#media = media;
-    this.user = entered.user;
-    this.bearer = entered.bearer;
-    this.stream = entered.stream;
+    this.entry = entered.entry;
     this.created = entered.created;
     this.ingress = entered.ingress;
     this.channel = entered.channel;
     this.sent = entered.sent;
-    this.session = new GuardedSession(server, this.created);
+    this.session = new GuardedSession(this.entry.url, this.created);
     this.channel.binaryType = 'arraybuffer';
     this.channel.onmessage = ({ data }) => this.#read(data);
   }
 
   /** POSTs its offer; rejects with status and body when it is refused. Resolves when the signal channel is open. */
-  static async enter(
-    server: LobbyServer,
-    stream: StreamPath,
-    user: string,
-    options: MemberOptions = {},
-  ): Promise<LobbyMember> {
+  static async enterAs(entry: Entry, options: MemberOptions = {}): Promise<LobbyMember> {
     const ingress = new wrtc.RTCPeerConnection();
     const media = memberMedia(options.sends ?? 'both');
     try {
-      const bearer = await server.login(user);
       const channel = ingress.createDataChannel('whip');
       const together = new wrtc.MediaStream();
       for (const track of media.tracks) ingress.addTransceiver(track, { direction: 'sendonly', streams: [together] });
@@ -107,15 +105,14 @@ export class LobbyMember implements AsyncDisposable {
       await gathered(ingress);
       const local = ingress.localDescription?.sdp ?? '';
       const sent = options.info === undefined ? local : withInfo(local, options.info);
-      const created = await postOffer(server, stream, bearer, sent);
-      if (created.status !== 201) throw new Error(`POST whip by ${user}: ${created.status} ${created.body}`);
+      const created = await postOffer(entry, sent);
+      if (created.status !== 201) throw new Error(`POST whip by ${entry.user}: ${created.status} ${created.body}`);
       const answer = options.proxy?.rewrite(created.body) ?? created.body;
       await ingress.setRemoteDescription({ type: 'answer', sdp: answer });
-      const entered = { user, bearer, stream, created, ingress, channel, sent };
-      const member = new LobbyMember(server, entered, media, options);
+      const member = new LobbyMember({ entry, created, ingress, channel, sent }, media, options);
       await until(
         () => channel.readyState === 'open',
-        () => `the signal channel of ${user}: ${channel.readyState}, ${ingress.connectionState}`,
+        () => `the signal channel of ${entry.user}: ${channel.readyState}, ${ingress.connectionState}`,
         CONNECT_DEADLINE_MS,
       );
       return member;
@@ -124,6 +121,15 @@ export class LobbyMember implements AsyncDisposable {
       ingress.close();
       throw error;
     }
+  }
+
+  static async enter(
+    server: LobbyServer,
+    stream: StreamPath,
+    user: string,
+    options: MemberOptions = {},
+  ): Promise<LobbyMember> {
+    return LobbyMember.enterAs(await server.entry(stream, user), options);
   }
 
   /** Enters and receives. */
@@ -141,6 +147,10 @@ export class LobbyMember implements AsyncDisposable {
       member.vanish();
       throw error;
     }
+  }
+
+  get user(): string {
+    return this.entry.user;
   }
 
   /** Takes the server's offer over HTTP and answers it; resolves when the connection is up. */
@@ -174,13 +184,7 @@ export class LobbyMember implements AsyncDisposable {
 
   /** A guarded request to `P{path}`. */
   ask(path: string, sent: Sent = {}): Promise<Reply> {
-    return this.session.call(`${this.stream.path}${path}`, sent);
-  }
-
-  /** A request to `P{path}` with the bearer alone. */
-  bare(path: string, sent: Sent = {}): Promise<Reply> {
-    const headers = { Authorization: `Bearer ${this.bearer}`, ...sent.headers };
-    return this.#server.call(`${this.stream.path}${path}`, { ...sent, headers });
+    return this.session.call(`${this.entry.path}${path}`, sent);
   }
 
   /** In the order in which they were offered, as the newest applied offer has them. */
@@ -337,8 +341,8 @@ export class LobbyMember implements AsyncDisposable {
 }
 
 /** A WHIP POST to the lobby, whatever comes of it. */
-export function postOffer(server: LobbyServer, stream: StreamPath, bearer: string, offer: string): Promise<Reply> {
-  return server.call(`${stream.path}/whip`, {
+export function postOffer({ url, path, bearer }: Entry, offer: string): Promise<Reply> {
+  return send(url, `${path}/whip`, {
     method: 'POST',
     headers: { ...SDP, Authorization: `Bearer ${bearer}` },
     body: offer,

@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { type Reply, type Sent, send } from '../../conformance/support/wire.ts';
 import { startVestibule, type Vestibule } from '../start-vestibule.ts';
+import type { Entry } from './lobby-member.ts';
 
 export const REGISTER_TOKEN = 'register-token-of-the-tests';
 export const ADMIN_TOKEN = 'admin-token-of-the-tests';
@@ -57,6 +58,11 @@ export class LobbyServer implements AsyncDisposable {
     });
     if (reply.status !== 201) throw new Error(`PUT ${path}: ${reply.status} ${reply.body}`);
     return { space: SPACE, id, path };
+  }
+
+  /** For `user` to enter there. */
+  async entry({ path }: StreamPath, user: string): Promise<Entry> {
+    return { url: this.vestibule.url, path, user, bearer: await this.login(user) };
   }
 
   /** The user's token, as a trusted back end gets it. */
