@@ -1,11 +1,9 @@
 /** Two hundred times publish, play, delete: nothing of them stays. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
 import { publish } from '../support/client/publisher.ts';
 import { play } from '../support/client/viewer.ts';
+import { carriedSessions, storedRows } from '../support/left-behind.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 import { until } from './support/until.ts';
 
@@ -51,40 +49,21 @@ function ignoreGone(error: unknown): void {
 }
 
 async function footprint(): Promise<Footprint> {
-  await until('the node says that it carries nothing', async () => (await sessions()) === 0);
+  await until(
+    'the node says that it carries nothing',
+    async () => (await carriedSessions(vestibule, ADMIN_TOKEN)) === 0,
+  );
   const status = await readFile(`/proc/${vestibule.node.pid}/status`, 'utf8');
   return {
     nodeDescriptors: await descriptors(vestibule.node.pid),
     edgeDescriptors: await descriptors(vestibule.workerdPid),
     nodeBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024,
-    rows: await storedRows(),
+    rows: await storedRows(vestibule),
   };
-}
-
-async function sessions(): Promise<number> {
-  const response = await fetch(`${vestibule.url}/api/admin/nodes`, {
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-  });
-  const schema = z.array(z.object({ load: z.object({ sessions: z.number() }) }));
-  return schema.parse(await response.json()).reduce((sum, { load }) => sum + load.sessions, 0);
 }
 
 async function descriptors(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length;
-}
-
-/** Rows of all tables of all Durable Objects. */
-async function storedRows(): Promise<number> {
-  const paths = await readdir(vestibule.stateDirectory, { recursive: true });
-  const databases = paths.filter((path) => path.endsWith('.sqlite'));
-  expect(databases.length).toBeGreaterThan(0);
-  return databases.reduce((sum, path) => {
-    const database = new DatabaseSync(join(vestibule.stateDirectory, path), { readOnly: true });
-    const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
-    const rows = tables.map(({ name }) => Number(database.prepare(`SELECT count(*) AS n FROM "${name}"`).get()?.n));
-    database.close();
-    return sum + rows.reduce((total, count) => total + count, 0);
-  }, 0);
 }
 
 test(`${CYCLES} cycles leave no session, socket, row or memory behind`, async () => {
