@@ -38,6 +38,7 @@ export interface WrtcConnection {
   createAnswer(): Promise<{ type: string; sdp: string }>;
   setLocalDescription(description: { type: string; sdp: string }): Promise<void>;
   setRemoteDescription(description: { type: string; sdp: string }): Promise<void>;
+  getTransceivers(): { mid: string | null; receiver: { track: WrtcTrack } }[];
   getStats(): Promise<Map<string, WrtcStat>>;
   addEventListener(type: string, listener: () => void): void;
   removeEventListener(type: string, listener: () => void): void;
@@ -60,11 +61,20 @@ interface AudioSource {
   }): void;
 }
 
+interface VideoSink {
+  onframe: (() => void) | null;
+  stop(): void;
+}
+
 /** By `require`: the package's native part does not survive being loaded twice. */
 export const wrtc = createRequire(import.meta.url)('@roamhq/wrtc') as {
   RTCPeerConnection: new () => WrtcConnection;
   MediaStream: new () => unknown;
-  nonstandard: { RTCVideoSource: new () => VideoSource; RTCAudioSource: new () => AudioSource };
+  nonstandard: {
+    RTCVideoSource: new () => VideoSource;
+    RTCAudioSource: new () => AudioSource;
+    RTCVideoSink: new (track: unknown) => VideoSink;
+  };
 };
 
 const USUAL_PICTURE: PictureSize = { width: 640, height: 360, frameMs: 33 };

@@ -7,6 +7,7 @@ import { withVideoCodec } from '../wrtc-peer.ts';
 import { GuardedSession } from './guarded-session.ts';
 import type { LobbyServer, StreamPath } from './lobby-server.ts';
 import { type MemberMedia, memberMedia, type Sends } from './member-media.ts';
+import { type Pictures, watchPictures } from './pictures.ts';
 import { type Section, sectionsOf, tracksOf, withInfo } from './sections.ts';
 
 const CONNECT_DEADLINE_MS = 15_000;
@@ -245,6 +246,14 @@ export class LobbyMember implements AsyncDisposable {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** Counts the frames of the first picture that it receives. */
+  watch(): Pictures {
+    const mid = this.tracks.find(({ kind }) => kind === 'video')?.mid;
+    const transceiver = this.egress?.getTransceivers().find((candidate) => candidate.mid === mid);
+    if (mid === undefined || transceiver === undefined) throw new Error(`${this.user} receives no picture`);
+    return watchPictures(transceiver.receiver.track);
   }
 
   /** Mid of its own track. */
