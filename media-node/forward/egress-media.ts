@@ -76,7 +76,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   #open(plan: EgressTrackPlan, nowMs: number): Outgoing {
     this.#usedSsrcs.add(plan.ssrc);
     if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
-    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs);
+    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, this.#srtp !== null);
     return { stream, nextReportMs: Number.NEGATIVE_INFINITY, reports: 0 };
   }
 
@@ -173,11 +173,8 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   /** False while there is nothing to say. */
   #sendReport(stream: EgressStream, nowMs: number): boolean {
     const { plan } = stream;
-    const { source, startedMs } = stream.rewriter;
-    if (source === null || Number.isNaN(startedMs)) return false;
-    // Who reads a tap places the streams by their first reports; arrival times are near enough for that.
-    const patient = this.#srtp !== null && nowMs - startedMs < PATIENCE_MS;
-    if (patient && !source.clock.synchronized) return false;
+    // Who reads a tap places its streams by their first reports: they go ahead of the packets, by our own clock.
+    if (this.#srtp !== null && !isWorthReporting(stream, nowMs)) return false;
     const high = ntpHigh(nowMs, this.#context.epochOffsetMs);
     const low = ntpLow(nowMs, this.#context.epochOffsetMs);
     const { engine } = this.#context;
@@ -217,4 +214,10 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     this.#context.engine.closePeer(this.#peer);
     this.#context.onEgressClosed(this);
   }
+}
+
+function isWorthReporting({ rewriter }: EgressStream, nowMs: number): boolean {
+  const { source, startedMs } = rewriter;
+  if (source === null || Number.isNaN(startedMs)) return false;
+  return source.clock.synchronized || nowMs - startedMs >= PATIENCE_MS;
 }

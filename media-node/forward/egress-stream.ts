@@ -39,10 +39,13 @@ export class EgressStream implements TrackSink {
   /** The next look at the cache may prefer to ask for a keyframe. */
   #mayAsk = true;
   #hasAsked = false;
+  readonly #cachedStart: boolean;
 
-  constructor(plan: EgressTrackPlan, engine: FanoutEngine, peer: PeerHandle, nowMs: number) {
+  /** @param cachedStart false: never begin with packets from the cache, which come in a burst */
+  constructor(plan: EgressTrackPlan, engine: FanoutEngine, peer: PeerHandle, nowMs: number, cachedStart = true) {
     this.plan = plan;
     this.#engine = engine;
+    this.#cachedStart = cachedStart;
     const { rtxSsrc, rtxPayloadType } = plan;
     const rtx = rtxSsrc === null || rtxPayloadType === null ? null : { ssrc: rtxSsrc, payloadType: rtxPayloadType };
     this.#hasRtx = rtx !== null;
@@ -76,6 +79,10 @@ export class EgressStream implements TrackSink {
     if (stream.plan.kind === 'audio') return; // starts with the next packet
     if (current !== null && nowMs - current.lastArrivalMs < STALL_MS) {
       this.#ask(stream, 'layer-switch', nowMs);
+      return;
+    }
+    if (!this.#cachedStart) {
+      this.#ask(stream, 'new-viewer', nowMs);
       return;
     }
     this.#mayAsk = true;

@@ -69,7 +69,10 @@ export interface IngressMedia {
 
 export interface EgressMediaOptions {
   tracks: readonly EgressTrackPlan[];
-  /** Null: a tap. Packets leave as plain RTP and RTCP for a program on this machine, and nothing is received. */
+  /**
+   * Null: a tap. Packets leave as plain RTP and RTCP for a program on this machine, and nothing is received. A video begins
+   * with the next keyframe, never with cached packets: their burst is more than the receive buffer of a socket holds.
+   */
   keys: SrtpKeys | null;
   send: SendDatagram;
   onAuthenticated(nowMs: number): void;

@@ -8,6 +8,8 @@ import { ProblemError } from '../../shared/errors.ts';
 const INSTALL_HINT =
   'going live needs ffmpeg on the media node: install it (Debian, Ubuntu: apt install ffmpeg; macOS: brew install ffmpeg) ' +
   'or name it in FFMPEG_PATH';
+/** While ffmpeg waits for input the first signal is only noted; the second one ends the wait. */
+const INSIST_AFTER_MS = 200;
 /** A process that was asked to stop and has not gone is killed after this. */
 const KILL_AFTER_MS = 2_000;
 const MAX_COMPLAINT_CHARACTERS = 2_000;
@@ -75,12 +77,15 @@ export class FfmpegProgram {
     });
   }
 
-  /** SIGTERM, and SIGKILL when that does not help. Resolves when the process is gone. Idempotent. */
+  /** SIGTERM twice, and SIGKILL when that does not help. Resolves when the process is gone. Idempotent. */
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#child.kill('SIGTERM');
-    const killer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS);
+    const timers = [
+      setTimeout(() => this.#child.kill('SIGTERM'), INSIST_AFTER_MS),
+      setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS),
+    ];
     await this.ended;
-    clearTimeout(killer);
+    for (const timer of timers) clearTimeout(timer);
   }
 }

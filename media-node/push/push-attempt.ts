@@ -1,4 +1,5 @@
 /** One try at being on the air: server, ffmpeg and feed, from the beginning to whatever ends it. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { EgressMedia, SourceTrack } from '../forward/types.ts';
 import type { Codec, EgressTrackPlan } from '../negotiate/plan.ts';
 import type { NodeContext } from '../session/context.ts';
@@ -32,11 +33,15 @@ export interface PushAttemptOptions {
 
 const SERVER_TIMEOUT_MS = 10_000;
 const FFMPEG_BIND_TIMEOUT_MS = 10_000;
+/** The taps' sender reports reach ffmpeg before the packets, so that it places sound and picture right from the first. */
+const REPORTS_AHEAD_MS = 60;
 /** Nothing out of ffmpeg for this long: it hangs, or nothing goes in. */
 const STALL_MS = 15_000;
 const WATCH_MS = 500;
 /** A stream that is copied has the publisher's keyframes: browsers send none unasked, services want one this often. */
 const KEYFRAME_INTERVAL_MS = 2_000;
+/** Without a picture for this long ffmpeg may have lost a packet, and drops all until the next keyframe. */
+const NO_PICTURE_MS = 1_000;
 const FIRST_PAYLOAD_TYPE = 96;
 const NO_FEEDBACK = { nack: false, pli: false, fir: false, remb: false, transportCc: false };
 
@@ -62,6 +67,7 @@ class PushAttempt {
   #watch: NodeJS.Timeout | null = null;
   #lastTagMs = 0;
   #keyframeMs = 0;
+  #pictureMs = 0;
   #online = false;
 
   constructor(options: PushAttemptOptions) {
@@ -101,6 +107,11 @@ class PushAttempt {
     const failure = await Promise.race([over, bound.then(() => null)]).finally(() => void bound.catch(() => {}));
     if (failure !== null) return failure;
     this.#openTaps(tracks, feed);
+    await Promise.race([over, delay(REPORTS_AHEAD_MS)]);
+    if (signal.aborted) return await over;
+    for (const [index, { mid, media }] of this.#taps.entries()) {
+      media.attach(mid, (sources[index] as PushSource).track, context.now());
+    }
     this.#lastTagMs = context.now();
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
     return await over;
@@ -138,7 +149,6 @@ class PushAttempt {
         context.now(),
       );
       this.#taps.push({ mid: plan.mid, copied: isCopied(codec), media });
-      media.attach(plan.mid, track, context.now());
     }
   }
 
@@ -152,6 +162,7 @@ class PushAttempt {
 
   #send(tag: FlvTag): void {
     this.#lastTagMs = this.#options.context.now();
+    if (tag.type === FLV_VIDEO) this.#pictureMs = this.#lastTagMs;
     if (isKeyframe(tag)) this.#keyframeMs = this.#lastTagMs;
     this.#server?.send(tag);
     if (this.#online || isSequenceHeader(tag) || (tag.type !== FLV_AUDIO && tag.type !== FLV_VIDEO)) return;
@@ -162,8 +173,9 @@ class PushAttempt {
   #look(): void {
     const nowMs = this.#options.context.now();
     if (nowMs - this.#lastTagMs > STALL_MS) this.#broken.resolve(new Error('no media reaches the server'));
-    if (nowMs - this.#keyframeMs < KEYFRAME_INTERVAL_MS) return;
-    for (const { mid, copied, media } of this.#taps) if (copied) media.requestKeyframe(mid, nowMs);
+    const stuck = nowMs - this.#pictureMs >= NO_PICTURE_MS;
+    const due = nowMs - this.#keyframeMs >= KEYFRAME_INTERVAL_MS;
+    for (const { mid, copied, media } of this.#taps) if (stuck || (due && copied)) media.requestKeyframe(mid, nowMs);
   }
 }
 

@@ -107,6 +107,9 @@ test.each([
   expect(running?.environ).not.toContain(KEY);
   expect(execFileSync('ps', ['-o', 'args=', '-p', String(running?.pid)], { encoding: 'utf8' })).not.toContain(KEY);
 
+  // Media goes on flowing, not only at the start.
+  const later = server.bytes(KEY);
+  await expect.poll(() => server.bytes(KEY), { timeout: ON_AIR_MS }).toBeGreaterThan(later + 200_000);
   await live.stop();
   expect(live.report()).toEqual({ lobby: lobbyOf(ROOM), live: 'live-1', state: 'ended' });
   expect(ffmpegs()).toEqual([]);

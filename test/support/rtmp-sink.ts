@@ -51,6 +51,12 @@ export class RtmpSink {
     }
   }
 
+  /** What has come for `/live/{key}` so far. */
+  bytes(key: string): number {
+    const last = this.events.findLast(({ event, path }) => event === 'bytes' && path === `/live/${key}`);
+    return Number(last?.bytes ?? 0);
+  }
+
   async close(): Promise<void> {
     await this.#process.end();
     await rm(this.#folder, { recursive: true, force: true });

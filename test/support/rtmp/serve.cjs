@@ -1,7 +1,8 @@
 /**
  * An RTMP server: node-media-server, in a process of its own because its configuration is one per process. Arguments: RTMP
  * port, HTTP port, a folder; environment: RTMP_REFUSE=1 (every publisher is refused). Says as JSON lines: `ready`;
- * `publish` and `gone` with the stream's path; `media` once what arrives is known: codecs, size, rates.
+ * `publish` and `gone` with the stream's path; `media` once what arrives is known: codecs, size,
+ * rates; `bytes` now and then with all that came.
  */
 const NodeMediaServer = require('node-media-server');
 const Context = require('node-media-server/src/core/context.js');
@@ -25,11 +26,15 @@ setInterval(() => {
     if (!session.isPublisher || session.socket?.destroyed) continue;
     present.add(session);
     if (!known.has(session)) {
-      known.set(session, { media: false });
+      known.set(session, { media: false, bytes: 0 });
       tell({ event: 'publish', path: session.streamPath });
     }
     const { videoCodec, videoWidth, videoHeight, audioCodec, audioSamplerate, audioChannels, inBytes } = session;
     const state = known.get(session);
+    if (session.inBytes - state.bytes > 50_000) {
+      state.bytes = session.inBytes;
+      tell({ event: 'bytes', path: session.streamPath, bytes: state.bytes });
+    }
     if (state.media || (videoCodec === 0 && audioCodec === 0) || inBytes < 40_000) continue;
     state.media = true;
     tell({
