@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const SUITES = [
   { name: 'units', config: 'test/vitest.config.ts', limitMs: 10 * 60_000 },
   { name: 'edge in workerd', config: 'edge/vitest.config.ts', limitMs: 10 * 60_000 },
-  { name: 'whole system', config: 'test/e2e/vitest.config.ts', limitMs: 30 * 60_000 },
+  { name: 'whole system', config: 'test/e2e/vitest.config.ts', limitMs: 20 * 60_000 },
 ];
 
 const countsSchema = z.object({ passed: z.int().nonnegative(), failed: z.int().nonnegative() });
