@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ProblemError } from '../../shared/errors.ts';
-import { mintBootId, mintSessionId, nodeIdSchema } from '../../shared/ids.ts';
+import { mintBootId, mintSessionId, nodeIdSchema, roomLobbyId, roomNameSchema } from '../../shared/ids.ts';
 import type { Hello, NodeFrame, NodeRequest, Report, Welcome } from '../../shared/protocol/control.ts';
 import { ControlLink, type LinkOptions } from './link.ts';
 
@@ -186,6 +186,22 @@ test('an edge that is silent is dialled again, whatever TCP says', async () => {
   const again = await dialled();
 
   expect((await again.next()).type).toBe('hello');
+});
+
+test('a welcome that names ten thousand rooms is read', async () => {
+  const desired = Array.from({ length: 10_000 }, (_, at) => ({
+    lobby: roomLobbyId(roomNameSchema.parse(`a-room-with-a-name-of-usual-length-${at}`)),
+    revision: at,
+    publisher: { session: mintSessionId(), generation: at },
+  }));
+  dial();
+  const edgeSide = await dialled();
+  await edgeSide.next();
+
+  edgeSide.send({ ...WELCOME, desired });
+  await until(() => welcomes.length === 1 || edgeSide.socket.readyState !== edgeSide.socket.OPEN);
+
+  expect(welcomes[0]?.desired).toHaveLength(desired.length);
 });
 
 test('an edge that speaks a far version is left', async () => {

@@ -25,8 +25,11 @@ import { backoffMs } from './backoff.ts';
 const DIAL_TIMEOUT_MS = 5_000;
 const REDIAL_BASE_MS = 200;
 const REDIAL_MAX_MS = 3_000;
-/** Frames beyond this are not ours; the edge's largest is an SDP offer in JSON. */
-const MAX_FRAME_BYTES = 1024 * 1024;
+/**
+ * Frames beyond this are not ours. The edge's largest is a welcome, some 200 bytes for each room: a node that could not
+ * read it would dial again for ever. Durable Objects take as much in one message.
+ */
+const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 
 export interface LinkHandler {
   /** The full report, made anew for every dial. */
