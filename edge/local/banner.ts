@@ -41,7 +41,6 @@ export function banner(input: BannerInput): string {
     row('Publish', paint('link', `${base}/web/publisher.html?room=${EXAMPLE_ROOM}`)),
     row('Watch', paint('link', `${base}/web/player.html?room=${EXAMPLE_ROOM}`)),
     ...lanRows(input, row),
-    ...demoRows(input, base, row, paint),
     '',
     row('OBS', 'Settings > Stream > Service: WHIP'),
     row('', `Server        ${base}/api/whip/publish/${EXAMPLE_ROOM}`),
@@ -52,6 +51,8 @@ export function banner(input: BannerInput): string {
     row('Media', node === null ? 'none here' : mediaLine(node)),
   ];
   if (node === null) lines.push(...nodeHints(input, base, row));
+  // Last: its links are long.
+  lines.push(...demoRows(input, base, row, paint));
   return `${lines.join('\n')}\n\n  ${paint('dim', 'Ctrl-C stops everything.')}\n`;
 }
 
