@@ -108,11 +108,10 @@ export class ChunkReader {
       if (format < 3) next.delta = field;
       next.timestampMs = (next.timestampMs + next.delta) >>> 0;
     }
-    const incoming: Incoming = {
-      ...next,
-      parts: [...(begun ? known.parts : []), Buffer.from(bytes.subarray(start, start + size))],
-      received: received + size,
-    };
+    // The list grows in place: copied for each chunk, a message in chunks of one byte would take minutes.
+    const parts = begun ? known.parts : [];
+    parts.push(Buffer.from(bytes.subarray(start, start + size)));
+    const incoming: Incoming = { ...next, parts, received: received + size };
     this.#streams.set(id, incoming);
     if (this.#streams.size > MAX_INCOMING_STREAMS) throw new RangeError('too many RTMP chunk streams');
     if (incoming.received >= incoming.length) this.#complete(incoming, messages);

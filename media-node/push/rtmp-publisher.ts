@@ -99,7 +99,6 @@ export class RtmpPublisher {
     if (this.#over) return;
     const payload = tag.type === FLV_DATA ? Buffer.concat([SET_DATA_FRAME, tag.payload]) : tag.payload;
     this.#write({ type: tag.type, stream: this.#stream, timestampMs: tag.timestampMs, payload }, CHUNK_STREAM.media);
-    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#end(new Error('the server is too slow for this stream'));
   }
 
   /** Tells the server that the stream is over, then ends. Idempotent. */
@@ -213,7 +212,10 @@ export class RtmpPublisher {
 
   #write(message: RtmpMessage, chunkStream: number): void {
     // The first control message announces the size itself; nothing longer than the default goes before it.
-    if (!this.#over) this.#socket.write(writeChunks(message, chunkStream, OUT_CHUNK_BYTES));
+    if (this.#over) return;
+    this.#socket.write(writeChunks(message, chunkStream, OUT_CHUNK_BYTES));
+    // Answers count as well: a server that asks for ever and reads nothing must not fill our memory.
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#end(new Error('the server is too slow for this stream'));
   }
 }
 

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it, test } from 'vitest';
 import { AddressPolicy } from './address-policy.ts';
 import { type AmfValue, decodeAmf, encodeAmf } from './amf0.ts';
 import { parsePushTarget } from './push-target.ts';
-import { ChunkReader, type RtmpMessage, writeChunks } from './rtmp-chunks.ts';
+import { ChunkReader, type RtmpMessage, SET_CHUNK_SIZE, writeChunks } from './rtmp-chunks.ts';
 import { RtmpPublisher } from './rtmp-publisher.ts';
 
 /** Cuts a buffer into pieces of these sizes, round and round. */
@@ -112,6 +112,16 @@ describe('chunks', () => {
       RangeError,
     );
   });
+
+  it('of one byte each cost no more than their number', () => {
+    const reader = new ChunkReader();
+    const one = Buffer.from([0, 0, 0, 1]);
+    reader.push(writeChunks({ type: SET_CHUNK_SIZE, stream: 0, timestampMs: 0, payload: one }, 2, 128));
+    const payload = Buffer.alloc(64 * 1024, 7);
+    // Some 20 s when each chunk cost as much as all before it.
+    const [message] = reader.push(writeChunks({ type: 20, stream: 0, timestampMs: 0, payload }, 3, 1));
+    expect(message?.payload.equals(payload)).toBe(true);
+  });
 });
 
 describe('publishing', () => {
@@ -206,6 +216,19 @@ describe('publishing', () => {
     ],
   ])('fails with the words of a server that says %s', async (_, answer, words) => {
     await expect(serve(answer).then((url) => open(url, 200))).rejects.toThrow(words);
+  });
+
+  test('ends when a server asks for ever and reads nothing', async () => {
+    const url = await serve((name, _, socket) => {
+      if (name !== 'connect') return null;
+      socket.pause();
+      // Each has us say the stream key twice.
+      const payload = encodeAmf(['_result', 1, null, null]);
+      const asked = writeChunks({ type: 20, stream: 0, timestampMs: 0, payload }, 3, 128);
+      socket.write(Buffer.concat(Array.from({ length: 10_000 }, () => asked)));
+      return null;
+    });
+    await expect(open(`${url}${'k'.repeat(2_000)}`, 20_000)).rejects.toThrow('too slow');
   });
 
   test('fails with what is no RTMP server', async () => {
