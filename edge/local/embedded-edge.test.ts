@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -121,3 +121,12 @@ test('a port in use fails the start and leaves nothing behind', async () => {
   await expect(startEdge(port)).rejects.toThrow('already in use');
   server.close();
 }, 30_000);
+
+test('what objects keep is for the owner of the process only, also where an earlier version made the directory', async () => {
+  const kept = join(root, 'state', 'state');
+  mkdirSync(kept, { recursive: true, mode: 0o755 });
+
+  await startEdge();
+
+  expect(statSync(kept).mode & 0o777).toBe(0o700);
+});

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
@@ -14,6 +15,7 @@ import { DIRECT_ENTRYPOINT, readWranglerConfig, workerOptions } from './wrangler
 const RESTART_DEADLINE_MS = 5_000;
 const DISPOSE_DEADLINE_MS = 3_000;
 const RETRY_MS = 500;
+const OWNER_ONLY = 0o700;
 /** Miniflare's words for what `#onChildProcess` tells in ours. */
 const ANNOUNCED_CRASH = /crashed unexpectedly and is being restarted/;
 const LOOPBACK = '127.0.0.1';
@@ -101,7 +103,7 @@ export class EmbeddedEdge {
         cf: false,
         logRequests: false,
         telemetry: { enabled: false },
-        resourcePersistencePath: join(stateDirectory, 'state'),
+        resourcePersistencePath: privateDirectory(join(stateDirectory, 'state')),
         log: new EdgeLog((line) => {
           if (!this.#closing && !ANNOUNCED_CRASH.test(line)) onLog(line);
         }),
@@ -166,6 +168,13 @@ export class EmbeddedEdge {
       delay(DISPOSE_DEADLINE_MS, undefined, { ref: false }),
     ]);
   }
+}
+
+/** What the objects keep is nobody else's to read (keys of live streams are in it), and the runtime asks for no file modes. */
+function privateDirectory(path: string): string {
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, OWNER_ONLY);
+  return path;
 }
 
 /** Warnings and errors only: miniflare would also announce every (re)start. */
