@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,10 +31,14 @@ export class Counter extends DurableObject {
     await this.ctx.storage.put('count', count);
     return count;
   }
+  async known() {
+    return (await this.ctx.storage.get('count')) !== undefined;
+  }
 }
 export default {
   async fetch(request, env) {
     if (new URL(request.url).pathname.startsWith('/web/')) return env.ASSETS.fetch(request);
+    if (new URL(request.url).pathname === '/asked') return Response.json(await env.COUNTER.getByName('other').known());
     if (new URL(request.url).pathname === '/broken') {
       console.log('not worth a line');
       console.error(new Error('a mistake in the worker'));
@@ -129,4 +133,19 @@ test('what objects keep is for the owner of the process only, also where an earl
   await startEdge();
 
   expect(statSync(kept).mode & 0o777).toBe(0o700);
+});
+
+test('objects that were only asked leave no file behind over a restart, those with something to keep do', async () => {
+  const objects = () =>
+    readdirSync(join(root, 'state/state/do/counter-Counter')).filter((name) => /^\w{64}\.sqlite$/.test(name));
+  const edge = await startEdge();
+  await get(edge);
+  await get(edge, '/asked');
+  await edge.close();
+  expect(objects()).toHaveLength(2);
+
+  const again = await startEdge();
+
+  expect(objects()).toHaveLength(1);
+  expect(Number((await get(again)).split(' ')[1])).toBeGreaterThan(1);
 });

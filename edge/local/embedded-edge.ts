@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundleWorker } from './bundle.ts';
+import { removeEmptyObjects } from './empty-objects.ts';
 import { DIRECT_ENTRYPOINT, readWranglerConfig, workerOptions } from './wrangler-config.ts';
 
 /** Miniflare's own restart takes some 0.5 s; when it has not come up by then, it is made anew. */
@@ -57,6 +58,7 @@ export class EmbeddedEdge {
   /** Bundles the worker and starts it. Throws when the worker does not build or does not start. */
   static async start(options: EmbeddedEdgeOptions): Promise<EmbeddedEdge> {
     const script = await bundleWorker(options.root, readWranglerConfig(options.root).main);
+    removeEmptyObjects(join(options.stateDirectory, 'state', 'do'));
     const edge = new EmbeddedEdge(options, script);
     subscribe('child_process', edge.#onChildProcess);
     try {
