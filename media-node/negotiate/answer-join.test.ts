@@ -73,7 +73,7 @@ describe('the data channel', () => {
     expect(section).toMatchObject({ kind: 'application', protocol: 'UDP/DTLS/SCTP', port: 9, setup: 'passive' });
     expect(section?.formats).toEqual(['webrtc-datachannel']);
     expect(section?.candidates).toHaveLength(LOCAL.candidates.length);
-    expect(answer).toContain('a=sctp-port:5000\r\na=max-message-size:65536\r\n');
+    expect(answer).toContain('a=sctp-port:5000\r\na=max-message-size:262144\r\n');
   });
 
   test('beside tracks, in any place', () => {

@@ -8,7 +8,7 @@ import { attribute, candidateAttributes, transportAttributes } from './transport
 export const DATA_CHANNEL_PROTOCOL = 'UDP/DTLS/SCTP';
 export const DATA_CHANNEL_FORMAT = 'webrtc-datachannel';
 /** As the transport has it: `SCTP_PORT` and `MAX_MESSAGE_BYTES` there. */
-export const LOCAL_DATA_CHANNEL: DataChannelPlan = { remotePort: 5000, maxMessageBytes: 64 * 1024 };
+export const LOCAL_DATA_CHANNEL: DataChannelPlan = { remotePort: 5000, maxMessageBytes: 256 * 1024 };
 
 const MAX_PORT = 65_535;
 const MAX_UINT32 = 0xffff_ffff;

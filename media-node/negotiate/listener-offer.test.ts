@@ -108,7 +108,7 @@ describe('an offer with tracks', () => {
     const { tracks, remote, dataChannel } = settle(state);
 
     expect(remote).toMatchObject({ dtlsRole: 'server', ice: LOCAL.ice });
-    expect(dataChannel).toEqual({ remotePort: 5000, maxMessageBytes: 65_536 });
+    expect(dataChannel).toEqual({ remotePort: 5000, maxMessageBytes: 262_144 });
     expect(tracks).toMatchObject([
       {
         key: 'u1/0',

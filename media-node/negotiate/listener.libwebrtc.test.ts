@@ -90,7 +90,7 @@ test('begins with a data channel alone', async () => {
 
   expect(tracks).toEqual([]);
   // An answer of libwebrtc takes no more than the offer does.
-  expect(dataChannel).toEqual({ remotePort: 5000, maxMessageBytes: 65_536 });
+  expect(dataChannel).toEqual({ remotePort: 5000, maxMessageBytes: 262_144 });
   expect(remote.dtlsRole).toBe('server');
   expect(remote.ice.ufrag.length).toBeGreaterThan(3);
 });

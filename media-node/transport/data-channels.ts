@@ -6,8 +6,11 @@ import { ACK, type ChannelNames, isAck, MAX_NAME_BYTES, readOpen, writeOpen } fr
 import { SctpAssociation } from './sctp-association.ts';
 import type { DataChannel, DataChannels, DataChannelsOptions } from './types.ts';
 
-/** Our `a=max-message-size`. Longer messages are ignored; the channel stays open. */
-export const MAX_MESSAGE_BYTES = 64 * 1024;
+/**
+ * Our `a=max-message-size`. Longer messages are ignored; the channel stays open. The answer to an offer has 0.8 kB for each
+ * track that a member receives, and libwebrtc closes a channel on which it cannot send: 64 kB would end lobbies of forty.
+ */
+export const MAX_MESSAGE_BYTES = 256 * 1024;
 /** Open at a time, whoever opened them; more are reset at once. */
 export const MAX_CHANNELS = 16;
 /** Not acknowledged by the peer, all channels together; what comes on top is refused. */

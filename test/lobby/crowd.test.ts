@@ -1,5 +1,5 @@
 /** Twenty at once, again and again: everybody always ends with exactly the tracks of the others, and nothing stays behind. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { carriedSessions, storedRows } from '../support/left-behind.ts';
 import { LobbyMember } from '../support/lobby/lobby-member.ts';
 import { ADMIN_TOKEN, LobbyServer, OWNER } from '../support/lobby/lobby-server.ts';
@@ -8,6 +8,7 @@ import { seededRandom } from '../support/udp-proxy.ts';
 const MEMBERS = 20;
 const ROUNDS = 10;
 const SEED = 20;
+const AT_ONCE = 4;
 const SETTLED_MS = 30_000;
 const GUESTS = Array.from({ length: MEMBERS - 1 }, (_, at) => `guest-${at}`);
 
@@ -60,4 +61,27 @@ test('twenty join at once and leave in any order', { timeout: 240_000 }, async (
     await expect.poll(() => carriedSessions(server.vestibule, ADMIN_TOKEN), patience).toBe(0);
     await expect.poll(() => storedRows(server.vestibule), patience).toBe(rows);
   }
+});
+
+test('somebody hears and sees forty: the answers are longer than 64 kB', { timeout: 120_000 }, async () => {
+  const users = Array.from({ length: 40 }, (_, at) => `many-${at}`);
+  const stream = await server.stream(users);
+  await using looker = await LobbyMember.join(server, stream, OWNER, { sends: 'nothing' });
+  const members: LobbyMember[] = [];
+  onTestFinished(() => {
+    for (const member of members) member.vanish();
+  });
+  // A few at a time: libwebrtc opens hundreds of sockets while it looks for candidates.
+  for (let at = 0; at < users.length; at += AT_ONCE) {
+    const entering = users
+      .slice(at, at + AT_ONCE)
+      .map((user) => LobbyMember.enter(server, stream, user, { info: `1 2 ${user}` }));
+    members.push(...(await Promise.all(entering)));
+  }
+
+  await looker.hears(
+    users.flatMap((user) => [`1 2 ${user}`, `1 2 ${user}`]),
+    SETTLED_MS,
+  );
+  await looker.plays(1, SETTLED_MS);
 });

@@ -1,5 +1,7 @@
 /** libwebrtc (@roamhq/wrtc) with data channels only, answered by hand-made SDP. */
+
 import { createRequire } from 'node:module';
+import { MAX_MESSAGE_BYTES } from '../data-channels.ts';
 import type { PeerTransportOptions } from '../types.ts';
 
 export interface WrtcChannel {
@@ -71,7 +73,7 @@ export async function openWrtcChannels(open: (connection: WrtcConnection) => voi
           `a=fingerprint:${fingerprint.algorithm} ${fingerprint.value}`,
           'a=setup:passive',
           'a=sctp-port:5000',
-          'a=max-message-size:65536',
+          `a=max-message-size:${MAX_MESSAGE_BYTES}`,
           `a=candidate:1 1 udp 2130706431 127.0.0.1 ${port} typ host`,
           'a=end-of-candidates',
           '',
