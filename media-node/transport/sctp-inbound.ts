@@ -1,8 +1,8 @@
 /**
  * What comes in on an SCTP association: which TSNs are there, and the messages put together from them, strictly in the
  * order of TSNs. Unordered messages wait for lost ones before them, too: for signalling that costs nothing, and it makes
- * each chunk cost the same, whatever the peer sends. A message that is too long is swallowed: acknowledged, so that what
- * follows it gets through, and forgotten.
+ * each chunk cost the same, whatever the peer sends. A message that is too long or in too many pieces is swallowed:
+ * acknowledged, so that what follows it gets through, and forgotten.
  */
 import { tsnAdd, tsnDistance } from './sctp-packet.ts';
 
@@ -16,6 +16,8 @@ export const RECEIVE_WINDOW_BYTES = 256 * 1024;
 const CHUNK_COST_BYTES = 256;
 /** A TSN this far ahead is outside of any window that we advertise. */
 const MAX_AHEAD = 2048;
+/** Chunks of one message; 64 KiB come in some 60. Each costs us more than its bytes, and a hostile one has a single byte. */
+const MAX_PARTS = 1024;
 const MAX_GAP_BLOCKS = 32;
 
 interface Fragment {
@@ -40,7 +42,7 @@ export class SctpInbound {
   #aheadBytes = 0;
   /** The message at the cumulative TSN, as far as it came; null between messages and while one is swallowed. */
   #partial: { head: Fragment; parts: Buffer[]; bytes: number } | null = null;
-  /** Messages that were too long or not whole. */
+  /** Messages that were too long, in too many pieces or not whole. */
   swallowed = 0;
 
   constructor(initialTsn: number, maxMessageBytes: number, deliver: DeliverMessage) {
@@ -114,7 +116,7 @@ export class SctpInbound {
     // The rest of a message that is being swallowed, or one without a beginning.
     if (partial === null) return;
     partial.bytes += data.length;
-    if (partial.bytes > this.#maxMessageBytes) {
+    if (partial.bytes > this.#maxMessageBytes || partial.parts.length === MAX_PARTS) {
       this.swallowed += 1;
       this.#partial = null;
       return;
