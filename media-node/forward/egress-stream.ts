@@ -173,6 +173,7 @@ export class EgressStream implements TrackSink {
   /** The viewer misses the packet with these 16 bits. */
   onNack(sequence: number, nowMs: number): void {
     this.nacksReceived++;
+    if (!this.#budget.mayLookUp(nowMs)) return;
     const extended = this.rewriter.sentSequence(sequence);
     if (extended < 0 || !this.#budget.take(extended, this.report.roundTripMs, nowMs)) return;
     if (this.rewriter.resend(extended, this.#hasRtx)) this.retransmitted++;

@@ -21,7 +21,7 @@ export class SentSegments {
   sourceSequence = 0;
   timestampDelta = 0;
 
-  /** From the extended sequence number `first` on, packets are those of `stream` with these differences. */
+  /** From the extended sequence number `first` (above all before) on, packets are those of `stream` with these differences. */
   add(first: number, stream: IngressStream, sequenceDelta: number, timestampDelta: number): void {
     if (this.#count === this.#capacity && this.#capacity < MAX_SEGMENTS) this.#grow();
     const at = this.#count % this.#capacity;
@@ -34,16 +34,24 @@ export class SentSegments {
 
   /** Whether a packet was mapped to this number; `stream`, `sourceSequence` and `timestampDelta` then say how. */
   find(extSequence: number): boolean {
-    const oldest = Math.max(0, this.#count - this.#capacity);
-    for (let i = this.#count - 1; i >= oldest; i--) {
-      const at = i % this.#capacity;
-      if ((this.#first[at] as number) > extSequence) continue;
-      this.stream = this.#streams[at] ?? null;
-      this.sourceSequence = extSequence - (this.#sequenceDelta[at] as number);
-      this.timestampDelta = this.#timestampDelta[at] as number;
-      return true;
+    // The newest one that begins at or before it; they are added in ascending order.
+    let at = -1;
+    let low = Math.max(0, this.#count - this.#capacity);
+    let high = this.#count - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#first[middle % this.#capacity] as number) > extSequence) {
+        high = middle - 1;
+      } else {
+        at = middle % this.#capacity;
+        low = middle + 1;
+      }
     }
-    return false;
+    if (at < 0) return false;
+    this.stream = this.#streams[at] ?? null;
+    this.sourceSequence = extSequence - (this.#sequenceDelta[at] as number);
+    this.timestampDelta = this.#timestampDelta[at] as number;
+    return true;
   }
 
   /** Doubles; only ever called before the circle has closed, so the order is the index. */
