@@ -10,10 +10,10 @@ const JOINED_MS = 20_000;
 const ATTACK_MS = 4_000;
 /** Who floods is watched for 10 s. */
 const LET_GO_MS = 20_000;
-const FRAMES_PER_SECOND = 15;
-/** What may be missing on a machine whose cores the attacker shares. */
-const ENOUGH = 0.8;
-const LONGEST_GAP_MS = 700;
+/** Of the frames that leave the sender, whose machine the attacker shares. */
+const ENOUGH = 0.9;
+const LEAST_FRAMES = 20;
+const LONGEST_GAP_MS = 1_000;
 const MEMORY_BYTES = 80 * 1024 * 1024;
 
 let server: LobbyServer;
@@ -48,9 +48,9 @@ function sentBy(child: LineProcess): number {
 }
 
 test.each([
-  ['junk', 10_000],
+  ['junk', 5_000],
   ['mutes', 2_000],
-  ['channels', 10_000],
+  ['channels', 5_000],
   ['big', 5],
 ] as const)('%s: the picture of the others goes on', { timeout: 90_000 }, async (kind, atLeast) => {
   const stream = await server.stream();
@@ -67,13 +67,15 @@ test.each([
 
   child.send('begin');
   await child.event('sent', JOINED_MS);
+  const sentBefore = await u2.framesSent();
   pictures.reset();
   await observe(ATTACK_MS);
   const { frames, longestGapMs } = pictures.seen();
-  const story = JSON.stringify({ frames, longestGapMs, sent: sentBy(child), grownBytes: nodeBytes() - before });
+  const due = (await u2.framesSent()) - sentBefore;
+  const story = JSON.stringify({ frames, due, longestGapMs, sent: sentBy(child), grownBytes: nodeBytes() - before });
 
   expect(sentBy(child), story).toBeGreaterThan(atLeast);
-  expect(frames, story).toBeGreaterThan((ATTACK_MS / 1000) * FRAMES_PER_SECOND * ENOUGH);
+  expect(frames, story).toBeGreaterThanOrEqual(Math.max(LEAST_FRAMES, due * ENOUGH));
   expect(longestGapMs, story).toBeLessThan(LONGEST_GAP_MS);
   expect(nodeBytes() - before, story).toBeLessThan(MEMORY_BYTES);
   // The others can still do what they came for.

@@ -248,6 +248,15 @@ export class LobbyMember implements AsyncDisposable {
     }
   }
 
+  /** Frames of its own picture that left for the server. */
+  async framesSent(): Promise<number> {
+    const stats = [...(await this.ingress.getStats()).values()];
+    return stats.reduce(
+      (sum, { type, framesSent }) => sum + (type === 'outbound-rtp' ? Number(framesSent ?? 0) : 0),
+      0,
+    );
+  }
+
   /** Counts the frames of the first picture that it receives. */
   watch(): Pictures {
     const mid = this.tracks.find(({ kind }) => kind === 'video')?.mid;
