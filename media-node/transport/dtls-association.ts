@@ -159,7 +159,6 @@ export class DtlsAssociation {
     for (;;) {
       const handshake = this.#handshake;
       const message = this.#inbox.peek();
-      if (handshake === null) this.#inbox.clear(); // Renegotiation is refused by silence.
       if (handshake === null || message === null) return;
       const hadKeys = this.#records.hasKeys;
       try {
@@ -184,6 +183,7 @@ export class DtlsAssociation {
   #connect(handshake: Handshake): void {
     this.#state = 'connected';
     this.#handshake = null;
+    this.#inbox.close(); // Renegotiation is refused by silence.
     this.#retransmitAtMs = Number.POSITIVE_INFINITY;
     // The server's last flight may still have to be repeated; the client's has been answered.
     if (this.#role === 'client') this.#flight = [];
@@ -220,7 +220,7 @@ export class DtlsAssociation {
     this.#handshake = null;
     this.#flight = [];
     this.#early = [];
-    this.#inbox.clear();
+    this.#inbox.close();
     this.#retransmitAtMs = Number.POSITIVE_INFINITY;
   }
 

@@ -81,6 +81,7 @@ export interface Received {
 export class HandshakeInbox {
   #next = 0;
   readonly #assemblies = new Map<number, Assembly>();
+  #closed = false;
 
   /** Takes the fragments in the body of one handshake record; what is malformed is dropped. The body is copied. */
   push(body: Buffer, epoch: number): Received {
@@ -96,7 +97,7 @@ export class HandshakeInbox {
       if (start + partLength > body.length || partOffset + partLength > length || length > MAX_MESSAGE_BYTES) break;
       if (sequence < this.#next) {
         repeated = true;
-      } else if (sequence < this.#next + MAX_AHEAD) {
+      } else if (!this.#closed && sequence < this.#next + MAX_AHEAD) {
         this.#add(type, epoch, sequence, length, partOffset, body.subarray(start, start + partLength));
       }
       offset = start + partLength;
@@ -123,7 +124,9 @@ export class HandshakeInbox {
     this.#assemblies.delete(this.#next);
   }
 
-  clear(): void {
+  /** Nothing is awaited any more: from now on it only tells repetitions, and puts nothing together. */
+  close(): void {
+    this.#closed = true;
     this.#assemblies.clear();
   }
 
