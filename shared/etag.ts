@@ -30,8 +30,9 @@ export type IfMatchVerdict = 'ok' | 'missing' | 'mismatch';
  * trickle as well as for a restart, and so does `"*"`, as the examples of RFC 9725 print it. A list matches when one of
  * its tags does.
  *
- * Lenient (protocol.md #47, #50): a missing field matches (medooze `whep.js`, Eyevinn and React Native send none),
- * quotes may be missing (vue-wish), and a proxy may have made the tag weak. Strict: none of that.
+ * Quotes may be missing: vue-wish sends none, and no other tag can be meant. Lenient (protocol.md #47, #50): a missing
+ * field matches too (medooze `whep.js`, Eyevinn and React Native send none), and a proxy may have made the tag weak.
+ * Strict: neither of the two.
  *
  * @param ifMatch the field value as it came, null when absent
  * @param current the present tag, quoted
@@ -50,9 +51,8 @@ export function evaluateIfMatch(
 }
 
 function opaqueOf(member: string, strict: boolean): string | null {
-  if (strict) return parseStrongEtag(member);
-  const unweakened = /^W\//i.test(member) ? member.slice(2) : member;
-  return parseStrongEtag(unweakened) ?? (OPAQUE.test(unweakened) ? unweakened : null);
+  const tag = !strict && /^W\//i.test(member) ? member.slice(2) : member;
+  return parseStrongEtag(tag) ?? (OPAQUE.test(tag) ? tag : null);
 }
 
 /** Splits at commas outside quotes; one pass. */
