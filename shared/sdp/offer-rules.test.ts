@@ -68,6 +68,8 @@ describe('checkPublishOffer', () => {
     ['#102 active', readOffer('ffmpeg9-publish-active'), 'ok'],
     ['#102 passive', readOffer('ffmpeg9-publish-passive'), 'ok'],
     ['#102 holdconn', OBS.replaceAll('actpass', 'holdconn'), '400 bad_sdp'],
+    ['#102 an unknown role', OBS.replaceAll('actpass', 'both'), '400 bad_sdp'],
+    ['#102 no role', OBS.replaceAll('a=setup:actpass\r\n', ''), 'ok'],
     ['#105 no ICE credentials', OBS.replaceAll(/a=ice-(ufrag|pwd).*\r\n/g, ''), '400 bad_sdp'],
     ['#105 a short password', OBS.replaceAll(/a=ice-pwd.*\r\n/g, 'a=ice-pwd:short\r\n'), '400 bad_sdp'],
     ['#105 no fingerprint', OBS.replaceAll(/a=fingerprint.*\r\n/g, ''), '400 bad_sdp'],

@@ -89,6 +89,10 @@ export function checkTransport(description: SessionDescription, live: readonly M
       throw unacceptable('rtcp_mux_required', 'every media section must offer a=rtcp-mux');
     }
     if (section.setup === 'holdconn') throw badSdp('a=setup:holdconn cannot start a session');
+    // Guessing the role of a peer that asked for something else leaves both sides waiting for the other's ClientHello.
+    if (section.setup === null && section.attributes.some(({ name }) => name === 'setup')) {
+      throw badSdp('a=setup must be actpass, active or passive');
+    }
   }
   checkBundle(description, live);
   // Media nodes are ICE-lite, and two lite agents never send a check.
