@@ -118,6 +118,18 @@ test('what the worker logs as an error is in the log, its small talk is not', as
   expect(log.join('\n')).not.toContain('not worth a line');
 }, 30_000);
 
+test('workerd leads a process group of its own, the one that replaces it too: Ctrl-C must not end it', async () => {
+  const leadsGroup = (pid: number | undefined): boolean => pid !== undefined && process.kill(-pid, 0);
+  const edge = await startEdge();
+  const first = edge.workerdPid;
+  expect(leadsGroup(first)).toBe(true);
+
+  process.kill(first ?? 0, 'SIGKILL');
+
+  await expect.poll(() => edge.workerdPid, { timeout: 5_000 }).not.toBe(first);
+  expect(leadsGroup(edge.workerdPid)).toBe(true);
+}, 30_000);
+
 test('a port in use fails the start and leaves nothing behind', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));

@@ -21,6 +21,8 @@ const OWNER_ONLY = 0o700;
 const ANNOUNCED_CRASH = /crashed unexpectedly and is being restarted/;
 const LOOPBACK = '127.0.0.1';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Told by Node before each `spawn`, with options that may still be changed. */
+const SPAWN_CHANNEL = 'tracing:child_process.spawn:start';
 
 export interface EmbeddedEdgeOptions {
   root: string;
@@ -61,6 +63,7 @@ export class EmbeddedEdge {
     removeEmptyObjects(join(options.stateDirectory, 'state', 'do'));
     const edge = new EmbeddedEdge(options, script);
     subscribe('child_process', edge.#onChildProcess);
+    subscribe(SPAWN_CHANNEL, ownGroup);
     try {
       await edge.#launch();
     } catch (error) {
@@ -87,6 +90,7 @@ export class EmbeddedEdge {
     await this.#dispose();
     if (workerd !== null && workerd.exitCode === null && workerd.signalCode === null) workerd.kill('SIGKILL');
     unsubscribe('child_process', this.#onChildProcess);
+    unsubscribe(SPAWN_CHANNEL, ownGroup);
   }
 
   async #launch(): Promise<void> {
@@ -170,6 +174,15 @@ export class EmbeddedEdge {
       delay(DISPOSE_DEADLINE_MS, undefined, { ref: false }),
     ]);
   }
+}
+
+/**
+ * Puts workerd into a process group of its own, which miniflare does not offer. A terminal's Ctrl-C goes to the launcher's
+ * whole group: workerd would die of it before the sessions are ended in order, and be taken for crashed.
+ */
+function ownGroup(message: unknown): void {
+  const { options } = message as { options: { file: string; detached?: boolean } };
+  if (/workerd/.test(options.file)) options.detached = true;
 }
 
 /** What the objects keep is nobody else's to read (keys of live streams are in it), and the runtime asks for no file modes. */
