@@ -155,16 +155,18 @@ export class PlayerPage {
   }
 
   #describe(state: PageState): [string, string] {
-    const { name } = this.#programme;
+    const { name, kind } = this.#programme;
     switch (state) {
       case 'playing':
         return [`Playing ${name}`, ''];
       case 'connecting':
         return [`Connecting to ${name}`, this.#lastError?.message ?? ''];
       case 'waiting':
-        return this.#client.connection === null
+        if (this.#client.connection !== null)
+          return ['The publisher is away', 'It goes on by itself when the signal is back.'];
+        return kind === 'room'
           ? ['Waiting for the publisher', 'It starts by itself as soon as somebody is live here.']
-          : ['The publisher is away', 'It goes on by itself when the signal is back.'];
+          : ['Nothing to see yet', 'It starts by itself as soon as somebody in the lobby is marked as main.'];
       case 'reconnecting':
         return ['Reconnecting', this.#lastError?.message ?? 'The connection was lost and is being repaired.'];
       case 'error':

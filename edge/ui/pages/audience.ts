@@ -1,5 +1,5 @@
 /** The audience page: plays what a stream lobby has on air. The player page, with another thing to play. */
-import { find, setPageState, setText } from '../page/dom.ts';
+import { showDeadEnd } from '../page/dead-end.ts';
 import { PlayerPage } from '../page/player-page.ts';
 import {
   initialStream,
@@ -29,7 +29,5 @@ if (isStream(stream)) {
     source: { href: lobbyUrl(stream), text: 'Enter the lobby' },
   }).start();
 } else {
-  setPageState('error');
-  setText(find('status', HTMLElement), 'No stream was named');
-  setText(find('hint', HTMLElement), 'The address of this page has to end with ?space=…&stream=…');
+  showDeadEnd('Audience', 'No stream was named', 'The address of this page has to end with ?space=…&stream=…');
 }

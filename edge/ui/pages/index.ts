@@ -41,7 +41,7 @@ function showAddresses(): void {
   const authorization = authEnabled || token !== '' ? ' -authorization "$TOKEN"' : '';
   setText(
     ffmpegCommand,
-    `ffmpeg -re -i input.mp4 -c:v libx264 -profile:v baseline -tune zerolatency -bf 0 -g 60 -c:a libopus -ar 48000 -ac 2 -f whip${authorization} ${url}`,
+    `ffmpeg -re -i in.mp4 -c:v libx264 -preset veryfast -tune zerolatency -bf 0 -g 60 -pix_fmt yuv420p -c:a libopus -ar 48000 -ac 2 -f whip${authorization} ${url}`,
   );
 }
 
