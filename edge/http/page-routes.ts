@@ -6,6 +6,15 @@ import { route } from './methods.ts';
 
 const START_PAGE = '/web/index.html';
 const READY_RETRY_SECONDS = 1;
+/**
+ * The pages use what is served beside them and nothing else; a token in their address is not for other sites. Other pages
+ * may show them in a frame: a player is made for that.
+ */
+const PAGE_HEADERS = {
+  'Content-Security-Policy': "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'",
+  'Referrer-Policy': 'same-origin',
+  'X-Content-Type-Options': 'nosniff',
+};
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
 
 export function pageRoutes(app: App): void {
@@ -36,7 +45,9 @@ export function pageRoutes(app: App): void {
       const response = await c.env.ASSETS.fetch(c.req.raw);
       if (response.status === 404) throw new ProblemError(404, 'not_found', 'there is nothing here');
       // A copy: header fields of a fetched response cannot be changed.
-      return new Response(response.body, response);
+      const page = new Response(response.body, response);
+      for (const [name, value] of Object.entries(PAGE_HEADERS)) page.headers.set(name, value);
+      return page;
     },
   });
 }

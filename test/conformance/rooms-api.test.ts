@@ -119,6 +119,13 @@ describe('pages and health', () => {
     expectCors(reply);
   });
 
+  it('pages take nothing from elsewhere, tell no other site their address, and are what they say', async () => {
+    const reply = await call('/web/lobby.html?token=b');
+    expect(reply.header('Content-Security-Policy')).toMatch(/default-src 'self'/);
+    expect(reply.header('Referrer-Policy')).toBe('same-origin');
+    expect(reply.header('X-Content-Type-Options')).toBe('nosniff');
+  });
+
   it.each(['index', 'publisher', 'player'])('/web/%s.html', async (page) => {
     const reply = await call(`/web/${page}.html?room=a&token=b`);
     expect(reply.status).toBe(200);
