@@ -50,7 +50,7 @@ export class ClientSession {
         candidate: options.candidates === false ? null : transport.candidate,
       });
       const opened = await signalling.open(offer);
-      const answer = readRemoteAnswer(opened.sdp);
+      const answer = readRemoteAnswer(opened.sdp, transport.address);
       onAnswer(answer);
       await transport.connect(answer);
       return new ClientSession({ offer, answer, transport, signalling, etag: opened.etag });

@@ -26,6 +26,8 @@ export interface TransportOptions {
   /** Nominate this long after the pair works, as libwebrtc does against lite agents (50 ms); at once by default. */
   nominateAfterMs?: number;
   impair?: Impairments;
+  /** The IPv4 address to send from; loopback by default. */
+  address?: string;
   /** Count media only: neither check nor open it. For load. */
   cheap?: boolean;
 }
@@ -62,6 +64,7 @@ export class ClientTransport {
   readonly #settleEnded: (reason: 'closed' | 'failed') => void;
   #dtls: DtlsAssociation | null = null;
   #dtlsRole: 'client' | 'server' = 'client';
+  #peer: RemoteAnswer['candidate'] = { address: LOOPBACK, port: 0 };
   #sender: SrtpSender | null = null;
   #receiver: SrtpReceiver | null = null;
   #onConnected: () => void = () => {};
@@ -86,7 +89,9 @@ export class ClientTransport {
   static async open(options: TransportOptions, events: TransportEvents): Promise<ClientTransport> {
     certificate ??= createCertificate().then(readCertificate);
     let receive: (datagram: Buffer) => void = () => {};
-    const socket = await ClientSocket.open(LOOPBACK, options.impair ?? {}, (datagram) => receive(datagram));
+    const socket = await ClientSocket.open(options.address ?? LOOPBACK, options.impair ?? {}, (datagram) =>
+      receive(datagram),
+    );
     const take = (onDatagram: (datagram: Buffer) => void): ClientSocket => {
       receive = onDatagram;
       return socket;
@@ -94,9 +99,14 @@ export class ClientTransport {
     return new ClientTransport(take, await certificate, options, events);
   }
 
+  /** Where we send from. */
+  get address(): string {
+    return this.#options.address ?? LOOPBACK;
+  }
+
   /** The value of our one `a=candidate`. */
   get candidate(): string {
-    return `1 1 udp 2130706431 ${LOOPBACK} ${this.socket.port} typ host`;
+    return `1 1 udp 2130706431 ${this.address} ${this.socket.port} typ host`;
   }
 
   get connected(): boolean {
@@ -108,6 +118,7 @@ export class ClientTransport {
    * @throws when the handshake fails or takes longer than 10 s
    */
   async connect(answer: RemoteAnswer): Promise<void> {
+    this.#peer = answer.candidate;
     this.socket.connectTo(answer.candidate.address, answer.candidate.port);
     this.#dtlsRole = answer.setup === 'active' ? 'server' : 'client';
     const connected = new Promise<'connected'>((resolve) => {
@@ -188,6 +199,7 @@ export class ClientTransport {
     const ice = new ControllingIce({
       local: this.local,
       remote,
+      peer: this.#peer,
       bare: this.#options.quirk === 'ffmpeg8',
       nominateAfterMs: this.#options.nominateAfterMs ?? 0,
       send: (datagram) => this.socket.send(datagram),

@@ -1,7 +1,8 @@
 /**
- * A full agent in the controlling role against a lite one: one pair, checks until the first answer, nomination with the
+ * A full agent in the controlling role, made for lite ones (the checks of others are answered): one pair, checks until the first answer, nomination with the
  * first check (as FFmpeg does) or with the check after the first answer (as libwebrtc does), then consent checks.
  */
+import { bindingSuccess, hasIntegrity, parseBindingRequest } from '../../../media-node/transport/stun.ts';
 import { readAnswer, writeCheck } from './stun-check.ts';
 
 const CHECK_INTERVAL_MS = 50;
@@ -17,6 +18,8 @@ export interface Credentials {
 export interface ControllingIceOptions {
   local: Credentials;
   remote: Credentials;
+  /** Where its checks come from. */
+  peer: { address: string; port: number };
   /** As FFmpeg 8.0: bare checks, and none once the pair works. */
   bare: boolean;
   /** Nominate not before this long after the pair works; 0: with the first check. */
@@ -69,6 +72,7 @@ export class ControllingIce {
   }
 
   receive(datagram: Buffer): void {
+    if (this.#answerCheck(datagram)) return;
     const answer = readAnswer(datagram, this.#options.remote.pwd);
     const nominates = answer === null ? undefined : this.#outstanding.get(answer.transaction);
     if (answer === null || nominates === undefined) return;
@@ -83,5 +87,14 @@ export class ControllingIce {
     this.#working = true;
     if (!nominates) this.#nextCheckMs = performance.now() + this.#options.nominateAfterMs;
     this.#options.onWorking();
+  }
+
+  /** Lite agents send no checks; full ones need an answer before they take the pair. */
+  #answerCheck(datagram: Buffer): boolean {
+    const request = parseBindingRequest(datagram);
+    if (request === null) return false;
+    const { local, peer, send } = this.#options;
+    if (hasIntegrity(request, local.pwd)) send(bindingSuccess(request, peer.address, peer.port, local.pwd));
+    return true;
   }
 }

@@ -31,9 +31,13 @@ export interface ReceivedReport {
 
 export class IncomingTrack {
   readonly info: RemoteTrack;
+  /** Bound by the first packet when the answer does not tell. */
+  ssrc: number | null;
   /** First arrivals, retransmitted ones included. */
   packets = 0;
   duplicates = 0;
+  /** How often numbers were skipped, whether what was left out came later or not. */
+  gaps = 0;
   /** Packets that came by RTX. */
   recovered = 0;
   /** Packets under another payload type or SSRC than the answer says. */
@@ -63,6 +67,7 @@ export class IncomingTrack {
 
   constructor(info: RemoteTrack) {
     this.info = info;
+    this.ssrc = info.ssrc;
     this.reception = new ReceptionStats(info.clockRate);
     this.#block = emptyReportBlock(info.ssrc ?? 0);
   }
@@ -105,6 +110,7 @@ export class IncomingTrack {
   }
 
   report(nowMs: number): ReportBlock {
+    this.#block.ssrc = this.ssrc ?? 0;
     this.reception.report(nowMs, this.#block);
     return this.#block;
   }
@@ -122,6 +128,7 @@ export class IncomingTrack {
       this.packets += 1;
       return true;
     } else {
+      if (sequence > this.highestSequence + 1) this.gaps += 1;
       for (let lost = this.highestSequence + 1; lost < sequence; lost++) this.#missing.add(lost);
       const step = timestampDifference(timestamp, this.#timestamp);
       if (step < 0) this.timestampRegressions += 1;

@@ -5,11 +5,13 @@ import type { Fingerprint } from '../../../media-node/negotiate/plan.ts';
 import type { Credentials } from './controlling-ice.ts';
 import { H264_FMTP } from './h264-frames.ts';
 
-export type ClientCodec = 'H264' | 'VP8' | 'opus';
+export type ClientCodec = 'H264' | 'VP8' | 'VP9' | 'AV1' | 'opus';
 
 const RTPMAPS: Readonly<Record<ClientCodec, { rtpmap: string; fmtp: string }>> = {
   H264: { rtpmap: 'H264/90000', fmtp: H264_FMTP },
   VP8: { rtpmap: 'VP8/90000', fmtp: '' },
+  VP9: { rtpmap: 'VP9/90000', fmtp: 'profile-id=0' },
+  AV1: { rtpmap: 'AV1/90000', fmtp: '' },
   opus: { rtpmap: 'opus/48000/2', fmtp: 'minptime=10;useinbandfec=1' },
 };
 

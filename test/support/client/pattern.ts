@@ -43,9 +43,12 @@ export const BENCH_VIDEO: VideoPattern = {
 };
 
 export const OPUS_FRAMES_PER_SECOND = 50;
-const MAX_PAYLOAD_BYTES = 1_160;
-/** What markers, sizes and fragment headers add to a frame, shared by its packets. */
-const HEADERS_BYTES = 24;
+export const MAX_PAYLOAD_BYTES = 1_160;
+/** What each packet of a frame has in front of its part: an FU-A header (RFC 6184) or a VP8 descriptor (RFC 7741). */
+const PACKET_HEADER_BYTES = { H264: 2, VP8: 4 } as const;
+/** What types, sizes and stop bits add to an H.264 frame: some bytes, and one more for each 255. */
+const UNIT_OVERHEAD_BYTES = 8;
+const SIZE_BYTE_COUNTS = 255;
 
 /** The packets of one frame, and the RTP time from frame to frame. */
 export interface FrameSource {
@@ -57,16 +60,30 @@ export interface FrameSource {
 export function videoSource(pattern: VideoPattern): FrameSource {
   const { framesPerSecond, width, height } = pattern;
   const h264 = pattern.codec === 'H264' ? new H264Frames(width, height) : null;
-  const bytes = Math.round(pattern.bitrateBps / 8 / framesPerSecond);
-  // The slice of a skipped H.264 picture is a packet of its own.
-  const packets = pattern.packetsPerSecond / framesPerSecond - (h264 === null ? 0 : 1);
-  const maxPayload = Math.min(MAX_PAYLOAD_BYTES, Math.ceil(bytes / Math.max(1, packets)) + HEADERS_BYTES);
+  const { packetsPerSecond } = pattern;
+  // The slice of a skipped H.264 picture is a packet of its own, next to empty.
+  const emptyPackets = h264 === null ? 0 : 1;
+  const fullPerSecond = Math.max(framesPerSecond, packetsPerSecond - emptyPackets * framesPerSecond);
+  const bytesPerPacket = pattern.bitrateBps / 8 / fullPerSecond;
+  const packetsBefore = (frame: number): number => Math.floor((frame * packetsPerSecond) / framesPerSecond);
+  const sizeOf = (frame: number): { bytes: number; maxPayload: number } => {
+    // A rate that the frames cannot share evenly makes some of them a packet longer.
+    const packets = Math.max(1, packetsBefore(frame + 1) - packetsBefore(frame) - emptyPackets);
+    const bytes = Math.round(bytesPerPacket * packets);
+    const overhead = h264 === null ? 0 : UNIT_OVERHEAD_BYTES + Math.ceil(bytes / SIZE_BYTE_COUNTS);
+    const share = Math.ceil((bytes + overhead) / packets) + PACKET_HEADER_BYTES[pattern.codec];
+    return { bytes, maxPayload: Math.min(MAX_PAYLOAD_BYTES, share) };
+  };
   return {
     clockRate: 90_000,
     framesPerSecond,
-    next: (frame, isKeyframe) =>
-      h264?.next(frame, isKeyframe, bytes, maxPayload) ??
-      vp8Frame(frame, isKeyframe, { width, height, bytes, maxPayload }),
+    next: (frame, isKeyframe) => {
+      const { bytes, maxPayload } = sizeOf(frame);
+      return (
+        h264?.next(frame, isKeyframe, bytes, maxPayload) ??
+        vp8Frame(frame, isKeyframe, { width, height, bytes, maxPayload })
+      );
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 /** What a client needs of the server's description. */
+import { isIPv4 } from 'node:net';
 import { EXTENSION_URIS, type ExtensionName } from '../../../media-node/negotiate/extensions.ts';
 import { parseSdp } from '../../../shared/sdp/parse.ts';
 import { readFormatParameters } from '../../../shared/sdp/payloads.ts';
@@ -36,14 +37,19 @@ export interface RemoteAnswer {
 
 const LOOPBACK = '127.0.0.1';
 
-/** @throws when the description lacks what every answer must have */
-export function readRemoteAnswer(text: string): RemoteAnswer {
+/**
+ * @param from the address we send from: peers on this machine are met on loopback, others never are
+ * @throws when the description lacks what every answer must have
+ */
+export function readRemoteAnswer(text: string, from = LOOPBACK): RemoteAnswer {
   const description = parseSdp(text);
   const accepted = description.media.filter((section) => section.port !== 0);
   const [first] = accepted;
   if (first === undefined) throw new Error(`the answer accepts nothing:\n${text}`);
-  const usable = first.candidates.filter(({ transport, address }) => transport === 'udp' && !address.includes(':'));
-  const candidate = usable.find(({ address }) => address === LOOPBACK) ?? usable[0];
+  const usable = accepted
+    .flatMap(({ candidates }) => candidates)
+    .filter(({ transport, type, address }) => transport === 'udp' && type === 'host' && isIPv4(address));
+  const candidate = usable.find(({ address }) => (address === LOOPBACK) === (from === LOOPBACK)) ?? usable[0];
   const setup = first.setup;
   if (candidate === undefined || first.ice === null || setup === null || setup === 'holdconn') {
     throw new Error(`the answer lacks a candidate, credentials or a=setup:\n${text}`);

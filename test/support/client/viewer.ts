@@ -45,6 +45,8 @@ export class Viewer implements RtcpVisitor {
   readonly byes: number[] = [];
   nacksSent = 0;
   plisSent = 0;
+  /** Of media datagrams; only with `cheap`. */
+  bytes = 0;
   /** Packets of no track. */
   stray = 0;
   readonly #options: PlayOptions;
@@ -64,7 +66,7 @@ export class Viewer implements RtcpVisitor {
     const cheap = this.#options.cheap === true;
     const transport = await ClientTransport.open(this.#options, {
       onRtp: (packet, length, header, nowMs) => {
-        if (cheap) this.#count(header, nowMs);
+        if (cheap) this.#count(header, length, nowMs);
         else this.#receive(packet, length, header, nowMs);
       },
       onRtcp: (packet, length, nowMs) => {
@@ -145,9 +147,12 @@ export class Viewer implements RtcpVisitor {
     return track;
   }
 
-  #count(header: RtpHeader, nowMs: number): void {
+  #count(header: RtpHeader, length: number, nowMs: number): void {
+    this.bytes += length;
     for (const track of this.tracks) {
-      if (track.info.ssrc === header.ssrc) track.count(header.sequence, header.timestamp, nowMs);
+      // Some servers announce no SSRC, or keep the publisher's.
+      if (track.ssrc === null && track.info.payloadType === header.payloadType) track.ssrc = header.ssrc;
+      if (track.ssrc === header.ssrc) track.count(header.sequence, header.timestamp, nowMs);
     }
   }
 
