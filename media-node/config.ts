@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { nodeIdSchema } from '../shared/ids.ts';
 import { announcedAddresses, parseMediaAddresses } from './addresses.ts';
+import { ENGINE_CHOICES } from './forward/open-engine.ts';
 
 /** RFC 8840 gives the default port its number; it is below the ephemeral range, so no outgoing socket takes it by chance. */
 const DEFAULT_MEDIA_PORT = 8840;
@@ -36,6 +37,8 @@ const settingsSchema = z.object({
     .int()
     .min(0)
     .default(8 * 1024 * 1024),
+  /** What sends packets to viewers. */
+  FANOUT_ENGINE: z.enum(ENGINE_CHOICES).default('portable'),
   /** Servers that live streams may be pushed to, comma-separated; empty: any public one. */
   LIVE_ALLOWED_HOSTS: z
     .string()

@@ -9,6 +9,7 @@ import { mintBootId } from '../shared/ids.ts';
 import { readNodeSettings } from './config.ts';
 import { ControlLink } from './control/link.ts';
 import { createForwarder } from './forward/forwarder.ts';
+import { openFanoutEngine } from './forward/open-engine.ts';
 import { AddressPolicy } from './push/address-policy.ts';
 import { findFfmpeg } from './push/ffmpeg-program.ts';
 import { MediaNode } from './session/media-node.ts';
@@ -25,11 +26,12 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 async function main(): Promise<void> {
   const settings = readNodeSettings(process.env);
   const log = (message: string): void => console.error(`[node ${settings.NODE_ID}] ${message}`);
+  const engine = await openFanoutEngine(settings.FANOUT_ENGINE, log);
   const endpoint = await openMediaEndpoint({ addresses: settings.MEDIA_ADDRESSES, port: settings.MEDIA_PORT });
-  const forwarder = createForwarder({
-    keyframeCache: settings.KEYFRAME_CACHE,
-    keyframeCacheBytes: settings.KEYFRAME_CACHE_BYTES,
-  });
+  const forwarder = createForwarder(
+    { keyframeCache: settings.KEYFRAME_CACHE, keyframeCacheBytes: settings.KEYFRAME_CACHE_BYTES },
+    { engine },
+  );
   const now = (): number => performance.now();
   const tick = setInterval(() => forwarder.tick(now()), TICK_MS);
 

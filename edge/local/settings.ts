@@ -76,7 +76,14 @@ const EDGE_VARIABLES = [
 ] as const satisfies (keyof Env)[];
 
 /** Read by the media node alone, which inherits them; here so that they are not taken for misspellings. */
-const NODE_VARIABLES = ['EDGE_URL', 'NODE_CAPACITY', 'KEYFRAME_CACHE', 'KEYFRAME_CACHE_BYTES', 'FFMPEG_PATH'];
+const NODE_VARIABLES = [
+  'EDGE_URL',
+  'NODE_CAPACITY',
+  'KEYFRAME_CACHE',
+  'KEYFRAME_CACHE_BYTES',
+  'FANOUT_ENGINE',
+  'FFMPEG_PATH',
+];
 
 /** Every variable that means something to us. */
 export const KNOWN_NAMES: readonly string[] = [

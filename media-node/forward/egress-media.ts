@@ -47,13 +47,13 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   #closed = false;
 
   constructor(options: EgressMediaOptions, context: ForwarderContext, nowMs: number) {
-    const { keys, tracks, send } = options;
+    const { keys, tracks, send, watchRoute } = options;
     this.#checkFresh(tracks);
     this.#context = context;
     this.#options = options;
     this.#srtp =
       keys === null ? null : new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
-    this.#peer = context.engine.openPeer(keys, send);
+    this.#peer = context.engine.openPeer(keys, send, watchRoute);
     this.#outgoing = tracks.map((plan) => this.#open(plan, nowMs));
   }
 

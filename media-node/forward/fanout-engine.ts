@@ -5,7 +5,7 @@
  *
  * `fanout-engine.contract.ts` holds what every implementation must do.
  */
-import type { SrtpKeys } from '../transport/types.ts';
+import type { DatagramRoute, SrtpKeys } from '../transport/types.ts';
 import type { SourcePacket } from './source-packet.ts';
 import type { SendDatagram } from './types.ts';
 
@@ -15,6 +15,9 @@ export type PeerHandle = number;
 export type SinkHandle = number;
 /** The sinks that get each packet of one source stream as it comes. */
 export type GroupHandle = number;
+
+/** Calls `listener` at once and on each change; null: nothing can be sent (any more). */
+export type WatchRoute = (listener: (route: DatagramRoute | null) => void) => void;
 
 /** What stays the same on a sink for its life. */
 export interface SinkRules {
@@ -47,11 +50,14 @@ export interface SinkCounters {
 
 export interface FanoutEngine {
   readonly name: 'portable' | 'native';
-  /** All datagrams sent, RTCP included; `failed`: those that the way out threw at. */
+  /** All datagrams sent, RTCP included; `failed`: those that the way out threw at, or that the kernel refused. */
   readonly counters: Readonly<{ packets: number; bytes: number; failed: number }>;
 
-  /** Without keys packets leave as plain RTP and RTCP: for programs on this machine. */
-  openPeer(keys: SrtpKeys | null, send: SendDatagram): PeerHandle;
+  /**
+   * Without keys packets leave as plain RTP and RTCP: for programs on this machine. An engine that talks to the kernel
+   * by itself takes the way that `watchRoute` tells, when it tells one at once, and uses `send` otherwise.
+   */
+  openPeer(keys: SrtpKeys | null, send: SendDatagram, watchRoute?: WatchRoute): PeerHandle;
   /** Close its sinks first. */
   closePeer(peer: PeerHandle): void;
   openSink(peer: PeerHandle, rules: SinkRules): SinkHandle;

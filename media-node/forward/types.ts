@@ -3,7 +3,7 @@
  * SDP, no lobby and no JSON. Time is an argument (`nowMs`: monotonic milliseconds, fractional) everywhere.
  */
 import type { EgressTrackPlan, IngressTrackPlan } from '../negotiate/plan.ts';
-import type { SrtpKeys } from '../transport/types.ts';
+import type { DatagramRoute, SrtpKeys } from '../transport/types.ts';
 
 /** Sends one protected datagram to a peer; synchronous; the buffer may be reused afterwards. */
 export type SendDatagram = (datagram: Buffer) => void;
@@ -75,6 +75,8 @@ export interface EgressMediaOptions {
    */
   keys: SrtpKeys | null;
   send: SendDatagram;
+  /** Where `send` sends to, for an engine that does it by itself: `PeerTransport.watchRoute`. */
+  watchRoute?: (listener: (route: DatagramRoute | null) => void) => void;
   onAuthenticated(nowMs: number): void;
 }
 

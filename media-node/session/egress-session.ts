@@ -70,6 +70,7 @@ export class EgressSession {
             tracks: this.#tracks,
             keys,
             send: (datagram) => transport.send(datagram),
+            watchRoute: (listener) => transport.watchRoute(listener),
             onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
           },
           context.now(),

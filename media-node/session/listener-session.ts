@@ -79,6 +79,7 @@ export class ListenerSession {
             tracks: this.#tracks,
             keys,
             send: (datagram) => this.#transport.send(datagram),
+            watchRoute: (listener) => this.#transport.watchRoute(listener),
             onAuthenticated: (nowMs) => this.#transport.noteAuthenticated(nowMs),
           },
           context.now(),

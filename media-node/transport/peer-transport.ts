@@ -9,6 +9,7 @@ import type { BindingRequest } from './stun.ts';
 import type {
   DataChannels,
   DataChannelsOptions,
+  DatagramRoute,
   PeerTransport,
   PeerTransportEvents,
   PeerTransportOptions,
@@ -20,6 +21,8 @@ import type {
 export interface TransportHost {
   readonly certificate: DtlsCertificate;
   send(datagram: Buffer, to: PeerAddress): void;
+  /** The same way for a sender of its own; null when the socket has no descriptor. */
+  routeTo(address: PeerAddress): DatagramRoute | null;
   /** Datagrams from `address` are this transport's. */
   claim(address: PeerAddress, owner: IceDtlsTransport): void;
   release(address: PeerAddress, owner: IceDtlsTransport): void;
@@ -52,6 +55,7 @@ export class IceDtlsTransport implements PeerTransport {
   #state: 'connecting' | 'connected' | 'closed' = 'connecting';
   #lastHeardMs: number;
   #silent = false;
+  #routeListener: (route: DatagramRoute | null) => void = () => {};
 
   constructor(host: TransportHost, options: PeerTransportOptions, nowMs: number) {
     this.#host = host;
@@ -85,6 +89,16 @@ export class IceDtlsTransport implements PeerTransport {
   send(datagram: Buffer): void {
     const path = this.#path();
     if (path !== null && this.#state !== 'closed') this.#host.send(datagram, path);
+  }
+
+  watchRoute(listener: (route: DatagramRoute | null) => void): void {
+    this.#routeListener = listener;
+    this.#tellRoute();
+  }
+
+  #tellRoute(): void {
+    const path = this.#state === 'closed' ? null : this.#path();
+    this.#routeListener(path === null ? null : this.#host.routeTo(path));
   }
 
   noteAuthenticated(nowMs: number): void {
@@ -175,6 +189,7 @@ export class IceDtlsTransport implements PeerTransport {
           this.#host.release(effect.address, this);
           break;
         case 'nominated':
+          this.#tellRoute();
           if (this.#dtlsRole === 'client') this.#dtls?.start(nowMs);
           this.#connectWhenReady();
           break;
@@ -246,6 +261,7 @@ export class IceDtlsTransport implements PeerTransport {
 
   #release(): void {
     this.#state = 'closed';
+    this.#tellRoute();
     this.#earlyDtls = [];
     this.#keys = null;
     for (const address of this.#ice.proven) this.#host.release(address, this);

@@ -100,6 +100,11 @@ export interface PeerTransport {
   restartIce(local: IceCredentials, remote: IceCredentials): void;
   /** Sends one protected datagram to the nominated address, or to that of the handshake; dropped before both. The buffer may be reused after the call returns. */
   send(datagram: Buffer): void;
+  /**
+   * Tells `listener` at once, and whenever ICE moves the peer, where `send` sends to; null when it drops everything (no
+   * pair yet, or closed), or when the socket has no descriptor. One listener at a time.
+   */
+  watchRoute(listener: (route: DatagramRoute | null) => void): void;
   /** Media whose authentication succeeded counts as a sign of life (protocol.md #88); the media side says so. */
   noteAuthenticated(nowMs: number): void;
   /**
@@ -111,6 +116,17 @@ export interface PeerTransport {
   readonly remoteAddress: string | null;
   /** Sends DTLS close_notify when a DTLS association is up and forgets everything. Idempotent; `onEnded` is not called. */
   close(): void;
+}
+
+/** Where a peer's datagrams go, for a sender that talks to the kernel by itself. */
+export interface DatagramRoute {
+  /** Of the bound UDP socket; only to send on, and only until the next change of the route. */
+  readonly fd: number;
+  /** 4 or 16 bytes. */
+  readonly address: Buffer;
+  /** Of a link-local IPv6 address; empty otherwise. */
+  readonly zone: string;
+  readonly port: number;
 }
 
 /** All transports of a process: the UDP sockets, the certificate, the demultiplexer. */

@@ -7,9 +7,10 @@ import type { Fingerprint, LocalCandidate } from '../negotiate/plan.ts';
 import { AddressTable } from './address-table.ts';
 import { type CertificatePem, createCertificate, type DtlsCertificate, readCertificate } from './certificate.ts';
 import type { PeerAddress } from './ice-lite-machine.ts';
+import { ipBytes } from './ip-bytes.ts';
 import { IceDtlsTransport, type TransportHost } from './peer-transport.ts';
 import { localFragment, parseBindingRequest } from './stun.ts';
-import type { MediaEndpoint, PeerTransport, PeerTransportOptions } from './types.ts';
+import type { DatagramRoute, MediaEndpoint, PeerTransport, PeerTransportOptions } from './types.ts';
 import { bindUdp, type DatagramSocket } from './udp-socket.ts';
 
 export { mintIceCredentials } from './ice-credentials.ts';
@@ -205,6 +206,12 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
 
   send(datagram: Buffer, to: PeerAddress): void {
     this.#sockets[to.socket]?.send(datagram, to.address, to.port);
+  }
+
+  routeTo({ address, port, socket }: PeerAddress): DatagramRoute | null {
+    const fd = this.#sockets[socket]?.fd ?? null;
+    if (fd === null) return null;
+    return { fd, address: ipBytes(address), zone: address.split('%', 2)[1] ?? '', port };
   }
 
   claim({ address, port, socket }: PeerAddress, owner: IceDtlsTransport): void {

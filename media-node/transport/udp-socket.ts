@@ -8,6 +8,8 @@ import { once } from 'node:events';
 export interface DatagramSocket {
   /** What it is bound to. */
   readonly port: number;
+  /** The kernel's descriptor, for a sender of its own; null when there is none (other systems, closed). */
+  readonly fd: number | null;
   /** Called for each datagram; the buffer is only valid during the call. */
   onDatagram: (datagram: Buffer, address: string, port: number) => void;
   /** Sends at once or drops; the buffer may be reused after the call. Never throws. */
@@ -66,6 +68,10 @@ class UdpSocket implements DatagramSocket {
     socket.on('error', this.#onSent);
   }
 
+  get fd(): number | null {
+    return this.#closed ? null : descriptorOf(this.#socket);
+  }
+
   send(datagram: Buffer, address: string, port: number): void {
     if (this.#closed) return;
     let own = datagram;
@@ -89,4 +95,19 @@ class UdpSocket implements DatagramSocket {
     this.#socket.close();
     await closed;
   }
+}
+
+/**
+ * The descriptor behind a bound socket of `node:dgram`, which has no public name for it; null where there is none. A
+ * test holds this against the Node in use.
+ */
+export function descriptorOf(socket: Socket): number | null {
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const state: unknown = Reflect.get(socket, symbol);
+    if (symbol.description !== 'state symbol' || typeof state !== 'object' || state === null) continue;
+    const handle: unknown = Reflect.get(state, 'handle');
+    const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : null;
+    return typeof fd === 'number' && fd >= 0 ? fd : null;
+  }
+  return null;
 }

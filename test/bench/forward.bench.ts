@@ -1,26 +1,35 @@
 /**
  * CPU per forwarded packet of the forwarder alone: `node test/bench/forward.bench.ts [viewers] [packets]`.
  *
- * One publisher's protected video packets (1200 bytes) go in, one protected packet per viewer comes out, once into
- * nothing and once into a real UDP socket on loopback (whose receiver only lets the kernel drop). Opening, ring,
- * statistics, reports and ticks are in the figure; ICE, DTLS and the socket's receive side are not.
+ * One publisher's protected video packets (1200 bytes) go in, in frames of ten, one protected packet per viewer comes
+ * out: by the portable engine once into nothing and once into a real UDP socket on loopback (whose receiver only lets
+ * the kernel drop), by the native engine into the same. Opening, ring, statistics, reports and ticks are in the figure;
+ * ICE, DTLS and the socket's receive side are not.
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import type { FanoutEngine } from '../../media-node/forward/fanout-engine.ts';
 import { createForwarder } from '../../media-node/forward/forwarder.ts';
+import { loadAddon } from '../../media-node/forward/native/addon.ts';
+import { NativeEngine } from '../../media-node/forward/native/native-engine.ts';
+import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
 import { keyPair } from '../../media-node/forward/testing/keys.ts';
 import { videoEgress, videoIngress } from '../../media-node/forward/testing/plans.ts';
 import { RtpSource } from '../../media-node/forward/testing/rtp-source.ts';
-import type { SendDatagram } from '../../media-node/forward/types.ts';
+import type { EgressMediaOptions } from '../../media-node/forward/types.ts';
 import type { SrtpProfile } from '../../media-node/transport/types.ts';
+import { descriptorOf } from '../../media-node/transport/udp-socket.ts';
 
 const [viewers = 50, packets = 2000] = process.argv.slice(2).map(Number);
 const PAYLOAD_BYTES = 1160;
 const PACKETS_PER_FRAME = 10;
 const PACKET_MS = 2.8; // 355 packets/s
 
-function measure(profile: SrtpProfile, send: SendDatagram): number {
-  const forwarder = createForwarder({ keyframeCache: true, keyframeCacheBytes: 4_000_000 });
+type Way = Pick<EgressMediaOptions, 'send' | 'watchRoute'>;
+
+async function measure(profile: SrtpProfile, way: Way, engine: FanoutEngine = new PortableEngine()): Promise<number> {
+  const forwarder = createForwarder({ keyframeCache: true, keyframeCacheBytes: 4_000_000 }, { engine });
   const keys = keyPair(0, profile);
   let nowMs = 0;
   const ingress = forwarder.openIngress(
@@ -31,7 +40,7 @@ function measure(profile: SrtpProfile, send: SendDatagram): number {
   if (track === undefined) throw new Error('no track');
   for (let i = 1; i <= viewers; i++) {
     const egress = forwarder.openEgress(
-      { tracks: [videoEgress({ ssrc: i })], keys: keyPair(i * 2, profile).node, send, onAuthenticated: () => {} },
+      { tracks: [videoEgress({ ssrc: i })], keys: keyPair(i * 2, profile).node, ...way, onAuthenticated: () => {} },
       nowMs,
     );
     egress.attach('v', track, nowMs);
@@ -46,20 +55,22 @@ function measure(profile: SrtpProfile, send: SendDatagram): number {
   }
   const start = process.cpuUsage();
   let nextTickMs = 0;
-  for (const datagram of datagrams) {
+  for (const [index, datagram] of datagrams.entries()) {
+    if (index % PACKETS_PER_FRAME === 0) await setImmediate();
     nowMs += PACKET_MS;
     ingress.receive(datagram, nowMs);
     if (nowMs < nextTickMs) continue;
     forwarder.tick(nowMs);
     nextTickMs = nowMs + 10;
   }
+  await setImmediate();
   const { user, system } = process.cpuUsage(start);
   const sent = forwarder.counters.packetsOut;
   forwarder.close();
   return (user + system) / sent;
 }
 
-async function socketSend(): Promise<{ send: SendDatagram; close(): void }> {
+async function socketWay(): Promise<Required<Way> & { close(): void }> {
   const [out, sink] = [createSocket('udp4'), createSocket({ type: 'udp4', recvBufferSize: 4096 })];
   const bound = (socket: Socket) => {
     socket.bind(0, '127.0.0.1');
@@ -69,6 +80,10 @@ async function socketSend(): Promise<{ send: SendDatagram; close(): void }> {
   const { port } = sink.address();
   return {
     send: (datagram) => out.send(datagram, port, '127.0.0.1'),
+    watchRoute: (listener) => {
+      const fd = descriptorOf(out);
+      listener(fd === null ? null : { fd, address: Buffer.from([127, 0, 0, 1]), zone: '', port });
+    },
     close: () => {
       out.close();
       sink.close();
@@ -77,13 +92,20 @@ async function socketSend(): Promise<{ send: SendDatagram; close(): void }> {
 }
 
 const profiles: SrtpProfile[] = ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80'];
+const addon = await loadAddon();
 for (const profile of profiles) {
-  measure(profile, () => {}); // warms the code up
-  const nothing = measure(profile, () => {});
-  const socket = await socketSend();
-  const udp = measure(profile, socket.send);
-  socket.close();
-  console.log(
-    `${profile}, ${viewers} viewers: ${nothing.toFixed(2)} us per forwarded packet, ${udp.toFixed(2)} us with dgram send`,
-  );
+  await measure(profile, { send: () => {} }); // warms the code up
+  const nothing = await measure(profile, { send: () => {} });
+  const { close, ...way } = await socketWay();
+  const udp = await measure(profile, { send: way.send });
+  const engine = new NativeEngine(addon);
+  const native = await measure(profile, way, engine);
+  close();
+  const figures = [
+    `portable ${nothing.toFixed(2)}`,
+    `${udp.toFixed(2)} with dgram send`,
+    `native ${native.toFixed(2)}`,
+  ];
+  console.log(`${profile}, ${viewers} viewers, us per forwarded packet: ${figures.join(', ')}`);
+  console.log(`  native: ${JSON.stringify({ ...engine.counters, ...engine.sending })}`);
 }

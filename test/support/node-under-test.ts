@@ -2,6 +2,7 @@
  * A whole media node in this process: sockets, forwarder and sessions, without an edge. Tests speak to it as the edge
  * would, by requests, and clients reach it over real UDP on loopback.
  */
+import type { FanoutEngine } from '../../media-node/forward/fanout-engine.ts';
 import { createForwarder } from '../../media-node/forward/forwarder.ts';
 import type { Forwarder } from '../../media-node/forward/types.ts';
 import { AddressPolicy } from '../../media-node/push/address-policy.ts';
@@ -23,6 +24,8 @@ export interface NodeUnderTestOptions {
   keyframeCache?: boolean;
   /** Path of ffmpeg; none is found by default. */
   ffmpeg?: string;
+  /** The portable one by default. */
+  engine?: FanoutEngine;
 }
 
 export class NodeUnderTest {
@@ -38,10 +41,10 @@ export class NodeUnderTest {
   constructor(endpoint: UdpMediaEndpoint, options: NodeUnderTestOptions) {
     const now = (): number => performance.now();
     this.endpoint = endpoint;
-    this.forwarder = createForwarder({
-      keyframeCache: options.keyframeCache ?? true,
-      keyframeCacheBytes: KEYFRAME_CACHE_BYTES,
-    });
+    this.forwarder = createForwarder(
+      { keyframeCache: options.keyframeCache ?? true, keyframeCacheBytes: KEYFRAME_CACHE_BYTES },
+      options.engine === undefined ? {} : { engine: options.engine },
+    );
     this.node = new MediaNode({
       context: { endpoint, forwarder: this.forwarder, now, log: (message) => void this.logs.push(message) },
       pushing: { policy: new AddressPolicy([LOOPBACK]), ffmpeg: () => findFfmpeg(options.ffmpeg ?? null, '') },

@@ -87,6 +87,7 @@ export class FakeTransport implements PeerTransport {
 
   restartIce(): void {}
   send(): void {}
+  watchRoute(): void {}
   noteAuthenticated(): void {}
 
   close(): void {

@@ -1,0 +1,153 @@
+/**
+ * The addon in `addon/`: built with the system's C++ compiler when it is needed first, kept by a hash of all that it
+ * depends on. Nothing is downloaded; what it needs of Node and OpenSSL is in the running binary.
+ */
+import { execFile } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const require = createRequire(import.meta.url);
+
+const SOURCES = fileURLToPath(new URL('addon/', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+/** The second one is for an installation whose `node_modules` is not ours to write to. */
+const CACHES = [join(ROOT, 'node_modules', '.cache', 'vestibule'), join(ROOT, '.vestibule', 'native')];
+const COMPILERS = ['c++', 'g++', 'clang++'];
+const FLAGS = ['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden'];
+const SANITIZE_FLAGS = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const COMPILE_TIMEOUT_MS = 120_000;
+
+/** One engine inside the addon. Methods throw TypeError or RangeError for arguments that make no sense. */
+export interface NativeMethods {
+  /** 0: none, 1: AEAD_AES_128_GCM, 2: AES_CM_128_HMAC_SHA1_80. */
+  openPeer(profile: number, keys: Uint8Array): number;
+  closePeer(peer: number): void;
+  /** `fd` −1: nothing leaves. */
+  setRoute(peer: number, fd: number, address: Uint8Array, port: number, zone: Uint8Array): void;
+  openSink(
+    peer: number,
+    ssrc: number,
+    payloadType: number,
+    rtxSsrc: number,
+    /** 255: no RTX. */
+    rtxPayloadType: number,
+    midId: number,
+    mid: Uint8Array,
+    copiedIds: Uint8Array,
+  ): number;
+  closeSink(sink: number): void;
+  openGroup(): number;
+  closeGroup(group: number): void;
+  join(group: number, sink: number, fromSequence: number, sequenceDelta: number, timestampDelta: number): void;
+  leave(sink: number): void;
+  fanout(group: number, bytes: Uint8Array, descriptor: Float64Array): void;
+  /** Queued, or written into `out` (`MAX_OUTGOING_BYTES`); the length of the datagram. */
+  sendOne(
+    sink: number,
+    bytes: Uint8Array,
+    descriptor: Float64Array,
+    sequence: number,
+    timestamp: number,
+    out?: Uint8Array,
+  ): number;
+  sendRtx(
+    sink: number,
+    bytes: Uint8Array,
+    descriptor: Float64Array,
+    sequence: number,
+    timestamp: number,
+    out?: Uint8Array,
+  ): number;
+  /** Queued, or protected where it is; the length of the datagram. */
+  sendRtcp(peer: number, buffer: Uint8Array, length: number, inPlace?: true): number;
+  sinkCounters(sink: number, into: Float64Array): void;
+  /** Packets, bytes, failed, system calls, packets that left in segmented messages, waits for a full socket. */
+  counters(into: Float64Array): void;
+  /** Hands everything that waits to the kernel. */
+  flush(): void;
+}
+
+export interface Addon {
+  create(): NativeMethods;
+}
+
+/**
+ * Loads the addon, and builds it before when that was not done for these sources and this Node.
+ *
+ * @throws {Error} that says in one line why there is none: no Linux, no compiler, what the compiler said
+ */
+export async function loadAddon(): Promise<Addon> {
+  return require(await buildAddon()) as Addon;
+}
+
+export interface BuildOptions {
+  /** With address and undefined behaviour checks; loads only with the sanitizer's library preloaded. */
+  sanitize?: boolean;
+  /** Tried in this order until one is there. */
+  compilers?: readonly string[];
+  /** Directories; the first that can be written is built into. */
+  caches?: readonly string[];
+}
+
+/** Path of the built addon; several processes may build at once. Errors as those of `loadAddon`. */
+export async function buildAddon(options: BuildOptions = {}): Promise<string> {
+  const { sanitize = false, caches = CACHES } = options;
+  if (process.platform !== 'linux') throw new Error(`the native engine runs on Linux, this is ${process.platform}`);
+  const flags = sanitize ? [...FLAGS, ...SANITIZE_FLAGS] : FLAGS;
+  const name = `fanout-${await fingerprint(flags)}.node`;
+  const present = caches.map((cache) => join(cache, name)).find((path) => existsSync(path));
+  if (present !== undefined) return present;
+  const cache = await writableCache(caches);
+  const compilers = options.compilers ?? [...(process.env.CXX ? [process.env.CXX] : []), ...COMPILERS];
+  const built = join(cache, `${name}.${randomUUID()}`);
+  try {
+    await compile(compilers, flags, built);
+    // Atomic: another process sees nothing or all of it.
+    await rename(built, join(cache, name));
+  } finally {
+    await rm(built, { force: true });
+  }
+  return join(cache, name);
+}
+
+async function fingerprint(flags: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update([process.version, process.arch, ...flags].join(' '));
+  for (const file of (await readdir(SOURCES)).sort()) hash.update(file).update(await readFile(join(SOURCES, file)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function writableCache(caches: readonly string[]): Promise<string> {
+  let last: unknown;
+  for (const cache of caches) {
+    try {
+      await mkdir(cache, { recursive: true });
+      return cache;
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new Error(`no directory for the built addon can be written (${caches.join(', ')})`, { cause: last });
+}
+
+async function compile(compilers: readonly string[], flags: readonly string[], output: string): Promise<void> {
+  const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+  for (const compiler of compilers) {
+    try {
+      const source = join(SOURCES, 'addon.cc');
+      await run(compiler, [...flags, `-I${headers}`, source, '-o', output], { timeout: COMPILE_TIMEOUT_MS });
+      return;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue;
+      const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+      const first = said.split('\n').find((line) => line.includes('error')) ?? said.split('\n', 1)[0];
+      throw new Error(`${compiler} cannot build it: ${first}`, { cause: error });
+    }
+  }
+  throw new Error(`no C++ compiler (${compilers.join(', ')}) is installed`);
+}
