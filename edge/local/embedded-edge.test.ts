@@ -127,6 +127,7 @@ test('workerd leads a process group of its own, the one that replaces it too: Ct
   process.kill(first ?? 0, 'SIGKILL');
 
   await expect.poll(() => edge.workerdPid, { timeout: 5_000 }).not.toBe(first);
+  await eventually(edge);
   expect(leadsGroup(edge.workerdPid)).toBe(true);
 }, 30_000);
 

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundleWorker } from './bundle.ts';
 import { removeEmptyObjects } from './empty-objects.ts';
+import { isForOperator } from './runtime-log.ts';
 import { DIRECT_ENTRYPOINT, readWranglerConfig, workerOptions } from './wrangler-config.ts';
 
 /** Miniflare's own restart takes some 0.5 s; when it has not come up by then, it is made anew. */
@@ -113,8 +114,8 @@ export class EmbeddedEdge {
         log: new EdgeLog((line) => {
           if (!this.#closing && !ANNOUNCED_CRASH.test(line)) onLog(line);
         }),
-        handleStructuredLogs: ({ level, message }) => {
-          if (!this.#closing && (level === 'error' || level === 'warn')) onLog(message);
+        handleStructuredLogs: (entry) => {
+          if (!this.#closing && isForOperator(entry)) onLog(entry.message);
         },
         unsafeHandleRuntimeRestart: () => {
           this.#starts += 1;

@@ -110,8 +110,9 @@ export class ControlLink {
     });
     socket.on('error', (error) => this.#complain(`cannot reach the edge at ${url.host}: ${error.message}`));
     socket.on('close', (code, reason) => {
-      if (this.#welcomed) this.#complain(`link to the edge lost (${code} ${reason.toString()}); media goes on`);
-      else if (code !== 1006) this.#complain(`the edge closed the link: ${code} ${reason.toString()}`);
+      const why = `${code} ${reason.toString()}`.trimEnd();
+      if (this.#welcomed) this.#complain(`link to the edge lost (${why}); media goes on`);
+      else if (code !== 1006) this.#complain(`the edge closed the link: ${why}`);
       this.#lost(socket);
     });
   }
