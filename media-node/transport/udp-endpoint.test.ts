@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DtlsCertificate } from './certificate.ts';
@@ -8,6 +9,7 @@ import { eventually } from './testing/eventually.ts';
 import { LOOPBACK, NO_PEER, openLoopback, openSession } from './testing/session.ts';
 import { stunCheck } from './testing/stun-check.ts';
 import { openUdpPeer, type UdpPeer } from './testing/udp-peer.ts';
+import type { DatagramRoute } from './types.ts';
 import { mintIceCredentials, openMediaEndpoint, type UdpMediaEndpoint } from './udp-endpoint.ts';
 
 /** Datagrams that fit in any socket buffer. */
@@ -114,6 +116,29 @@ describe('a session', () => {
     await eventually(() => expect(other.received).toContainEqual(Buffer.from([0x90, 9])));
 
     expect(session.transport.remoteAddress).toBe(`127.0.0.1:${other.port}`);
+  });
+
+  test('tells where it sends to: from the first pair on, after each move, and that it is closed', async () => {
+    const { other, session } = await connected();
+    const routes: (DatagramRoute | null)[] = [];
+    session.transport.watchRoute((route) => void routes.push(route));
+    const moved = await peer();
+    await moved.check(session.local, { useCandidate: true });
+    await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${moved.port}`));
+    session.transport.close();
+
+    const fd = routes[0]?.fd ?? -1;
+    expect(readlinkSync(`/proc/self/fd/${fd}`)).toMatch(/^socket:/);
+    const there = { fd, address: Buffer.from([127, 0, 0, 1]), zone: '' };
+    expect(routes).toEqual([{ ...there, port: other.port }, { ...there, port: moved.port }, null]);
+  });
+
+  test('without a pair has no way to send', () => {
+    const session = openSession(endpoint);
+    const routes: (DatagramRoute | null)[] = [];
+    session.transport.watchRoute((route) => void routes.push(route));
+    session.transport.close();
+    expect(routes).toEqual([null, null]);
   });
 
   test('with the wrong fingerprint fails and never connects', async () => {

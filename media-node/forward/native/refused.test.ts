@@ -1,0 +1,57 @@
+/** Kernels that lack what the native engine would like to use (gVisor, old ones, some devices), and full sockets. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { buildAddon } from './addon.ts';
+
+const run = promisify(execFile);
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const ALL = Array.from({ length: 40 }, (_, sequence) => sequence);
+const DATAGRAMS = 3 * ALL.length;
+
+interface Outcome {
+  received: number[][];
+  counters: { packets: number; failed: number };
+  sending: { systemCalls: number; segmented: number; waits: number };
+}
+
+let directory = '';
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'vestibule-kernel-'));
+  await buildAddon();
+  await run('c++', ['-x', 'c', '-shared', '-fPIC', here('refusing-kernel.c'), '-o', join(directory, 'kernel.so')]);
+}, 60_000);
+
+afterAll(() => rm(directory, { recursive: true }));
+
+async function under(refuse: string): Promise<Outcome> {
+  const env = { ...process.env, LD_PRELOAD: join(directory, 'kernel.so'), REFUSE: refuse };
+  const { stdout } = await run(process.execPath, [here('send-course.ts')], { env });
+  return JSON.parse(stdout) as Outcome;
+}
+
+it.each([
+  ['nothing', true],
+  ['cut', false],
+  ['batch', true],
+  ['batch cut', false],
+  ['full', true],
+])('all packets come, in order, when the kernel refuses: %s', async (refuse, cuts) => {
+  const { received, counters, sending } = await under(refuse);
+  expect(received).toEqual([ALL, ALL, ALL]);
+  expect(counters).toMatchObject({ packets: DATAGRAMS, failed: 0 });
+  expect(sending.segmented > 0).toBe(cuts);
+  expect(sending.waits > 0).toBe(refuse === 'full');
+});
+
+it('what a socket that stays full does not take is dropped and counted', async () => {
+  const { received, counters, sending } = await under('stuck');
+  expect(received).toEqual([[], [], []]);
+  expect(counters).toMatchObject({ packets: 0, failed: DATAGRAMS });
+  expect(sending.waits).toBeLessThan(10);
+});

@@ -1,0 +1,51 @@
+/**
+ * For a test that runs it under `refusing-kernel.c`: sends 40 equally long packets in one turn to each of three viewers,
+ * and prints what came and how it was sent.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { UdpBed } from '../../transport/testing/udp-bed.ts';
+import { COPIED_COUNT, SourcePacket } from '../source-packet.ts';
+import { keyPair } from '../testing/keys.ts';
+import { TestPeer } from '../testing/test-peer.ts';
+import { loadAddon } from './addon.ts';
+import { NativeEngine } from './native-engine.ts';
+
+const PACKETS = 40;
+const VIEWERS = 3;
+const PAYLOAD_BYTES = 500;
+
+await using bed = await UdpBed.open();
+const engine = new NativeEngine(await loadAddon());
+const group = engine.openGroup();
+const viewers = await Promise.all(
+  Array.from({ length: VIEWERS }, async (_, index) => {
+    const receiver = await bed.receiver();
+    const keys = keyPair(index * 10);
+    const peer = engine.openPeer(
+      keys.node,
+      () => {},
+      (listener) => listener(bed.route(receiver)),
+    );
+    const copiedIds = new Uint8Array(COPIED_COUNT);
+    const sink = engine.openSink(peer, { ssrc: index, payloadType: 96, rtx: null, midId: 0, mid: '', copiedIds });
+    engine.join(group, sink, { fromSequence: 0, sequenceDelta: 0, timestampDelta: 0 });
+    return { receiver, client: new TestPeer(keys.peer) };
+  }),
+);
+const bytes = Buffer.alloc(12 + PAYLOAD_BYTES);
+bytes[0] = 0x80;
+const packet = new SourcePacket();
+for (let sequence = 0; sequence < PACKETS; sequence++) {
+  packet.read(bytes, bytes.length, new Uint8Array(COPIED_COUNT));
+  packet.sequence = sequence;
+  engine.fanout(group, packet);
+}
+await setImmediate();
+const sent = engine.counters.packets / VIEWERS;
+const received = await Promise.all(
+  viewers.map(async ({ receiver, client }) => {
+    for (const datagram of await receiver.got(sent)) client.receive(datagram);
+    return client.rtp.map(({ sequence }) => sequence);
+  }),
+);
+console.log(JSON.stringify({ received, counters: engine.counters, sending: engine.sending }));
