@@ -3,12 +3,12 @@
  * and prints what came and how it was sent.
  */
 import { setImmediate } from 'node:timers/promises';
-import { UdpBed } from '../../transport/testing/udp-bed.ts';
-import { COPIED_COUNT, SourcePacket } from '../source-packet.ts';
-import { keyPair } from '../testing/keys.ts';
-import { TestPeer } from '../testing/test-peer.ts';
-import { loadAddon } from './addon.ts';
-import { NativeEngine } from './native-engine.ts';
+import { loadAddon } from '../../../media-node/forward/native/addon.ts';
+import { NativeEngine } from '../../../media-node/forward/native/native-engine.ts';
+import { COPIED_COUNT, SourcePacket } from '../../../media-node/forward/source-packet.ts';
+import { keyPair } from '../../../media-node/forward/testing/keys.ts';
+import { TestPeer } from '../../../media-node/forward/testing/test-peer.ts';
+import { UdpBed } from '../../../media-node/transport/testing/udp-bed.ts';
 
 const PACKETS = 40;
 const VIEWERS = 3;

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { buildAddon } from './addon.ts';
+import { buildAddon } from '../../media-node/forward/native/addon.ts';
 
 const run = promisify(execFile);
-const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const here = (name: string): string => fileURLToPath(new URL(`../support/native/${name}`, import.meta.url));
 const ALL = Array.from({ length: 40 }, (_, sequence) => sequence);
 const DATAGRAMS = 3 * ALL.length;
 
