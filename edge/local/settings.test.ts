@@ -35,6 +35,24 @@ test('every problem is told at once, under its variable', () => {
   expect(problems.map((problem) => problem.split(' ')[0])).toEqual(names);
 });
 
+test("what only the node beside the edge reads is among the problems, in the node's own terms", () => {
+  const right = {
+    NODE_CAPACITY: '1',
+    KEYFRAME_CACHE: '0',
+    KEYFRAME_CACHE_BYTES: '0',
+    FANOUT_ENGINE: 'auto',
+  };
+  expect(problemsOf(right)).toEqual([]);
+
+  const wrong = { NODE_CAPACITY: '0', KEYFRAME_CACHE: 'maybe', KEYFRAME_CACHE_BYTES: '1.5', FANOUT_ENGINE: 'fast' };
+  expect(problemsOf(wrong)).toEqual([
+    'NODE_CAPACITY must be a whole number, 1 or more',
+    'KEYFRAME_CACHE must be true or false',
+    'KEYFRAME_CACHE_BYTES must be a whole number, 0 or more',
+    'FANOUT_ENGINE must be portable, native or auto',
+  ]);
+});
+
 test('a secret is never part of a message', () => {
   const problems = problemsOf({ NODE_TOKEN: 'hush hush', ROOM_TOKENS: 'hush' });
   expect(problems).toHaveLength(2);

@@ -25,7 +25,24 @@ const port = z
   .transform(Number)
   .refine((value) => value <= MAX_PORT, NOT_A_PORT);
 
+const wholeNumber = (least: number) =>
+  z.string().refine((text) => Number.isInteger(Number(text)) && Number(text) >= least, {
+    message: `must be a whole number, ${least} or more`,
+  });
+
+/**
+ * What only the media node reads, by the node's own rules (media-node/config.ts). Checked here as well, so that it is told
+ * with all other problems and before anything has started.
+ */
+const nodeChecks = {
+  NODE_CAPACITY: wholeNumber(1).optional(),
+  KEYFRAME_CACHE: z.enum(['0', '1', 'true', 'false'], 'must be true or false').optional(),
+  KEYFRAME_CACHE_BYTES: wholeNumber(0).optional(),
+  FANOUT_ENGINE: z.enum(['portable', 'native', 'auto'], 'must be portable, native or auto').optional(),
+};
+
 const launcherSchema = z.object({
+  ...nodeChecks,
   HOST: z
     .string()
     .regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be an address or a host name')
@@ -75,15 +92,8 @@ const EDGE_VARIABLES = [
   'STRICT_PRECONDITIONS',
 ] as const satisfies (keyof Env)[];
 
-/** Read by the media node alone, which inherits them; here so that they are not taken for misspellings. */
-const NODE_VARIABLES = [
-  'EDGE_URL',
-  'NODE_CAPACITY',
-  'KEYFRAME_CACHE',
-  'KEYFRAME_CACHE_BYTES',
-  'FANOUT_ENGINE',
-  'FFMPEG_PATH',
-];
+/** Unchecked: the launcher says the first, the second is looked for when it is needed. Known, so no misspellings. */
+const NODE_VARIABLES = ['EDGE_URL', 'FFMPEG_PATH'];
 
 /** Every variable that means something to us. */
 export const KNOWN_NAMES: readonly string[] = [
