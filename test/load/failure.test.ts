@@ -8,7 +8,7 @@ import { tolerantSignalling } from './tolerant-signalling.ts';
 const URL_TEXT = 'http://127.0.0.1:8787/x';
 
 test.each([
-  [401, '', 'HTTP 401: the server wants another token (--token)', true],
+  [401, '', 'HTTP 401: the server wants a token, or another one (--token)', true],
   [404, '{"detail":"no publisher in  room"}', /^HTTP 404: nobody publishes .*: no publisher in room$/, true],
   [500, 'oops\n', 'HTTP 500: oops', false],
   [503, '', /no room/, false],

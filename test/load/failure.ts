@@ -5,7 +5,7 @@ import { SignallingError } from '../support/client/signalling.ts';
 const MAX_BODY_CHARACTERS = 200;
 
 const MEANINGS: Readonly<Record<number, string>> = {
-  401: 'the server wants another token (--token)',
+  401: 'the server wants a token, or another one (--token)',
   403: 'this token does not allow it (--token)',
   404: 'nobody publishes there, or the address is wrong',
   405: 'the address is no WHIP or WHEP endpoint',

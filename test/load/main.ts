@@ -8,6 +8,8 @@ import { printPublish, runPublish } from './publish.ts';
 const NOTHING_CONNECTED = 1;
 const WRONG_COMMAND = 2;
 const INTERRUPTED = 130;
+/** Ctrl-C comes twice under npm: from the terminal, and from npm. */
+const SAME_KEY_PRESS_MS = 500;
 
 async function run(request: LoadRequest): Promise<number> {
   if (request.command === 'help') {
@@ -18,10 +20,14 @@ async function run(request: LoadRequest): Promise<number> {
     throw new UsageError(`--pid ${request.pid}: there is no such process here`);
   }
   const stop = new AbortController();
+  let stoppedMs = Number.POSITIVE_INFINITY;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
+      const nowMs = performance.now();
       // Who asks twice does not want to wait for DELETEs.
-      if (stop.signal.aborted) process.exit(INTERRUPTED);
+      if (nowMs - stoppedMs > SAME_KEY_PRESS_MS) process.exit(INTERRUPTED);
+      if (stop.signal.aborted) return;
+      stoppedMs = nowMs;
       stop.abort();
     });
   }

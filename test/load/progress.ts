@@ -13,7 +13,8 @@ export function openProgress(): Progress {
   const { stderr } = process;
   if (!stderr.isTTY) return { show: () => {}, clear: () => {} };
   return {
-    show: (line) => void stderr.write(`${CLEAR_LINE}${line.slice(0, stderr.columns - 1)}`),
+    // A terminal without a size tells 0 columns.
+    show: (line) => void stderr.write(`${CLEAR_LINE}${stderr.columns > 0 ? line.slice(0, stderr.columns - 1) : line}`),
     clear: () => void stderr.write(CLEAR_LINE),
   };
 }
