@@ -7,7 +7,7 @@ import { lossOf, type PlaySummary, summarizePlay } from './play-summary.ts';
 import { ProcessGroup } from './process-group.ts';
 import { openProgress } from './progress.ts';
 import { emptySnapshot, packetsOf, type Snapshot } from './snapshot.ts';
-import { type LoadGroup, ViewerGroup } from './viewer-group.ts';
+import { type LoadGroup, PENDING_GRACE_MS, ViewerGroup } from './viewer-group.ts';
 
 const MS_PER_S = 1_000;
 const PERCENT = 100;
@@ -30,7 +30,12 @@ export async function runPlay(request: PlayRequest, stop: AbortSignal): Promise<
   const watch = watchGroup(group, request, halt);
   try {
     let from: Mark<Snapshot> = mark(emptySnapshot(), pid);
-    await Promise.race([group.join(), aborted(signal)]);
+    const joining = group.join();
+    await Promise.race([joining, aborted(signal)]);
+    if (signal.aborted) {
+      group.halt();
+      await Promise.race([joining, delay(PENDING_GRACE_MS, undefined, { ref: false })]);
+    }
     if (!signal.aborted && (await group.snapshot()).connected > 0) {
       await wait(SETTLE_MS, signal);
       if (!signal.aborted) from = mark(await group.snapshot(), pid);

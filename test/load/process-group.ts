@@ -31,6 +31,10 @@ export class ProcessGroup implements LoadGroup {
     return addSnapshots(await Promise.all(this.#parts.map((part) => part.snapshot())));
   }
 
+  halt(): void {
+    for (const part of this.#parts) part.halt();
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#parts.map((part) => part.close()));
   }
@@ -67,6 +71,10 @@ class Part {
       this.#asked.push(resolve);
       this.#send({ type: 'snapshot' });
     });
+  }
+
+  halt(): void {
+    this.#send({ type: 'halt' });
   }
 
   async close(): Promise<void> {

@@ -14,7 +14,7 @@ const PAYLOAD_TYPES: Readonly<Record<PlayCodec, number>> = { VP8: 96, VP9: 98, H
 /** DELETEs at a time. */
 const LEAVING = 16;
 /** What has to be over before the process ends: joins under way, then all DELETEs. */
-const PENDING_GRACE_MS = 1_000;
+export const PENDING_GRACE_MS = 1_000;
 const LEAVE_DEADLINE_MS = 10_000;
 
 export const groupOptionsSchema = z.object({
@@ -35,6 +35,8 @@ export interface LoadGroup {
   /** Joins all, and resolves when each has connected or failed; sooner when it is of no use to go on. */
   join(): Promise<void>;
   snapshot(): Promise<Snapshot>;
+  /** No more joins: `join` resolves when those under way are over. */
+  halt(): void;
   /** No more joins; DELETE for every session. */
   close(): Promise<void>;
 }
@@ -82,8 +84,12 @@ export class ViewerGroup implements LoadGroup {
     });
   }
 
-  async close(): Promise<void> {
+  halt(): void {
     this.#stop.abort();
+  }
+
+  async close(): Promise<void> {
+    this.halt();
     await Promise.race([Promise.all(this.#pending.values()), delay(PENDING_GRACE_MS, undefined, { ref: false })]);
     const leaves = [
       ...this.#joined.map(

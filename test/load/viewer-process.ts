@@ -5,6 +5,7 @@ import { groupOptionsSchema, ViewerGroup } from './viewer-group.ts';
 const orderSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('join'), options: groupOptionsSchema }),
   z.object({ type: z.literal('snapshot') }),
+  z.object({ type: z.literal('halt') }),
   z.object({ type: z.literal('close') }),
 ]);
 
@@ -18,6 +19,8 @@ async function obey(order: z.infer<typeof orderSchema>): Promise<void> {
   } else if (order.type === 'snapshot') {
     const snapshot = await group?.snapshot();
     if (snapshot !== undefined) process.send?.({ type: 'snapshot', snapshot });
+  } else if (order.type === 'halt') {
+    group?.halt();
   } else {
     await end();
   }
