@@ -14,7 +14,7 @@ const PAYLOAD_TYPES: Readonly<Record<PlayCodec, number>> = { VP8: 96, VP9: 98, H
 /** DELETEs at a time. */
 const LEAVING = 16;
 /** What has to be over before the process ends: joins under way, then all DELETEs. */
-export const PENDING_GRACE_MS = 1_000;
+export const PENDING_GRACE_MS = 3_000;
 const LEAVE_DEADLINE_MS = 10_000;
 
 export const groupOptionsSchema = z.object({
