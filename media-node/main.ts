@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { mintBootId } from '../shared/ids.ts';
 import { readNodeSettings } from './config.ts';
 import { ControlLink } from './control/link.ts';
+import { FaultLog } from './fault-log.ts';
 import { createForwarder } from './forward/forwarder.ts';
 import { openFanoutEngine } from './forward/open-engine.ts';
 import { AddressPolicy } from './push/address-policy.ts';
@@ -27,10 +28,15 @@ async function main(): Promise<void> {
   const settings = readNodeSettings(process.env);
   const log = (message: string): void => console.error(`[node ${settings.NODE_ID}] ${message}`);
   const engine = await openFanoutEngine(settings.FANOUT_ENGINE, log);
-  const endpoint = await openMediaEndpoint({ addresses: settings.MEDIA_ADDRESSES, port: settings.MEDIA_PORT });
+  const onFault = new FaultLog(log).note;
+  const endpoint = await openMediaEndpoint({
+    addresses: settings.MEDIA_ADDRESSES,
+    port: settings.MEDIA_PORT,
+    onFault,
+  });
   const forwarder = createForwarder(
     { keyframeCache: settings.KEYFRAME_CACHE, keyframeCacheBytes: settings.KEYFRAME_CACHE_BYTES },
-    { engine },
+    { engine, onFault },
   );
   const now = (): number => performance.now();
   const tick = setInterval(() => forwarder.tick(now()), TICK_MS);

@@ -18,6 +18,8 @@ export interface ForwarderParts {
   engine?: FanoutEngine;
   /** Unix time in milliseconds when `nowMs` was 0; that of `performance.now()` by default. */
   epochOffsetMs?: number;
+  /** Something threw that should not: it cost one session one turn. Thrown on when absent. */
+  onFault?(error: unknown): void;
 }
 
 /** A forwarder without sessions. Drive it by `tick` every 10 ms. */
@@ -26,7 +28,12 @@ export function createForwarder(options: ForwarderOptions, parts: ForwarderParts
     options,
     parts.engine ?? new PortableEngine(),
     parts.epochOffsetMs ?? performance.timeOrigin,
+    parts.onFault ?? rethrow,
   );
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 class MediaForwarder implements Forwarder {
@@ -35,10 +42,17 @@ class MediaForwarder implements Forwarder {
   readonly #incoming = { packetsIn: 0, bytesIn: 0, dropped: 0 };
   readonly #ingress = new Set<IngressSession>();
   readonly #egress = new Set<EgressSession>();
+  readonly #onFault: (error: unknown) => void;
   #nowMs = 0;
 
-  constructor(options: ForwarderOptions, engine: FanoutEngine, epochOffsetMs: number) {
+  constructor(
+    options: ForwarderOptions,
+    engine: FanoutEngine,
+    epochOffsetMs: number,
+    onFault: (error: unknown) => void,
+  ) {
     this.#engine = engine;
+    this.#onFault = onFault;
     this.#context = {
       engine,
       cache: options,
@@ -75,8 +89,17 @@ class MediaForwarder implements Forwarder {
 
   tick(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
-    for (const session of this.#ingress) session.tick(nowMs);
-    for (const session of this.#egress) session.tick(nowMs);
+    for (const session of this.#ingress) this.#turn(session, nowMs);
+    for (const session of this.#egress) this.#turn(session, nowMs);
+  }
+
+  /** One session's fault must not cost the others theirs. */
+  #turn(session: IngressSession | EgressSession, nowMs: number): void {
+    try {
+      session.tick(nowMs);
+    } catch (error) {
+      this.#onFault(error);
+    }
   }
 
   close(): void {

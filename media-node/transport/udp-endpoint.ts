@@ -30,6 +30,8 @@ export interface MediaEndpointOptions {
   port: number;
   /** A fresh one when absent. */
   certificate?: CertificatePem;
+  /** Something threw that should not: it cost one datagram or one turn of one transport, and nothing else. Thrown on when absent. */
+  onFault?(error: unknown): void;
 }
 
 /** Datagrams since the start. */
@@ -70,7 +72,7 @@ export async function openMediaEndpoint(options: MediaEndpointOptions): Promise<
   const addresses = options.addresses.toSorted((a, b) => a.family - b.family);
   const certificate = readCertificate(options.certificate ?? (await createCertificate()));
   const sockets = await bindAll(addresses, options.port);
-  return new UdpEndpoint(addresses, sockets, certificate);
+  return new UdpEndpoint(addresses, sockets, certificate, options.onFault ?? rethrow);
 }
 
 async function bindAll(addresses: readonly MediaAddress[], port: number): Promise<DatagramSocket[]> {
@@ -91,6 +93,10 @@ async function bindAll(addresses: readonly MediaAddress[], port: number): Promis
       throw bindError(error, current?.bind ?? '', port);
     }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 function bindError(error: unknown, address: string, port: number): Error {
@@ -118,18 +124,31 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   readonly #owners: readonly AddressTable<IceDtlsTransport>[];
   readonly #ufrags = new Map<string, IceDtlsTransport>();
   readonly #transports = new Set<IceDtlsTransport>();
+  readonly #onFault: (error: unknown) => void;
   #timer: NodeJS.Timeout | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(addresses: readonly MediaAddress[], sockets: readonly DatagramSocket[], certificate: DtlsCertificate) {
+  constructor(
+    addresses: readonly MediaAddress[],
+    sockets: readonly DatagramSocket[],
+    certificate: DtlsCertificate,
+    onFault: (error: unknown) => void,
+  ) {
     this.certificate = certificate;
+    this.#onFault = onFault;
     this.#sockets = sockets;
     this.#owners = sockets.map(() => new AddressTable<IceDtlsTransport>());
     this.candidates = addresses.map(({ announce, family }, index) => {
       return { address: announce, port: sockets[index]?.port ?? 0, family };
     });
     sockets.forEach((socket, index) => {
-      socket.onDatagram = (datagram, address, port) => this.#receive(datagram, address, port, index);
+      socket.onDatagram = (datagram, address, port) => {
+        try {
+          this.#receive(datagram, address, port, index);
+        } catch (error) {
+          this.#onFault(error);
+        }
+      };
     });
   }
 
@@ -160,7 +179,13 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   }
 
   tick(nowMs: number): void {
-    for (const transport of this.#transports) transport.tick(nowMs);
+    for (const transport of this.#transports) {
+      try {
+        transport.tick(nowMs);
+      } catch (error) {
+        this.#onFault(error);
+      }
+    }
   }
 
   close(): Promise<void> {
