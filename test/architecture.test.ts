@@ -1,4 +1,4 @@
-/** The walls between the rooms, as DESIGN §3 draws them. */
+/** The walls between the rooms. */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';

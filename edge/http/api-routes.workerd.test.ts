@@ -1,4 +1,4 @@
-/** Rooms, bootstrap, admin, health, pages, tokens and limits (seeds.md rows 17, 30 to 35). */
+/** Rooms, bootstrap, admin, health, pages, tokens and limits. */
 
 import { reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';

@@ -11,7 +11,7 @@ const CLOSED_ROOM = 'ffmpeg-closed';
 const TOKEN = 'token-for-ffmpeg';
 const KEYFRAME_INTERVAL_MS = 2_000;
 const JOINS = 6;
-/** DESIGN §7 asks for a median of 150 ms on an idle machine; a quarter of the interval would be luck six times over. */
+/** The goal is a median of 150 ms on an idle machine; a quarter of the interval would be luck six times over. */
 const FIRST_FRAME_MS = 700;
 
 let vestibule: Vestibule;
