@@ -112,6 +112,10 @@ export class FakeSessions {
       case 'apply-stream':
         this.obey([], [request.desired], false);
         return {};
+      case 'relay-offer':
+      case 'relay-pull':
+      case 'drain':
+        throw new ProblemError(501, 'not_supported', `this node does not know ${request.method}`);
     }
   }
 

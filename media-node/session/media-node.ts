@@ -150,6 +150,10 @@ export class MediaNode implements LinkHandler {
       case 'apply-stream':
         this.#streams.apply(request.desired);
         return {};
+      case 'relay-offer':
+      case 'relay-pull':
+      case 'drain':
+        throw new ProblemError(501, 'not_supported', `this node does not know ${request.method}`);
     }
   }
 

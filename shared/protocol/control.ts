@@ -17,7 +17,9 @@ import { problemSchema } from '../errors.ts';
 import { bootIdSchema, lobbyIdSchema, nodeIdSchema, sessionIdSchema } from '../ids.ts';
 
 /** Raised when a change is not understood by the version before it; ends one version apart must still agree. */
-export const CONTROL_PROTOCOL_VERSION = 1;
+export const CONTROL_PROTOCOL_VERSION = 2;
+/** Nodes of this version and later relay, drain and record; an earlier one is never asked to. */
+export const FLEET_PROTOCOL_VERSION = 2;
 
 export const PING_FRAME = 'ping';
 export const PONG_FRAME = 'pong';
@@ -97,9 +99,24 @@ export const ingressReportSchema = z.object({
 });
 export type IngressReport = z.infer<typeof ingressReportSchema>;
 
+/**
+ * A relay that this node pulls: the upstream by which it gets the tracks of one publisher that another node receives.
+ * `idle`: nobody here has wanted them for a while (no viewer, no listener, no relay further down, no recording).
+ */
+export const relayReportSchema = z.object({
+  lobby: lobbyIdSchema,
+  session: sessionIdSchema,
+  generation: z.int().nonnegative(),
+  state: sessionStateSchema,
+  /** Only with `closed`. */
+  reason: closeReasonSchema.optional(),
+  idle: z.boolean(),
+});
+export type RelayReport = z.infer<typeof relayReportSchema>;
+
 export const lobbyLoadSchema = z.object({
   lobby: lobbyIdSchema,
-  /** Egress sessions that are open here (connecting or connected). */
+  /** Egress sessions of viewers that are open here (connecting or connected). Relays to other nodes are not counted. */
   subscribers: z.int().nonnegative(),
 });
 export type LobbyLoad = z.infer<typeof lobbyLoadSchema>;
@@ -111,10 +128,25 @@ export const nodeLoadSchema = z.object({
   packetsPerSecond: z.number().nonnegative(),
   /** CPU of the process over the last report interval, 1 = one core. */
   cpu: z.number().nonnegative(),
+  /** Bytes per second sent, over the last report interval. */
+  bytesOutPerSecond: z.number().nonnegative().optional(),
 });
 export type NodeLoad = z.infer<typeof nodeLoadSchema>;
 
 // ---- desired state ------------------------------------------------------------------------------------------------
+
+/** A relay that a node shall pull and keep. It begins with the request `relay-pull`; when it ends, the edge opens another. */
+export const desiredRelaySchema = z.object({
+  session: sessionIdSchema,
+  generation: z.int().nonnegative(),
+  /** The node that serves it. */
+  upstream: nodeIdSchema,
+});
+export type DesiredRelay = z.infer<typeof desiredRelaySchema>;
+
+/** What shall be recorded of a lobby: one file per publisher that this node receives itself (never of a relay). */
+export const desiredRecordingSchema = z.object({ format: z.enum(['mp4', 'webm', 'raw']) });
+export type DesiredRecording = z.infer<typeof desiredRecordingSchema>;
 
 /**
  * What the edge wants one node to carry for one lobby. Revisions only grow; a node ignores one lower than it has seen.
@@ -123,8 +155,14 @@ export type NodeLoad = z.infer<typeof nodeLoadSchema>;
 export const desiredLobbySchema = z.object({
   lobby: lobbyIdSchema,
   revision: z.int().nonnegative(),
-  /** The ingress session that may publish here; null: none, and every egress session of the lobby ends. */
+  /** The ingress session that may publish here; null: none, and without a `relay` every egress session of the lobby ends. */
   publisher: z.object({ session: sessionIdSchema, generation: z.int().nonnegative() }).nullable(),
+  /**
+   * Where the tracks come from when the publisher is on another node. Never beside a publisher. While one is desired the
+   * viewers stay, whether or not that relay is up: another may take its place.
+   */
+  relay: desiredRelaySchema.nullish(),
+  recording: desiredRecordingSchema.nullish(),
 });
 export type DesiredLobby = z.infer<typeof desiredLobbySchema>;
 
@@ -142,6 +180,21 @@ export const desiredStreamSchema = z.object({
       listener: sessionIdSchema.nullable(),
     }),
   ),
+  /**
+   * Members whose tracks come from other nodes: `session` is the member's, `relay` the session that brings its tracks
+   * here; `tracks` as its own node reports them, with the present mute.
+   */
+  remotes: z
+    .array(
+      z.object({
+        session: sessionIdSchema,
+        generation: z.int().nonnegative(),
+        relay: desiredRelaySchema,
+        tracks: z.array(trackReportSchema),
+      }),
+    )
+    .optional(),
+  recording: desiredRecordingSchema.nullish(),
   /** Push the main tracks to `url` (with the stream key in it: never logged); null: off air. */
   live: z.object({ live: z.string(), url: z.string() }).nullable(),
 });
@@ -237,6 +290,39 @@ const listen = z.object({
  */
 const applyStream = z.object({ method: z.literal('apply-stream'), desired: desiredStreamSchema });
 
+/**
+ * To the node that has the tracks (its publisher's, or by a relay of its own): offer them to another node. The result is
+ * an SDP offer, answered by `answer`; an unanswered one is dropped. Each m-section has the mid of the track that it carries.
+ * `source`: the member whose tracks are meant in a stream lobby; null: the room's. 404 `no_publisher`, `no_session`.
+ */
+const relayOffer = z.object({
+  method: z.literal('relay-offer'),
+  lobby: lobbyIdSchema,
+  session: sessionIdSchema,
+  downstream: nodeIdSchema,
+  source: sessionIdSchema.nullable(),
+});
+/**
+ * To the node that wants the tracks: take this offer of the upstream and dial it (from a UDP port of its own, ICE
+ * controlling). It takes the place of an earlier relay of the same source; viewers stay when the codecs match. `tracks` as
+ * the publisher's node reports them. 503 `node_full`; 409 `publisher_here`.
+ */
+const relayPull = z.object({
+  method: z.literal('relay-pull'),
+  lobby: lobbyIdSchema,
+  revision: z.int().nonnegative(),
+  relay: desiredRelaySchema,
+  /** As in `relay-offer`. `generation` of the member. */
+  source: z.object({ session: sessionIdSchema, generation: z.int().nonnegative() }).nullable(),
+  tracks: z.array(trackReportSchema),
+  offer: z.string(),
+});
+/**
+ * Take nothing new, ask those who understand it to move (`reconnect`), end what is left after `timeoutMs`, then leave:
+ * the process ends with code 0. Again while it drains: only a shorter time counts.
+ */
+const drain = z.object({ method: z.literal('drain'), timeoutMs: z.int().nonnegative() });
+
 export const requestSchema = z.discriminatedUnion('method', [
   openPublish,
   openPlay,
@@ -248,6 +334,9 @@ export const requestSchema = z.discriminatedUnion('method', [
   join,
   listen,
   applyStream,
+  relayOffer,
+  relayPull,
+  drain,
 ]);
 export type NodeRequest = z.infer<typeof requestSchema>;
 export type NodeMethod = NodeRequest['method'];
@@ -278,10 +367,20 @@ export const resultSchemas = {
   join: z.object({ answer: z.string(), etag: z.string(), tracks: z.array(trackReportSchema) }),
   listen: z.object({ sdp: z.string(), etag: z.string() }),
   'apply-stream': z.object({}),
+  'relay-offer': z.object({ offer: z.string() }),
+  'relay-pull': z.object({ answer: z.string(), resumed: z.boolean() }),
+  drain: z.object({}),
 } as const satisfies Record<NodeMethod, z.ZodType>;
 export type NodeResult<M extends NodeMethod> = z.infer<(typeof resultSchemas)[M]>;
 
 // ---- frames -------------------------------------------------------------------------------------------------------
+
+/** Degrees north and east. */
+export const coordinatesSchema = z.object({
+  latitude: z.number().min(-90).max(90),
+  longitude: z.number().min(-180).max(180),
+});
+export type Coordinates = z.infer<typeof coordinatesSchema>;
 
 export const helloSchema = z.object({
   type: z.literal('hello'),
@@ -293,10 +392,20 @@ export const helloSchema = z.object({
   /** `host:port` of every announced UDP address. */
   addresses: z.array(z.string()),
   engine: z.enum(['portable', 'native']),
-  capacity: z.object({ sessions: z.int().positive() }),
+  capacity: z.object({
+    sessions: z.int().positive(),
+    /** What the machine can send; absent: not said. */
+    packetsPerSecond: z.number().positive().optional(),
+    bandwidthBps: z.number().positive().optional(),
+  }),
+  /** Degrees; absent: not said (`NODE_COORDINATES`). */
+  coordinates: coordinatesSchema.optional(),
+  /** It takes nothing new and leaves when it is empty. */
+  draining: z.boolean().optional(),
   ingress: z.array(ingressReportSchema),
   lobbies: z.array(lobbyLoadSchema),
   lives: z.array(liveReportSchema).optional(),
+  relays: z.array(relayReportSchema).optional(),
   load: nodeLoadSchema,
 });
 export type Hello = z.infer<typeof helloSchema>;
@@ -309,6 +418,9 @@ export const reportSchema = z.object({
   lobbies: z.array(lobbyLoadSchema),
   /** Pushes that changed. */
   lives: z.array(liveReportSchema).optional(),
+  /** Pulled relays that changed, in order. */
+  relays: z.array(relayReportSchema).optional(),
+  draining: z.boolean().optional(),
   load: nodeLoadSchema,
 });
 export type Report = z.infer<typeof reportSchema>;

@@ -1,0 +1,85 @@
+/**
+ * How a media node hands its recordings to the edge: plain HTTPS requests under `/node/records`, with the node's bearer
+ * (`NODE_TOKEN`) and `Vestibule-Node: <node id>`. The node never holds a credential of the store.
+ *
+ *   POST   /node/records                      → 201  a file was begun (idempotent by `id`)
+ *   PATCH  /node/records/{id}                 → 200  progress or another state (`recordUpdateSchema`)
+ *   POST   /node/records/{id}/upload          → 200  begin or resume the upload: `uploadPlanSchema`
+ *   PUT    /node/records/{id}/parts/{n}       → 200  `partReceiptSchema`; body: the bytes of part n (1-based), exactly
+ *                                                    `partBytes` but for the last one; `Content-MD5` (base64) is verified
+ *   POST   /node/records/{id}/parts/{n}/url   → 200  `partUrlSchema`: the node PUTs the bytes there itself (S3)
+ *   POST   /node/records/{id}/complete        → 200  `recordCompleteSchema` in; the object is there, whole, and the record ready
+ *   DELETE /node/records/{id}/upload          → 204  abandons the parts; the local file stays the only copy
+ *
+ * Every request may be repeated. Refusals are problems: 404 `no_record`, 409 `no_upload` (it was abandoned: begin again),
+ * 409 `part_mismatch` at completion, 422 `bad_checksum`, 501 `no_store` (nowhere to upload to: the file stays on the node).
+ */
+import { z } from 'zod';
+import { bootIdSchema, lobbyIdSchema, sessionIdSchema } from '../ids.ts';
+
+/** Parts are of equal size (R2 demands it), the last one excepted. */
+export const PART_BYTES = 16 * 1024 * 1024;
+/** S3 and R2 take no more. */
+export const MAX_PARTS = 10_000;
+
+/** Unguessable, made by the node, one per file. */
+export const recordIdSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{22}$/)
+  .brand('RecordId');
+export type RecordId = z.infer<typeof recordIdSchema>;
+
+/** `{room}_{trackOrSessionId}_{unix}.{ext}`; no path, no leading dot. */
+export const recordNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,250}\.(mp4|webm|ogg|ivf|h264)$/);
+
+export const recordStateSchema = z.enum(['recording', 'finalising', 'uploading', 'ready', 'failed']);
+export type RecordState = z.infer<typeof recordStateSchema>;
+
+export const recordBeginSchema = z.object({
+  id: recordIdSchema,
+  name: recordNameSchema,
+  boot: bootIdSchema,
+  lobby: lobbyIdSchema,
+  /** The publisher's. */
+  session: sessionIdSchema,
+  contentType: z.string(),
+  /** RTP encoding names. */
+  codecs: z.array(z.string()),
+  /** Unix ms */
+  startedAt: z.int().nonnegative(),
+});
+export type RecordBegin = z.infer<typeof recordBeginSchema>;
+
+export const recordUpdateSchema = z.object({
+  state: recordStateSchema.exclude(['ready']),
+  bytes: z.int().nonnegative(),
+  durationMs: z.number().nonnegative(),
+  /** Bytes that the store has, while uploading. */
+  uploadedBytes: z.int().nonnegative().optional(),
+  /** Why it failed or stopped early, one line for people. */
+  error: z.string().max(500).optional(),
+});
+export type RecordUpdate = z.infer<typeof recordUpdateSchema>;
+
+export const partReceiptSchema = z.object({ part: z.int().positive(), etag: z.string() });
+export type PartReceipt = z.infer<typeof partReceiptSchema>;
+
+export const uploadPlanSchema = z.object({
+  /** `edge`: PUT the parts to the edge. `s3`: ask a URL for each part. */
+  via: z.enum(['edge', 's3']),
+  partBytes: z.int().positive(),
+  /** Parts that the store has already. */
+  parts: z.array(partReceiptSchema),
+});
+export type UploadPlan = z.infer<typeof uploadPlanSchema>;
+
+/** The URL is good for some minutes. The `ETag` header of the store's answer goes into `complete`. */
+export const partUrlSchema = z.object({ url: z.url(), headers: z.record(z.string(), z.string()) });
+export type PartUrl = z.infer<typeof partUrlSchema>;
+
+export const recordCompleteSchema = z.object({
+  parts: z.array(partReceiptSchema).min(1).max(MAX_PARTS),
+  bytes: z.int().positive(),
+  durationMs: z.number().nonnegative(),
+});
+export type RecordComplete = z.infer<typeof recordCompleteSchema>;
