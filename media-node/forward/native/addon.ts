@@ -139,8 +139,8 @@ async function compile(compilers: readonly string[], flags: readonly string[], o
   const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
   for (const compiler of compilers) {
     try {
-      const source = join(SOURCES, 'addon.cc');
-      await run(compiler, [...flags, `-I${headers}`, source, '-o', output], { timeout: COMPILE_TIMEOUT_MS });
+      const units = (await readdir(SOURCES)).filter((name) => name.endsWith('.cc')).map((name) => join(SOURCES, name));
+      await run(compiler, [...flags, `-I${headers}`, ...units, '-o', output], { timeout: COMPILE_TIMEOUT_MS });
       return;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue;
