@@ -180,13 +180,13 @@ function respond(
 }
 
 /** HMAC over everything before `offset`, with the length field as if MESSAGE-INTEGRITY were the last attribute. */
-function integrityOf(data: Buffer, offset: number, password: string): Buffer {
+export function integrityOf(data: Buffer, offset: number, password: string): Buffer {
   const head = Buffer.from(data.subarray(0, 4));
   head.writeUInt16BE(offset + ATTRIBUTE_HEADER_BYTES + INTEGRITY_BYTES - HEADER_BYTES, 2);
   return createHmac('sha1', password).update(head).update(data.subarray(4, offset)).digest();
 }
 
 /** FINGERPRINT is always last, so the length field already counts it. */
-function fingerprintOf(data: Buffer, offset: number): number {
+export function fingerprintOf(data: Buffer, offset: number): number {
   return (crc32(data.subarray(0, offset)) ^ FINGERPRINT_XOR) >>> 0;
 }

@@ -48,6 +48,21 @@ export interface PeerTransportOptions {
   expiryMs: number;
 }
 
+/** A candidate of a peer that we dial. */
+export interface DialledCandidate {
+  /** An IP address; no zone. */
+  readonly address: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+}
+
+/** A transport that we dial, from a UDP port of its own, ICE controlling towards a lite agent. */
+export interface DialOptions extends PeerTransportOptions {
+  remote: NonNullable<PeerTransportOptions['remote']>;
+  /** The peer's, in order of preference. All are tried. */
+  candidates: readonly DialledCandidate[];
+}
+
 /** One data channel (RFC 8831). The callbacks are set by whoever holds the channel; null: nobody listens. */
 export interface DataChannel {
   readonly label: string;
@@ -134,6 +149,8 @@ export interface MediaEndpoint {
   readonly candidates: readonly LocalCandidate[];
   readonly fingerprint: Fingerprint;
   createTransport(options: PeerTransportOptions): PeerTransport;
+  /** Never throws for what the network does: a peer that cannot be reached ends as `never-connected`. */
+  dialTransport(options: DialOptions): PeerTransport;
   /** Open transports, for leak tests and load. */
   readonly transportCount: number;
   close(): Promise<void>;

@@ -6,11 +6,12 @@
 import type { Fingerprint, LocalCandidate } from '../negotiate/plan.ts';
 import { AddressTable } from './address-table.ts';
 import { type CertificatePem, createCertificate, type DtlsCertificate, readCertificate } from './certificate.ts';
+import { DiallingTransport } from './dialling-transport.ts';
 import type { PeerAddress } from './ice-lite-machine.ts';
 import { ipBytes } from './ip-bytes.ts';
 import { IceDtlsTransport, type TransportHost } from './peer-transport.ts';
 import { localFragment, parseBindingRequest } from './stun.ts';
-import type { DatagramRoute, MediaEndpoint, PeerTransport, PeerTransportOptions } from './types.ts';
+import type { DatagramRoute, DialOptions, MediaEndpoint, PeerTransport, PeerTransportOptions } from './types.ts';
 import { bindUdp, type DatagramSocket } from './udp-socket.ts';
 
 export { mintIceCredentials } from './ice-credentials.ts';
@@ -123,7 +124,7 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   /** By socket. */
   readonly #owners: readonly AddressTable<IceDtlsTransport>[];
   readonly #ufrags = new Map<string, IceDtlsTransport>();
-  readonly #transports = new Set<IceDtlsTransport>();
+  readonly #transports = new Set<IceDtlsTransport | DiallingTransport>();
   readonly #onFault: (error: unknown) => void;
   #timer: NodeJS.Timeout | null = null;
   #closing: Promise<void> | null = null;
@@ -173,6 +174,22 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
     if (this.#closing !== null) throw new Error('the media endpoint is closed');
     if (this.#ufrags.has(options.local.ufrag)) throw new Error('the ICE user name fragment is in use');
     const transport = new IceDtlsTransport(this, options, performance.now());
+    return this.#add(transport);
+  }
+
+  /** @throws {Error} when the endpoint is closed */
+  dialTransport(options: DialOptions): PeerTransport {
+    if (this.#closing !== null) throw new Error('the media endpoint is closed');
+    const { certificate } = this;
+    const host = {
+      certificate,
+      removed: (owner: DiallingTransport) => this.removed(owner),
+      onFault: (error: unknown) => this.#onFault(error),
+    };
+    return this.#add(new DiallingTransport(host, options, performance.now()));
+  }
+
+  #add<T extends IceDtlsTransport | DiallingTransport>(transport: T): T {
     this.#transports.add(transport);
     this.#timer ??= setInterval(() => this.tick(performance.now()), TICK_MS);
     return transport;
@@ -256,7 +273,7 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
     if (this.#ufrags.get(ufrag) === owner) this.#ufrags.delete(ufrag);
   }
 
-  removed(owner: IceDtlsTransport): void {
+  removed(owner: IceDtlsTransport | DiallingTransport): void {
     this.#transports.delete(owner);
     if (this.#transports.size > 0 || this.#timer === null) return;
     clearInterval(this.#timer);

@@ -4,6 +4,7 @@ import type {
   DataChannel,
   DataChannels,
   DataChannelsOptions,
+  DialOptions,
   MediaEndpoint,
   PeerTransport,
   PeerTransportOptions,
@@ -104,6 +105,10 @@ export class FakeEndpoint implements MediaEndpoint {
     const transport = new FakeTransport(options);
     this.transports.push(transport);
     return transport;
+  }
+
+  dialTransport(options: DialOptions): FakeTransport {
+    return this.createTransport(options);
   }
 
   get transportCount(): number {

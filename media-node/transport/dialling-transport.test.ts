@@ -1,0 +1,197 @@
+/** Transports that dial, on real sockets: two endpoints in this process. */
+import { readdirSync } from 'node:fs';
+import { expect, onTestFinished, test } from 'vitest';
+import { UdpProxy } from '../../test/support/udp-proxy.ts';
+import { until } from '../../test/support/until.ts';
+import type { Fingerprint } from '../negotiate/plan.ts';
+import type { PeerTransport, SrtpKeys, TransportEnd } from './types.ts';
+import { mintIceCredentials, openMediaEndpoint, type UdpMediaEndpoint } from './udp-endpoint.ts';
+
+interface Side {
+  transport: PeerTransport;
+  keys: SrtpKeys | null;
+  ended: TransportEnd | null;
+  silent: boolean;
+  media: string[];
+}
+
+interface Wishes {
+  address?: string;
+  fingerprints?: readonly Fingerprint[];
+  /** Of the dialling side. */
+  dtlsRole?: 'client' | 'server';
+  candidates?: readonly { address: string; port: number; family: 4 | 6 }[];
+  connectTimeoutMs?: number;
+  silenceMs?: number;
+  expiryMs?: number;
+}
+
+async function endpointOn(address: string): Promise<UdpMediaEndpoint> {
+  const family = address.includes(':') ? 6 : 4;
+  const endpoint = await openMediaEndpoint({ addresses: [{ bind: address, announce: address, family }], port: 0 });
+  onTestFinished(() => endpoint.close());
+  return endpoint;
+}
+
+function sideOf(open: (events: ReturnType<typeof eventsOf>) => PeerTransport): Side {
+  const side: Omit<Side, 'transport'> & { transport?: PeerTransport } = {
+    keys: null,
+    ended: null,
+    silent: false,
+    media: [],
+  };
+  side.transport = open(eventsOf(side));
+  return side as Side;
+}
+
+function eventsOf(side: Omit<Side, 'transport'>) {
+  return {
+    onConnected: (keys: SrtpKeys) => {
+      side.keys = keys;
+    },
+    onMedia: (datagram: Buffer) => void side.media.push(datagram.toString('latin1', 1)),
+    onSilence: (silent: boolean) => {
+      side.silent = silent;
+    },
+    onEnded: (reason: TransportEnd) => {
+      side.ended = reason;
+    },
+  };
+}
+
+const PATIENCE = { connectTimeoutMs: 10_000, silenceMs: 5_000, expiryMs: 30_000 };
+
+function pair(
+  lite: UdpMediaEndpoint,
+  dialling: UdpMediaEndpoint,
+  wishes: Wishes = {},
+): { served: Side; dialled: Side } {
+  const server = mintIceCredentials();
+  const client = mintIceCredentials();
+  const { dtlsRole = 'client', candidates = lite.candidates, fingerprints = [lite.fingerprint], ...patience } = wishes;
+  const served = sideOf((events) => lite.createTransport({ ...PATIENCE, events, local: server, remote: null }));
+  const dialled = sideOf((events) =>
+    dialling.dialTransport({
+      ...PATIENCE,
+      ...patience,
+      events,
+      local: client,
+      remote: { ice: server, fingerprints, dtlsRole },
+      candidates,
+    }),
+  );
+  // The answer takes its way through the edge: checks and the ClientHello are there before it.
+  const answer = { ice: client, fingerprints: [dialling.fingerprint] };
+  setImmediate(() => served.transport.setRemote({ ...answer, dtlsRole: dtlsRole === 'client' ? 'server' : 'client' }));
+  return { served, dialled };
+}
+
+/** In the SRTP range. */
+function packet(text: string): Buffer {
+  return Buffer.from(`\x80${text}`, 'latin1');
+}
+
+test.each([
+  ['127.0.0.1', 'client'],
+  ['127.0.0.1', 'server'],
+  ['::1', 'client'],
+] as const)('a lite agent on %s is reached, we being the DTLS %s', async (address, dtlsRole) => {
+  const [lite, other] = await Promise.all([endpointOn(address), endpointOn('127.0.0.1')]);
+
+  const { served, dialled } = pair(lite, other, { dtlsRole });
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+  served.transport.send(packet('down'));
+  dialled.transport.send(packet('up'));
+  await until(() => served.media.length > 0 && dialled.media.length > 0, 'media both ways');
+
+  expect(dialled.keys?.profile).toBe('AEAD_AES_128_GCM');
+  expect(dialled.keys?.localKey).toEqual(served.keys?.remoteKey);
+  expect([served.media, dialled.media]).toEqual([['up'], ['down']]);
+  expect(served.transport.remoteAddress).not.toBe(dialled.transport.remoteAddress);
+
+  dialled.transport.close();
+  await until(() => served.ended !== null, 'the end');
+  expect(served.ended).toBe('peer-closed');
+  expect(dialled.ended).toBeNull();
+  expect(other.transportCount + lite.transportCount).toBe(0);
+});
+
+test('a candidate that does not answer, one of a family that is not there, and one that does', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+  const dead = await endpointOn('127.0.0.1');
+  const [{ port: deadPort } = { port: 0 }] = dead.candidates;
+  const candidates = [
+    { address: '127.0.0.1', port: deadPort, family: 4 },
+    { address: '::1', port: deadPort, family: 6 },
+    ...lite.candidates,
+  ] as const;
+
+  const { served, dialled } = pair(lite, other, { candidates });
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+
+  expect(dialled.transport.remoteAddress).toBe(`127.0.0.1:${lite.candidates[0]?.port}`);
+});
+
+test('another certificate than signalling promised is refused, and the media of nobody is taken', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+
+  const { dialled } = pair(lite, other, { fingerprints: [other.fingerprint] });
+  await until(() => dialled.ended !== null, 'the end');
+
+  expect(dialled.ended).toBe('dtls-failed');
+  expect(dialled.keys).toBeNull();
+  expect(other.transportCount).toBe(0);
+});
+
+test('a peer that cannot be reached is given up', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+
+  const { dialled } = pair(lite, other, { candidates: [], connectTimeoutMs: 200 });
+  await until(() => dialled.ended !== null, 'the end');
+
+  expect(dialled.ended).toBe('never-connected');
+});
+
+test('a handshake survives loss, and a cut way is noticed by checks although nobody sends', {
+  timeout: 30_000,
+}, async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+  await using proxy = await UdpProxy.open(`127.0.0.1:${lite.candidates[0]?.port}`);
+  proxy.impair({ lossRate: 0.2 });
+  const candidates = [{ address: '127.0.0.1', port: proxy.port, family: 4 as const }];
+
+  const { served, dialled } = pair(lite, other, { candidates, silenceMs: 2_000, expiryMs: 3_500 });
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+  proxy.impair({ lossRate: 0 });
+  proxy.impair({ cut: true });
+  await until(() => dialled.silent, 'silence');
+  proxy.impair({ cut: false });
+  await until(() => !dialled.silent, 'signs of life');
+  proxy.impair({ cut: true });
+  await until(() => dialled.ended !== null, 'the end');
+
+  expect(dialled.ended).toBe('silence');
+});
+
+test('descriptors are given back on every path', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+  const before = descriptors();
+
+  for (let i = 0; i < 40; i++) {
+    const { served, dialled } = pair(lite, other);
+    // Closed at once, while the socket opens, or when it is up.
+    if (i % 2 === 0) await until(() => dialled.keys !== null && served.keys !== null, 'the connection');
+    dialled.transport.close();
+    served.transport.close();
+  }
+  const failing = pair(lite, other, { fingerprints: [other.fingerprint] });
+  await until(() => failing.dialled.ended !== null, 'the end');
+  failing.served.transport.close();
+
+  await until(() => descriptors() <= before, 'the descriptors');
+  expect(other.transportCount + lite.transportCount).toBe(0);
+});
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
