@@ -19,7 +19,10 @@ test('play without options is one viewer for ten seconds', () => {
     joinsPerSecond: 50,
     processes: 1,
     codecs: ['H264', 'VP8', 'VP9', 'AV1'],
-    rtcp: false,
+    srtp: 'any',
+    feedback: { rr: 0, nack: 0, pli: 0 },
+    native: true,
+    sourcePps: undefined,
     seconds: 10,
   });
 });
@@ -40,7 +43,15 @@ test('publish without options is the source that the goals were measured with', 
 test.each([
   [`play ${URL_TEXT} -n 300 --join-rate 12.5 --processes 2`, { viewers: 300, joinsPerSecond: 12.5, processes: 2 }],
   [`-n 3 play --processes 8 ${URL_TEXT}`, { viewers: 3, processes: 3 }],
-  [`play ${URL_TEXT} --codec vp8,H264 --rtcp --json`, { codecs: ['VP8', 'H264'], rtcp: true, json: true }],
+  [
+    `play ${URL_TEXT} --codec vp8,H264 --rtcp --json`,
+    { codecs: ['VP8', 'H264'], feedback: { rr: 1, nack: 0, pli: 0 }, json: true },
+  ],
+  [
+    `play ${URL_TEXT} --feedback rr:2,PLI:0.1 --srtp both --source-pps 355 --no-native --server-pid 9`,
+    { feedback: { rr: 2, nack: 0, pli: 0.1 }, srtp: 'both', sourcePps: 355, native: false, pid: 9 },
+  ],
+  [`publish ${URL_TEXT} --no-pli --no-nack`, { answersPli: false, answersNack: false }],
   [
     `play ${URL_TEXT} --token t --bind 127.0.0.2 --pid 7 --seconds 0`,
     { token: 't', bind: '127.0.0.2', pid: 7, seconds: 0 },
@@ -71,6 +82,11 @@ test.each([
   [`publish ${URL_TEXT} --pps 50`, /leaves no packets/],
   [`publish ${URL_TEXT} --pps 100 --bitrate 9M`, /does not fit/],
   [`publish ${URL_TEXT} --fps 300`, /--fps 300/],
+  [`play ${URL_TEXT} --feedback fir:1`, /--feedback fir:1/],
+  [`play ${URL_TEXT} --feedback rr`, /--feedback/],
+  [`play ${URL_TEXT} --srtp none`, /--srtp none/],
+  [`publish ${URL_TEXT} --file /nowhere.ivf`, /no such file/],
+  [`publish ${URL_TEXT} --file a.ivf --pps 100`, /does not go with/],
   [`play ${URL_TEXT} --faster`, /--faster/],
 ])('%s is refused', (line, reason) => {
   expect(() => read(line)).toThrow(UsageError);

@@ -1,6 +1,9 @@
 /** What `npm run load` was asked to do. */
+
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MAX_PAYLOAD_BYTES, OPUS_FRAMES_PER_SECOND } from '../support/client/pattern.ts';
+import { FEEDBACK_KINDS, type FeedbackRates, NO_FEEDBACK } from './feedback.ts';
 
 const MS_PER_S = 1_000;
 const BITS_PER_BYTE = 8;
@@ -14,6 +17,7 @@ const MULTIPLES: Readonly<Record<string, number>> = { k: 1e3, m: 1e6 };
 export const PLAY_CODECS = ['H264', 'VP8', 'VP9', 'AV1'] as const;
 export type PlayCodec = (typeof PLAY_CODECS)[number];
 const PUBLISH_CODECS = ['H264', 'VP8'] as const;
+const PROTECTIONS = ['any', 'gcm', 'cm', 'both'] as const;
 
 interface CommonRequest {
   url: string;
@@ -22,7 +26,7 @@ interface CommonRequest {
   bind: string | undefined;
   /** 0: until it is stopped. */
   seconds: number;
-  /** Process whose CPU time is measured; undefined: none. */
+  /** Process whose CPU time is measured; undefined: the one whose UDP port the server names, when it is here. */
   pid: number | undefined;
   json: boolean;
 }
@@ -37,6 +41,11 @@ export interface PublishRequest extends CommonRequest {
   keyframeEveryMs: number;
   framesPerSecond: number;
   audio: boolean;
+  /** Media in place of the synthetic one. */
+  file: string | undefined;
+  /** A keyframe when asked for one; a file has none to give. */
+  answersPli: boolean;
+  answersNack: boolean;
 }
 
 export interface PlayRequest extends CommonRequest {
@@ -45,8 +54,13 @@ export interface PlayRequest extends CommonRequest {
   joinsPerSecond: number;
   processes: number;
   codecs: readonly PlayCodec[];
-  /** Send receiver reports. */
-  rtcp: boolean;
+  /** Protection to offer. */
+  srtp: (typeof PROTECTIONS)[number];
+  feedback: FeedbackRates;
+  /** Count outside of JavaScript where that can be built. */
+  native: boolean;
+  /** What each viewer should get; undefined: what the best one got. */
+  sourcePps: number | undefined;
 }
 
 export type LoadRequest = PublishRequest | PlayRequest | { command: 'help' };
@@ -64,7 +78,8 @@ export const HELP = `Load for any WHIP or WHEP server.
 Both:
   --token TOKEN      bearer token
   --seconds S        how long; 0: until Ctrl-C (play: 10 s after all have joined; publish: 0)
-  --pid PID          tell what this server process on this machine spends per packet
+  --server-pid PID   (or --pid) the server process on this machine whose CPU time is told; without it, the one
+                     that has the UDP port in the server's answer
   --bind ADDRESS     local IPv4 address (default: the one that leads to the server)
   --codec CODEC      publish: H264 (default) or VP8; play: H264, VP8, VP9, AV1 or several with commas (default: all)
   --json             the summary as one JSON object
@@ -76,12 +91,20 @@ publish:
   --gop S            seconds between keyframes; 0: only the first and when asked (2)
   --fps N            frames per second (30, or fewer, when there are few packets or full ones)
   --no-audio         video only; else Opus with ${OPUS_FRAMES_PER_SECOND} packets/s
+  --file PATH        media of a file, over and over: .ivf (VP8, VP9, AV1), .h264 (Annex B; --fps), .ogg (Opus);
+                     anything else needs ffmpeg. --pps, --bitrate, --gop and --codec do not go with it
+  --no-pli           send no keyframe when asked, as OBS and ffmpeg
+  --no-nack          send nothing again
 
 play:
   -n, --viewers N    how many (1)
   --join-rate N      joins per second (50)
   --processes N      spread the viewers over so many processes (1)
-  --rtcp             send receiver reports every second
+  --feedback LIST    RTCP per viewer and second: rr:1,nack:0.5,pli:0.1 (none)
+  --rtcp             the same as --feedback rr:1
+  --srtp KIND        protection to offer: gcm, cm, both (viewers in turn) or any (any)
+  --source-pps N     what each viewer should get; who gets less than 99 % is starved (default: the best one's rate)
+  --no-native        count in JavaScript, even if a C++ compiler is there
 
 Exit code: 0; 1 when nothing connected; 2 when the command is wrong.`;
 
@@ -89,6 +112,7 @@ const OPTIONS = {
   token: { type: 'string' },
   seconds: { type: 'string' },
   pid: { type: 'string' },
+  'server-pid': { type: 'string' },
   bind: { type: 'string' },
   codec: { type: 'string' },
   json: { type: 'boolean' },
@@ -98,16 +122,23 @@ const OPTIONS = {
   gop: { type: 'string' },
   fps: { type: 'string' },
   'no-audio': { type: 'boolean' },
+  file: { type: 'string' },
+  'no-pli': { type: 'boolean' },
+  'no-nack': { type: 'boolean' },
   viewers: { type: 'string', short: 'n' },
   'join-rate': { type: 'string' },
   processes: { type: 'string' },
   rtcp: { type: 'boolean' },
+  feedback: { type: 'string' },
+  srtp: { type: 'string' },
+  'source-pps': { type: 'string' },
+  'no-native': { type: 'boolean' },
 } as const;
 type OptionName = keyof typeof OPTIONS;
 
 const ONLY: Readonly<Record<'publish' | 'play', readonly OptionName[]>> = {
-  publish: ['pps', 'bitrate', 'gop', 'fps', 'no-audio'],
-  play: ['viewers', 'join-rate', 'processes', 'rtcp'],
+  publish: ['pps', 'bitrate', 'gop', 'fps', 'no-audio', 'file', 'no-pli', 'no-nack'],
+  play: ['viewers', 'join-rate', 'processes', 'rtcp', 'feedback', 'srtp', 'source-pps', 'no-native'],
 };
 
 type Values = ReturnType<typeof readOptions>['values'];
@@ -128,7 +159,7 @@ export function readArguments(args: readonly string[]): LoadRequest {
     url: readUrl(url),
     token: values.token,
     bind: values.bind,
-    pid: values.pid === undefined ? undefined : readNumber('pid', values.pid, { least: 1, whole: true }),
+    pid: optionalNumber('pid', values['server-pid'] ?? values.pid, { least: 1, whole: true }),
     json: values.json === true,
   };
   return command === 'publish' ? { ...common, ...readPublish(values) } : { ...common, ...readPlay(values) };
@@ -144,6 +175,7 @@ function readOptions(args: readonly string[]) {
 
 function readPublish(values: Values): Omit<PublishRequest, 'url' | 'token' | 'bind' | 'pid' | 'json'> {
   const audio = values['no-audio'] !== true;
+  if (values.file !== undefined) checkFile(values.file, values);
   const packetsPerSecond = readNumber('pps', values.pps ?? '355', { least: 1 });
   const bitrateBps = readNumber('bitrate', values.bitrate ?? '2.48M', { least: 1_000 });
   const gopS = readNumber('gop', values.gop ?? '2', { least: 0 });
@@ -169,6 +201,9 @@ function readPublish(values: Values): Omit<PublishRequest, 'url' | 'token' | 'bi
     audio,
     keyframeEveryMs: gopS === 0 ? Number.POSITIVE_INFINITY : gopS * MS_PER_S,
     seconds: readNumber('seconds', values.seconds ?? '0', { least: 0 }),
+    file: values.file,
+    answersPli: values['no-pli'] !== true,
+    answersNack: values['no-nack'] !== true,
   };
 }
 
@@ -185,9 +220,40 @@ function readPlay(values: Values): Omit<PlayRequest, 'url' | 'token' | 'bind' | 
     codecs,
     joinsPerSecond: readNumber('join-rate', values['join-rate'] ?? '50', { least: 0.01 }),
     processes: Math.min(viewers, readNumber('processes', values.processes ?? '1', { least: 1, whole: true })),
-    rtcp: values.rtcp === true,
+    srtp: readProtection(values.srtp ?? 'any'),
+    feedback: readFeedback(values.feedback ?? (values.rtcp === true ? 'rr:1' : '')),
+    native: values['no-native'] !== true,
+    sourcePps: optionalNumber('source-pps', values['source-pps'], { least: 1 }),
     seconds: readNumber('seconds', values.seconds ?? '10', { least: 0 }),
   };
+}
+
+function checkFile(file: string, values: Values): void {
+  const synthetic = (['pps', 'bitrate', 'gop', 'codec'] as const).find((name) => values[name] !== undefined);
+  if (synthetic !== undefined) throw new UsageError(`--${synthetic} does not go with --file`);
+  if (!existsSync(file)) throw new UsageError(`--file ${file}: there is no such file`);
+}
+
+function readProtection(text: string): PlayRequest['srtp'] {
+  const kind = PROTECTIONS.find((name) => name === text.toLowerCase());
+  if (kind === undefined) throw new UsageError(`--srtp ${text}: ${PROTECTIONS.join(', ')}`);
+  return kind;
+}
+
+/** `rr:1,pli:0.1` */
+function readFeedback(text: string): FeedbackRates {
+  const rates = { ...NO_FEEDBACK };
+  for (const part of text === '' ? [] : text.split(',')) {
+    const [name = '', rate = ''] = part.trim().toLowerCase().split(':');
+    const kind = FEEDBACK_KINDS.find((each) => each === name);
+    if (kind === undefined) throw new UsageError(`--feedback ${part}: of ${FEEDBACK_KINDS.join(', ')}, each with :N`);
+    rates[kind] = readNumber('feedback', rate, { least: 0 });
+  }
+  return rates;
+}
+
+function optionalNumber(name: OptionName, text: string | undefined, rule: { least: number; whole?: boolean }) {
+  return text === undefined ? undefined : readNumber(name, text, rule);
 }
 
 function readUrl(text: string): string {

@@ -13,14 +13,19 @@ export interface Mark<Counts> {
 }
 
 export interface ServerCost {
-  pid: number;
+  /** The process that carries the media, or several of them. */
+  pids: number[];
   cores: number;
   /** Of CPU, everything that the process did included. */
   usPerPacket: number;
 }
 
-export function mark<Counts>(counts: Counts, pid: number | undefined): Mark<Counts> {
-  return { atMs: performance.now(), counts, serverCpuS: pid === undefined ? null : cpuSeconds(pid) };
+/** @param pids none: nobody's CPU time is noted */
+export function mark<Counts>(counts: Counts, pids: readonly number[] = []): Mark<Counts> {
+  const used = pids.map(cpuSeconds);
+  const serverCpuS =
+    used.length === 0 ? null : used.reduce((sum, own) => (own === null || sum === null ? null : sum + own), 0);
+  return { atMs: performance.now(), counts, serverCpuS };
 }
 
 /** User and system; null when there is no such process. */
@@ -34,12 +39,16 @@ export function cpuSeconds(pid: number): number | null {
 }
 
 export function serverCost(
-  pid: number | undefined,
+  pids: readonly number[],
   from: Mark<unknown>,
   to: Mark<unknown>,
   packets: number,
 ): ServerCost | null {
-  if (pid === undefined || from.serverCpuS === null || to.serverCpuS === null) return null;
+  if (pids.length === 0 || from.serverCpuS === null || to.serverCpuS === null) return null;
   const cpuS = to.serverCpuS - from.serverCpuS;
-  return { pid, cores: (cpuS * MS_PER_S) / (to.atMs - from.atMs), usPerPacket: (cpuS * US_PER_S) / packets };
+  return {
+    pids: [...pids],
+    cores: (cpuS * MS_PER_S) / (to.atMs - from.atMs),
+    usPerPacket: (cpuS * US_PER_S) / packets,
+  };
 }

@@ -3,7 +3,8 @@ import type { Mark } from './mark.ts';
 import { printPlay, summarizePlay } from './play-summary.ts';
 import { addSnapshots, emptySnapshot, type Snapshot } from './snapshot.ts';
 
-const REQUEST = { url: 'http://127.0.0.1/', viewers: 4, pid: 7 };
+const REQUEST = { url: 'http://127.0.0.1/', viewers: 4, sourcePps: undefined };
+const PIDS = [7];
 
 function at(atMs: number, serverCpuS: number | null, counts: Partial<Snapshot>): Mark<Snapshot> {
   return { atMs, serverCpuS, counts: { ...emptySnapshot(), ...counts } };
@@ -27,7 +28,7 @@ const TO = at(6_000, 2.5, {
 });
 
 test('rates are of the time between the marks, loss is of all that was expected', () => {
-  expect(summarizePlay(REQUEST, FROM, TO)).toMatchObject({
+  expect(summarizePlay(REQUEST, PIDS, FROM, TO)).toMatchObject({
     connected: 2,
     withMedia: 2,
     failed: 1,
@@ -42,19 +43,25 @@ test('rates are of the time between the marks, loss is of all that was expected'
     joinMs: { p50: 15 },
     firstPacketMs: { p50: 20 },
     generatorCores: 0.2,
+    starved: 1,
   });
 });
 
+test('who gets less than what was sent is starved, though nothing is missing', () => {
+  expect(summarizePlay({ ...REQUEST, sourcePps: 205 }, PIDS, FROM, TO).starved).toBe(2);
+  expect(summarizePlay({ ...REQUEST, sourcePps: 100 }, PIDS, FROM, TO).starved).toBe(0);
+});
+
 test('the CPU of the server is told per packet; of a process that is gone nothing is', () => {
-  const { server } = summarizePlay(REQUEST, FROM, TO);
+  const { server } = summarizePlay(REQUEST, PIDS, FROM, TO);
   expect(server?.cores).toBeCloseTo(0.1);
   expect(server?.usPerPacket).toBeCloseTo(500_000 / 1_500);
-  expect(summarizePlay(REQUEST, FROM, { ...TO, serverCpuS: null }).server).toBeNull();
-  expect(summarizePlay({ ...REQUEST, pid: undefined }, FROM, TO).server).toBeNull();
+  expect(summarizePlay(REQUEST, PIDS, FROM, { ...TO, serverCpuS: null }).server).toBeNull();
+  expect(summarizePlay(REQUEST, [], FROM, TO).server).toBeNull();
 });
 
 test('the text has what the numbers say, and the failures', () => {
-  const text = printPlay(summarizePlay(REQUEST, FROM, TO), 1);
+  const text = printPlay(summarizePlay(REQUEST, PIDS, FROM, TO), 1);
 
   expect(text).toContain('2 of 4 connected, 2 with media, 1 failed, 1 not tried, 1 ended by the server');
   expect(text).toContain('loss         1.0000 %: 20 of 2000, 3 gaps');
@@ -65,13 +72,13 @@ test('the text has what the numbers say, and the failures', () => {
 test('a generator that has no time left says so', () => {
   const busy = { ...TO, counts: { ...TO.counts, generatorCpuS: 6 } };
 
-  expect(printPlay(summarizePlay(REQUEST, FROM, busy), 1)).toContain('too busy');
-  expect(printPlay(summarizePlay(REQUEST, FROM, busy), 2)).not.toContain('too busy');
+  expect(printPlay(summarizePlay(REQUEST, PIDS, FROM, busy), 1)).toContain('too busy');
+  expect(printPlay(summarizePlay(REQUEST, PIDS, FROM, busy), 2)).not.toContain('too busy');
 });
 
 test('when nothing connected only the reasons are told', () => {
   const nothing = at(2_000, null, { started: 4, failed: 4, failures: { refused: 4 } });
-  const text = printPlay(summarizePlay(REQUEST, at(1_000, null, {}), nothing), 1);
+  const text = printPlay(summarizePlay(REQUEST, [], at(1_000, null, {}), nothing), 1);
 
   expect(text.split('\n')).toEqual([expect.stringContaining('0 of 4 connected'), 'failed       4 × refused']);
 });

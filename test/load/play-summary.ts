@@ -9,6 +9,9 @@ const BITS_PER_BYTE = 8;
 const PERCENT = 100;
 /** Of a core: above this the generator itself may be what loses. */
 const BUSY_CORES = 0.9;
+/** Who gets less than this share of what was sent is starved: gaps alone hide a server that leaves packets out. */
+const STARVED_BELOW = 0.99;
+const US_PER_S = 1e6;
 
 interface Quantiles {
   p50: number;
@@ -31,6 +34,9 @@ export interface PlaySummary {
   seconds: number;
   packetsPerSecond: number;
   packetsPerSecondPerViewer: { mean: number; least: number; most: number };
+  /** Packets/s that each should get, and how many got less than 99 % of it. */
+  sourcePacketsPerSecond: number;
+  starved: number;
   /** SRTP, without headers of UDP and IP. */
   bytesPerSecond: number;
   /** From each viewer's first packet on: `missing / expected`. */
@@ -39,11 +45,19 @@ export interface PlaySummary {
   missing: number;
   gaps: number;
   duplicates: number;
+  /** Dropped at our own sockets, because they were full. */
+  overflowed: number;
+  /** RTCP packets per second that the viewers sent, and that the server sent. */
+  feedbackPerSecond: number;
+  rtcpPerSecond: number;
   /** From before the POST to media keys. */
   joinMs: Quantiles;
   /** From before the POST to the first packet. */
   firstPacketMs: Quantiles;
   generatorCores: number;
+  /** What a packet costs this tool; the part that only reads and counts, where that is done apart. */
+  generatorUsPerPacket: number;
+  receiverUsPerPacket: number | null;
   server: ServerCost | null;
   failures: Record<string, number>;
 }
@@ -53,7 +67,8 @@ export function lossOf({ missing, expected }: Pick<Snapshot, 'missing' | 'expect
 }
 
 export function summarizePlay(
-  request: { url: string; viewers: number; pid: number | undefined },
+  request: { url: string; viewers: number; sourcePps: number | undefined },
+  pids: readonly number[],
   from: Mark<Snapshot>,
   to: Mark<Snapshot>,
 ): PlaySummary {
@@ -63,6 +78,11 @@ export function summarizePlay(
   const ofViewers = counts.packetsOfViewers.map(
     (count, index) => (count - (from.counts.packetsOfViewers[index] ?? 0)) / seconds,
   );
+  const least = ofViewers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const most = ofViewers.reduce((a, b) => Math.max(a, b), 0);
+  const sourcePps = request.sourcePps ?? most;
+  const generatorS = counts.generatorCpuS - from.counts.generatorCpuS;
+  const receiverS = counts.receiverCpuS - from.counts.receiverCpuS;
   return {
     command: 'play',
     url: request.url,
@@ -76,19 +96,26 @@ export function summarizePlay(
     packetsPerSecond: packets / seconds,
     packetsPerSecondPerViewer: {
       mean: counts.connected === 0 ? 0 : packets / seconds / counts.connected,
-      least: ofViewers.length === 0 ? 0 : ofViewers.reduce((a, b) => Math.min(a, b)),
-      most: ofViewers.length === 0 ? 0 : ofViewers.reduce((a, b) => Math.max(a, b)),
+      least: ofViewers.length === 0 ? 0 : least,
+      most,
     },
+    sourcePacketsPerSecond: sourcePps,
+    starved: ofViewers.filter((rate) => rate < sourcePps * STARVED_BELOW).length,
     bytesPerSecond: (counts.bytes - from.counts.bytes) / seconds,
     loss: lossOf(counts),
     expected: counts.expected,
     missing: counts.missing,
     gaps: counts.gaps,
     duplicates: counts.duplicates,
+    overflowed: counts.overflowed,
+    feedbackPerSecond: (counts.feedback - from.counts.feedback) / seconds,
+    rtcpPerSecond: (counts.rtcp - from.counts.rtcp) / seconds,
     joinMs: quantiles(counts.joinMs),
     firstPacketMs: quantiles(counts.firstPacketMs),
-    generatorCores: (counts.generatorCpuS - from.counts.generatorCpuS) / seconds,
-    server: serverCost(request.pid, from, to, packets),
+    generatorCores: generatorS / seconds,
+    generatorUsPerPacket: packets === 0 ? 0 : (generatorS * US_PER_S) / packets,
+    receiverUsPerPacket: counts.native && packets > 0 ? (receiverS * US_PER_S) / packets : null,
+    server: serverCost(pids, from, to, packets),
     failures: counts.failures,
   };
 }
@@ -106,12 +133,16 @@ export function printPlay(summary: PlaySummary, processes: number): string {
   lines.push(
     `packets/s    ${summary.packetsPerSecond.toFixed(0)} in ${summary.seconds.toFixed(1)} s; ` +
       `each ${each.mean.toFixed(1)} (${each.least.toFixed(1)} to ${each.most.toFixed(1)})`,
+    `starved      ${summary.starved} got less than 99 % of ${summary.sourcePacketsPerSecond.toFixed(1)} packets/s`,
     `bytes/s      ${summary.bytesPerSecond.toFixed(0)} (${((summary.bytesPerSecond * BITS_PER_BYTE) / 1e6).toFixed(2)} Mb/s)`,
     `loss         ${(summary.loss * PERCENT).toFixed(4)} %: ${summary.missing} of ${summary.expected}, ` +
-      `${summary.gaps} gaps, ${summary.duplicates} duplicates`,
+      `${summary.gaps} gaps, ${summary.duplicates} duplicates` +
+      `${summary.overflowed > 0 ? `; ${summary.overflowed} dropped at full sockets of this tool` : ''}`,
+    `RTCP/s       ${summary.feedbackPerSecond.toFixed(0)} sent, ${summary.rtcpPerSecond.toFixed(0)} received`,
     `join ms      ${printQuantiles(joinMs)} (POST to media keys)`,
     `packet ms    ${printQuantiles(firstPacketMs)} (POST to first packet)`,
-    `generator    ${summary.generatorCores.toFixed(2)} cores` +
+    `generator    ${summary.generatorCores.toFixed(2)} cores, ${summary.generatorUsPerPacket.toFixed(2)} µs per packet (` +
+      `${summary.receiverUsPerPacket === null ? 'counted in JavaScript' : `reading ${summary.receiverUsPerPacket.toFixed(2)}`})` +
       `${summary.generatorCores > BUSY_CORES * processes ? ': too busy to be trusted; use more --processes' : ''}`,
     ...(server === null
       ? []

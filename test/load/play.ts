@@ -6,6 +6,7 @@ import { type Mark, mark } from './mark.ts';
 import { lossOf, type PlaySummary, summarizePlay } from './play-summary.ts';
 import { ProcessGroup } from './process-group.ts';
 import { openProgress } from './progress.ts';
+import { serverProcesses } from './server-process.ts';
 import { emptySnapshot, packetsOf, type Snapshot } from './snapshot.ts';
 import { type LoadGroup, PENDING_GRACE_MS, ViewerGroup } from './viewer-group.ts';
 
@@ -17,9 +18,9 @@ const PROGRESS_INTERVAL_MS = 1_000;
 
 /** @param stop ends it early; what was counted until then is told all the same */
 export async function runPlay(request: PlayRequest, stop: AbortSignal): Promise<PlaySummary> {
-  const { url, token, viewers, joinsPerSecond, codecs, rtcp, processes, pid } = request;
+  const { url, token, viewers, joinsPerSecond, codecs, srtp, feedback, native, processes } = request;
   const address = request.bind ?? (await localAddressTowards(url));
-  const options = { url, token, address, viewers, joinsPerSecond, codecs: [...codecs], rtcp };
+  const options = { url, token, address, viewers, joinsPerSecond, codecs: [...codecs], srtp, feedback, native };
   const group: LoadGroup = processes === 1 ? new ViewerGroup(options) : new ProcessGroup(options, processes);
   // Stops the waiting, on request or when nobody is left to count.
   const over = new AbortController();
@@ -29,19 +30,22 @@ export async function runPlay(request: PlayRequest, stop: AbortSignal): Promise<
   stop.addEventListener('abort', halt);
   const watch = watchGroup(group, request, halt);
   try {
-    let from: Mark<Snapshot> = mark(emptySnapshot(), pid);
+    let pids = serverProcesses(request.pid, []);
+    let from: Mark<Snapshot> = mark(emptySnapshot(), pids);
     const joining = group.join();
     await Promise.race([joining, aborted(signal)]);
     if (signal.aborted) {
       group.halt();
       await Promise.race([joining, delay(PENDING_GRACE_MS, undefined, { ref: false })]);
     }
-    if (!signal.aborted && (await group.snapshot()).connected > 0) {
+    const { connected, serverPorts } = await group.snapshot();
+    if (!signal.aborted && connected > 0) {
+      pids = serverProcesses(request.pid, serverPorts);
       await wait(SETTLE_MS, signal);
-      if (!signal.aborted) from = mark(await group.snapshot(), pid);
+      if (!signal.aborted) from = mark(await group.snapshot(), pids);
       await wait(request.seconds * MS_PER_S, signal);
     }
-    return summarizePlay(request, from, mark(await group.snapshot(), pid));
+    return summarizePlay(request, pids, from, mark(await group.snapshot(), pids));
   } finally {
     stop.removeEventListener('abort', halt);
     watch.stop();
@@ -64,9 +68,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 function watchGroup(group: LoadGroup, { viewers }: PlayRequest, onAllGone: () => void): { stop(): void } {
   const progress = openProgress();
-  let before: Mark<Snapshot> = mark(emptySnapshot(), undefined);
+  let before: Mark<Snapshot> = mark(emptySnapshot());
   const look = async (): Promise<void> => {
-    const now = mark(await group.snapshot(), undefined);
+    const now = mark(await group.snapshot());
     const { counts } = now;
     const packets = packetsOf(counts) - packetsOf(before.counts);
     const rate = (packets * MS_PER_S) / (now.atMs - before.atMs);

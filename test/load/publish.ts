@@ -6,6 +6,7 @@ import { explainFailure } from './failure.ts';
 import { localAddressTowards } from './local-address.ts';
 import { mark, type ServerCost, serverCost } from './mark.ts';
 import { openProgress } from './progress.ts';
+import { serverProcesses } from './server-process.ts';
 import { tolerantSignalling } from './tolerant-signalling.ts';
 
 const MS_PER_S = 1_000;
@@ -53,25 +54,34 @@ export function videoPattern(request: PublishRequest): VideoPattern {
 
 /** @param stop ends it */
 export async function runPublish(request: PublishRequest, stop: AbortSignal): Promise<PublishSummary> {
-  const { url, token, seconds, audio, pid } = request;
+  const { url, token, seconds, audio, answersPli, answersNack } = request;
   const address = request.bind ?? (await localAddressTowards(url));
   const signalling = tolerantSignalling(url, token);
-  const publisher = new Publisher({ signalling, address, video: videoPattern(request), audio: audio ? AUDIO : null });
+  const publisher = new Publisher({
+    signalling,
+    address,
+    video: videoPattern(request),
+    audio: audio ? AUDIO : null,
+    answersPli,
+    answersNack,
+  });
   const failures: Record<string, number> = {};
   let connected = 0;
-  let from = mark(null, pid);
+  let pids = serverProcesses(request.pid, []);
+  let from = mark(null, pids);
   let cpu = process.cpuUsage();
   try {
     await publisher.start();
     connected = 1;
-    from = mark(null, pid);
+    pids = serverProcesses(request.pid, [publisher.session.answer.candidate.port]);
+    from = mark(null, pids);
     cpu = process.cpuUsage();
     await last(publisher, seconds, stop);
   } catch (error) {
     failures[explainFailure(error, url).message] = 1;
     await Promise.allSettled([signalling.close()]);
   }
-  const to = mark(null, pid);
+  const to = mark(null, pids);
   const used = process.cpuUsage(cpu);
   const ended = connected === 1 && publisher.session.transport.endReason !== null;
   await publisher.close();
@@ -87,7 +97,7 @@ export async function runPublish(request: PublishRequest, stop: AbortSignal): Pr
     packetsPerSecond: counts.packets / elapsedS,
     bytesPerSecond: bytesOf(publisher) / elapsedS,
     generatorCores: (used.user + used.system) / US_PER_S / elapsedS,
-    server: serverCost(pid, from, to, counts.packets),
+    server: serverCost(pids, from, to, counts.packets),
     failures,
   };
 }

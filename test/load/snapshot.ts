@@ -1,6 +1,6 @@
 /** What viewers have seen so far; the snapshots of several processes add up. */
 import { z } from 'zod';
-import type { Viewer } from '../support/client/viewer.ts';
+import type { LoadViewer } from './load-viewer.ts';
 
 const counter = z.int().nonnegative();
 
@@ -22,27 +22,49 @@ export const snapshotSchema = z.object({
   /** How often numbers were skipped, whether what was left out came later or not. */
   gaps: counter,
   duplicates: counter,
+  /** Packets that came to a socket of ours that was full: the fault of who measures. */
+  overflowed: counter,
+  /** RTCP packets that the server sent. */
+  rtcp: counter,
+  /** RTCP packets that the viewers sent. */
+  feedback: counter,
   /** By viewer that connected: packets so far. */
   packetsOfViewers: z.array(counter),
   /** From before the POST to media keys. */
   joinMs: z.array(z.number()),
   /** From before the POST to the first packet, of those that got one. */
   firstPacketMs: z.array(z.number()),
+  /** UDP ports that the server named. */
+  serverPorts: z.array(counter),
   /** Of the process that makes the load. */
   generatorCpuS: z.number(),
+  /** The part of it that only reads and counts packets; 0 where that is not done apart. */
+  receiverCpuS: z.number(),
+  /** Media is counted outside of JavaScript. */
+  native: z.boolean(),
 });
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
 /** A viewer that connected, and when it began. */
 export interface JoinedViewer {
-  viewer: Viewer;
+  viewer: Pick<LoadViewer, 'counts' | 'feedbackSent'>;
   startedMs: number;
 }
 
 type MediaCounts = Pick<
   Snapshot,
-  'bytes' | 'expected' | 'missing' | 'gaps' | 'duplicates' | 'packetsOfViewers' | 'firstPacketMs'
+  | 'bytes'
+  | 'expected'
+  | 'missing'
+  | 'gaps'
+  | 'duplicates'
+  | 'overflowed'
+  | 'rtcp'
+  | 'feedback'
+  | 'packetsOfViewers'
+  | 'firstPacketMs'
 >;
+const SUMS = ['bytes', 'expected', 'missing', 'gaps', 'duplicates', 'overflowed', 'rtcp'] as const;
 
 export function countMedia(joined: readonly JoinedViewer[]): MediaCounts {
   const counts: MediaCounts = {
@@ -51,22 +73,18 @@ export function countMedia(joined: readonly JoinedViewer[]): MediaCounts {
     missing: 0,
     gaps: 0,
     duplicates: 0,
+    overflowed: 0,
+    rtcp: 0,
+    feedback: 0,
     packetsOfViewers: [],
     firstPacketMs: [],
   };
   for (const { viewer, startedMs } of joined) {
-    counts.bytes += viewer.bytes;
-    counts.packetsOfViewers.push(viewer.packets);
-    let firstMs = Number.POSITIVE_INFINITY;
-    for (const track of viewer.tracks) {
-      if (track.packets === 0) continue;
-      firstMs = Math.min(firstMs, track.firstArrivalMs);
-      counts.expected += track.highestSequence - track.firstSequence + 1;
-      counts.missing += track.missing;
-      counts.gaps += track.gaps;
-      counts.duplicates += track.duplicates;
-    }
-    if (Number.isFinite(firstMs)) counts.firstPacketMs.push(firstMs - startedMs);
+    const own = viewer.counts;
+    for (const name of SUMS) counts[name] += own[name];
+    counts.feedback += viewer.feedbackSent;
+    counts.packetsOfViewers.push(own.packets);
+    if (own.firstMs !== null) counts.firstPacketMs.push(own.firstMs - startedMs);
   }
   return counts;
 }
@@ -80,7 +98,10 @@ export function emptySnapshot(): Snapshot {
     ended: 0,
     failures: {},
     joinMs: [],
+    serverPorts: [],
     generatorCpuS: 0,
+    receiverCpuS: 0,
+    native: true,
   };
 }
 
@@ -91,13 +112,13 @@ export function addSnapshots(snapshots: readonly Snapshot[]): Snapshot {
     sum.connected += one.connected;
     sum.failed += one.failed;
     sum.ended += one.ended;
-    sum.bytes += one.bytes;
-    sum.expected += one.expected;
-    sum.missing += one.missing;
-    sum.gaps += one.gaps;
-    sum.duplicates += one.duplicates;
+    for (const name of SUMS) sum[name] += one[name];
+    sum.feedback += one.feedback;
+    sum.receiverCpuS += one.receiverCpuS;
+    sum.native &&= one.native;
     sum.generatorCpuS += one.generatorCpuS;
     sum.packetsOfViewers.push(...one.packetsOfViewers);
+    sum.serverPorts = [...new Set([...sum.serverPorts, ...one.serverPorts])];
     sum.joinMs.push(...one.joinMs);
     sum.firstPacketMs.push(...one.firstPacketMs);
     for (const [message, count] of Object.entries(one.failures)) {

@@ -2,20 +2,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Signalling } from '../support/client/signalling.ts';
-import { play } from '../support/client/viewer.ts';
-import { PLAY_CODECS, type PlayCodec } from './arguments.ts';
+import { type NativeReceiver, openNativeReceiver } from '../support/native/native-receiver.ts';
+import { PLAY_CODECS } from './arguments.ts';
 import { explainFailure } from './failure.ts';
-import { countMedia, type JoinedViewer, type Snapshot } from './snapshot.ts';
+import { feedbackSchema } from './feedback.ts';
+import { LoadViewer } from './load-viewer.ts';
+import { countMedia, type Snapshot } from './snapshot.ts';
 import { tolerantSignalling } from './tolerant-signalling.ts';
 
 const MS_PER_S = 1_000;
 const US_PER_S = 1e6;
-const PAYLOAD_TYPES: Readonly<Record<PlayCodec, number>> = { VP8: 96, VP9: 98, H264: 102, AV1: 45 };
 /** DELETEs at a time. */
 const LEAVING = 16;
 /** What has to be over before the process ends: joins under way, then all DELETEs. */
 export const PENDING_GRACE_MS = 3_000;
 const LEAVE_DEADLINE_MS = 10_000;
+/** A server that is slower than this is not waited for. */
+const LEAVES_PER_SECOND = 50;
 
 export const groupOptionsSchema = z.object({
   url: z.url(),
@@ -25,10 +28,17 @@ export const groupOptionsSchema = z.object({
   viewers: z.int().positive(),
   joinsPerSecond: z.number().positive(),
   codecs: z.array(z.enum(PLAY_CODECS)),
-  /** Send receiver reports. */
-  rtcp: z.boolean(),
+  /** Protection that is offered; with `both`, every second viewer offers only one. */
+  srtp: z.enum(['gcm', 'cm', 'both', 'any']),
+  feedback: feedbackSchema,
+  /** Count media outside of JavaScript where that can be built. */
+  native: z.boolean(),
 });
 export type GroupOptions = z.infer<typeof groupOptionsSchema>;
+
+const GCM = 'AEAD_AES_128_GCM';
+const CM = 'AES_CM_128_HMAC_SHA1_80';
+const PROFILES = { gcm: [[GCM]], cm: [[CM]], both: [[GCM], [CM]], any: [[GCM, CM]] } as const;
 
 /** Viewers here or in other processes. */
 export interface LoadGroup {
@@ -43,12 +53,14 @@ export interface LoadGroup {
 
 export class ViewerGroup implements LoadGroup {
   readonly #options: GroupOptions;
-  readonly #joined: JoinedViewer[] = [];
+  readonly #joined: { viewer: LoadViewer; startedMs: number }[] = [];
   readonly #joinMs: number[] = [];
+  readonly #serverPorts = new Set<number>();
   readonly #failures = new Map<string, number>();
   readonly #pending = new Map<Signalling, Promise<void>>();
   readonly #stop = new AbortController();
   readonly #cpuBefore = process.cpuUsage();
+  #receiver: NativeReceiver | null = null;
   #started = 0;
   #failed = 0;
 
@@ -56,18 +68,36 @@ export class ViewerGroup implements LoadGroup {
     this.#options = options;
   }
 
-  async join(): Promise<void> {
-    const { viewers, joinsPerSecond } = this.#options;
+  join(): Promise<void> {
+    return this.add(this.#options.viewers, this.#options.joinsPerSecond);
+  }
+
+  /** So many more; resolves when each has connected or failed. */
+  async add(count: number, joinsPerSecond: number): Promise<void> {
     const { signal } = this.#stop;
+    if (this.#options.native) this.#receiver ??= await openNativeReceiver().catch(() => null);
     const startMs = performance.now();
-    while (this.#started < viewers) {
-      const dueMs = startMs + (this.#started * MS_PER_S) / joinsPerSecond;
+    const before = this.#started;
+    while (this.#started < before + count) {
+      const dueMs = startMs + ((this.#started - before) * MS_PER_S) / joinsPerSecond;
       const waitMs = dueMs - performance.now();
       if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) break;
       this.#start();
     }
     await Promise.all(this.#pending.values());
+  }
+
+  /** So many leave, the newest first; their counts leave with them. */
+  async remove(count: number): Promise<void> {
+    const leaving = this.#joined.splice(Math.max(0, this.#joined.length - count));
+    await inParallel(
+      leaving.map(
+        ({ viewer }) =>
+          () =>
+            viewer.close(),
+      ),
+    );
   }
 
   snapshot(): Promise<Snapshot> {
@@ -77,10 +107,13 @@ export class ViewerGroup implements LoadGroup {
       started: this.#started,
       connected: this.#joined.length,
       failed: this.#failed,
-      ended: this.#joined.filter(({ viewer }) => viewer.session.transport.endReason !== null).length,
+      ended: this.#joined.filter(({ viewer }) => viewer.hasEnded).length,
       failures: Object.fromEntries(this.#failures),
       joinMs: [...this.#joinMs],
+      serverPorts: [...this.#serverPorts],
       generatorCpuS: (cpu.user + cpu.system) / US_PER_S,
+      receiverCpuS: this.#receiver?.totals.cpuS ?? 0,
+      native: this.#receiver !== null,
     });
   }
 
@@ -99,11 +132,8 @@ export class ViewerGroup implements LoadGroup {
       ),
       ...[...this.#pending.keys()].map((signalling) => () => signalling.close()),
     ];
-    const worker = async (): Promise<void> => {
-      for (let leave = leaves.pop(); leave !== undefined; leave = leaves.pop()) await Promise.allSettled([leave()]);
-    };
-    const left = Promise.all(Array.from({ length: LEAVING }, worker));
-    await Promise.race([left, delay(LEAVE_DEADLINE_MS, undefined, { ref: false })]);
+    const patienceMs = LEAVE_DEADLINE_MS + (leaves.length * MS_PER_S) / LEAVES_PER_SECOND;
+    await Promise.race([inParallel(leaves), delay(patienceMs, undefined, { ref: false })]);
   }
 
   #start(): void {
@@ -114,13 +144,15 @@ export class ViewerGroup implements LoadGroup {
   }
 
   async #open(signalling: Signalling): Promise<void> {
-    const { url, address, codecs, rtcp } = this.#options;
+    const { url, address, codecs, srtp, feedback } = this.#options;
     const startedMs = performance.now();
+    const choices = PROFILES[srtp];
+    const srtpProfiles = choices[this.#started % choices.length] ?? choices[0];
     try {
-      const video = Object.fromEntries(codecs.map((codec) => [codec, PAYLOAD_TYPES[codec]]));
-      // No RTX: who asks for nothing gets nothing again, and what comes is what was forwarded.
-      const viewer = await play({ signalling, address, video, rtx: false, cheap: true, reports: rtcp });
+      const receiver = this.#receiver;
+      const viewer = await LoadViewer.open({ signalling, address, codecs, srtpProfiles, feedback, receiver });
       this.#joined.push({ viewer, startedMs });
+      this.#serverPorts.add(viewer.session.answer.candidate.port);
       this.#joinMs.push(performance.now() - startedMs);
     } catch (error) {
       const { message, final } = explainFailure(error, url);
@@ -131,4 +163,12 @@ export class ViewerGroup implements LoadGroup {
       await Promise.allSettled([signalling.close()]);
     }
   }
+}
+
+async function inParallel(tasks: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const left = [...tasks];
+  const worker = async (): Promise<void> => {
+    for (let task = left.pop(); task !== undefined; task = left.pop()) await Promise.allSettled([task()]);
+  };
+  await Promise.all(Array.from({ length: LEAVING }, worker));
 }

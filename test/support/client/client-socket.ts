@@ -5,17 +5,33 @@ import type { Impairment, Impairments } from './impairment.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
-export class ClientSocket {
+/** What a client's transport needs of its socket. */
+export interface ClientDatagrams {
+  /** May be exchanged at any time. */
+  impair: Impairments;
+  /** 0 once it is closed. */
+  readonly port: number;
+  connectTo(address: string, port: number): void;
+  /** Never throws; the buffer may be reused after the call. */
+  send(datagram: Buffer): void;
+  rebind(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @param atMs arrival, as `performance.now()` counts */
+export type OnDatagram = (datagram: Buffer, atMs: number) => void;
+
+export class ClientSocket implements ClientDatagrams {
   /** May be exchanged at any time. */
   impair: Impairments;
   readonly #address: string;
-  readonly #onDatagram: (datagram: Buffer) => void;
+  readonly #onDatagram: OnDatagram;
   readonly #delayed = new Set<NodeJS.Timeout>();
   #socket: Socket;
   #remote: { address: string; port: number } | null = null;
   #closed = false;
 
-  constructor(socket: Socket, address: string, impair: Impairments, onDatagram: (datagram: Buffer) => void) {
+  constructor(socket: Socket, address: string, impair: Impairments, onDatagram: OnDatagram) {
     this.#socket = socket;
     this.#address = address;
     this.impair = impair;
@@ -24,11 +40,7 @@ export class ClientSocket {
   }
 
   /** @param onDatagram the buffer is the callee's to keep */
-  static async open(
-    address: string,
-    impair: Impairments,
-    onDatagram: (datagram: Buffer) => void,
-  ): Promise<ClientSocket> {
+  static async open(address: string, impair: Impairments, onDatagram: OnDatagram): Promise<ClientSocket> {
     return new ClientSocket(await bind(address), address, impair, onDatagram);
   }
 
@@ -64,8 +76,8 @@ export class ClientSocket {
 
   #listen(): void {
     this.#socket.on('message', (datagram) => {
-      if (this.impair.incoming === undefined) this.#onDatagram(datagram);
-      else this.#pass(datagram, this.impair.incoming, this.#onDatagram);
+      if (this.impair.incoming === undefined) this.#onDatagram(datagram, performance.now());
+      else this.#pass(datagram, this.impair.incoming, (copy) => this.#onDatagram(copy, performance.now()));
     });
     // A node that was killed answers with ICMP: nothing to do here, its silence tells.
     this.#socket.on('error', () => {});

@@ -8,7 +8,7 @@ import { DtlsAssociation } from '../../../media-node/transport/dtls-association.
 import { matchesFingerprint } from '../../../media-node/transport/dtls-crypto.ts';
 import type { SrtpProfile } from '../../../media-node/transport/types.ts';
 import { randomBase32 } from '../../../shared/ids.ts';
-import { ClientSocket } from './client-socket.ts';
+import { type ClientDatagrams, ClientSocket, type OnDatagram } from './client-socket.ts';
 import { ControllingIce, type Credentials } from './controlling-ice.ts';
 import { type Impairments, isMedia, isRtcpDatagram } from './impairment.ts';
 import type { RemoteAnswer } from './remote-answer.ts';
@@ -30,6 +30,8 @@ export interface TransportOptions {
   address?: string;
   /** Count media only: neither check nor open it. For load. */
   cheap?: boolean;
+  /** In place of `node:dgram`: for load, sockets that are not read in JavaScript. */
+  openSocket?: (address: string, onDatagram: OnDatagram) => ClientDatagrams;
 }
 
 export interface TransportEvents {
@@ -49,7 +51,7 @@ let certificate: Promise<DtlsCertificate> | null = null;
 export class ClientTransport {
   local: Credentials = mintCredentials();
   readonly certificate: DtlsCertificate;
-  readonly socket: ClientSocket;
+  readonly socket: ClientDatagrams;
   /** How the association ended: by the peer's close_notify, or with a failed handshake. */
   readonly ended: Promise<'closed' | 'failed'>;
   /** Set once `ended` is settled. */
@@ -71,7 +73,7 @@ export class ClientTransport {
   #closed = false;
 
   constructor(
-    socket: (onDatagram: (datagram: Buffer) => void) => ClientSocket,
+    socket: (onDatagram: OnDatagram) => ClientDatagrams,
     ownCertificate: DtlsCertificate,
     options: TransportOptions,
     events: TransportEvents,
@@ -82,18 +84,19 @@ export class ClientTransport {
     const ended = Promise.withResolvers<'closed' | 'failed'>();
     this.ended = ended.promise;
     this.#settleEnded = ended.resolve;
-    this.socket = socket((datagram) => this.#receive(datagram));
+    this.socket = socket((datagram, atMs) => this.#receive(datagram, atMs));
     this.#stopTicking = everyTick((nowMs) => this.#tick(nowMs));
   }
 
   static async open(options: TransportOptions, events: TransportEvents): Promise<ClientTransport> {
     certificate ??= createCertificate().then(readCertificate);
-    let receive: (datagram: Buffer) => void = () => {};
-    const socket = await ClientSocket.open(options.address ?? LOOPBACK, options.impair ?? {}, (datagram) =>
-      receive(datagram),
-    );
-    const take = (onDatagram: (datagram: Buffer) => void): ClientSocket => {
-      receive = onDatagram;
+    let receive: OnDatagram = () => {};
+    const address = options.address ?? LOOPBACK;
+    const onDatagram: OnDatagram = (datagram, atMs) => receive(datagram, atMs);
+    const socket =
+      options.openSocket?.(address, onDatagram) ?? (await ClientSocket.open(address, options.impair ?? {}, onDatagram));
+    const take = (receiver: OnDatagram): ClientDatagrams => {
+      receive = receiver;
       return socket;
     };
     return new ClientTransport(take, await certificate, options, events);
@@ -217,9 +220,9 @@ export class ClientTransport {
     else this.#events.onTick(nowMs);
   }
 
-  #receive(datagram: Buffer): void {
+  #receive(datagram: Buffer, atMs: number): void {
     const first = datagram[0] ?? 0xff;
-    if (isMedia(datagram)) this.#receiveMedia(datagram, performance.now());
+    if (isMedia(datagram)) this.#receiveMedia(datagram, atMs);
     else if (first <= 3) this.ice?.receive(datagram);
     else if (first >= 20 && first <= 63) this.#dtls?.receive(datagram, performance.now());
   }
