@@ -59,17 +59,29 @@ export function number(defaultValue: number, rule: { integer: boolean; max?: num
 }
 
 const FLAGS: Readonly<Record<string, boolean>> = { '1': true, true: true, '0': false, false: false };
-export const flag = text(
-  z
-    .string()
-    .optional()
-    .transform((value, context) => {
-      if (value === undefined) return false;
-      const known = FLAGS[value.toLowerCase()];
-      if (known === undefined) context.addIssue({ code: 'custom', message: 'must be 0 or 1' });
-      return known ?? false;
-    }),
-);
+export function flag(defaultValue: boolean) {
+  return text(
+    z
+      .string()
+      .optional()
+      .transform((value, context) => {
+        if (value === undefined) return defaultValue;
+        const known = FLAGS[value.toLowerCase()];
+        if (known === undefined) context.addIssue({ code: 'custom', message: 'must be 0 or 1' });
+        return known ?? defaultValue;
+      }),
+  );
+}
+
+/** One of these words; the first when it is not set. */
+export function choice<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return text(
+    z
+      .enum(words, { error: `must be one of ${words.join(', ')}` })
+      .optional()
+      .transform((value): Words[number] => value ?? words[0]),
+  );
+}
 
 /** An http(s) URL without anything behind the authority, as `Origin` carries it; null when it is not one. */
 function originOf(value: string): string | null {
@@ -150,5 +162,17 @@ export const roomTokens = text(
         }
       });
       return tokens;
+    }),
+);
+
+/** Of an S3-compatible store: keys must not cross an open network, but tests and MinIO in a cellar speak http. */
+export const endpointUrl = text(
+  z
+    .string()
+    .optional()
+    .transform((value, context) => {
+      const origin = value === undefined ? undefined : originOf(value);
+      if (origin === null) context.addIssue({ code: 'custom', message: 'must be a URL like https://s3.example.org' });
+      return origin ?? undefined;
     }),
 );

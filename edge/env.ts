@@ -7,6 +7,8 @@
 import { z } from 'zod';
 import type { RoomName } from '../shared/ids.ts';
 import {
+  choice,
+  endpointUrl,
   flag,
   jwksUrl,
   list,
@@ -17,6 +19,8 @@ import {
   requiredText,
   roomTokens,
 } from './env-fields.ts';
+import type { RecordsRpc } from './records/rpc.ts';
+import type { S3Settings } from './records/s3-store.ts';
 import type { FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
 
 /**
@@ -38,6 +42,9 @@ export interface Env {
   SPACE: ObjectNamespace<SpaceRpc>;
   /** By `streamLobbyId`. */
   STREAM_LOBBY: ObjectNamespace<StreamLobbyRpc>;
+  RECORDS: ObjectNamespace<RecordsRpc>;
+  /** Where recordings go when no S3 store is configured; a deployment may have none. */
+  RECORDINGS?: R2Bucket;
   ASSETS: { fetch(request: Request): Promise<Response> };
 
   ALLOWED_ORIGIN?: Setting;
@@ -62,16 +69,30 @@ export interface Env {
   MEMBER_GRACE_MS?: Setting;
   LIVE_ALLOWED_HOSTS?: Setting;
   STRICT_PRECONDITIONS?: Setting;
+  RECORD_ENABLED?: Setting;
+  RECORD_FORMAT?: Setting;
+  RECORD_RETENTION_DAYS?: Setting;
+  UPLOAD_RECORDINGS?: Setting;
+  S3_ENDPOINT?: Setting;
+  S3_REGION?: Setting;
+  S3_BUCKET?: Setting;
+  S3_ACCESS_KEY?: Setting;
+  S3_SECRET_KEY?: Setting;
+  S3_PREFIX?: Setting;
+  S3_PATH_STYLE?: Setting;
 }
 
 /** The one `Fleet` object: `env.FLEET.getByName(FLEET_NAME)`. */
 export const FLEET_NAME = 'fleet';
+/** The one `Records` object: `env.RECORDS.getByName(RECORDS_NAME)`. */
+export const RECORDS_NAME = 'records';
 
 /** `SESSION_SECRET` keys the MAC of session URLs and can be attacked offline, so it has to be long. */
 const MIN_SESSION_SECRET_CHARS = 16;
 const DEFAULT_PUBLISHER_GRACE_MS = 15_000;
 const DEFAULT_MEMBER_GRACE_MS = 15_000;
 const MAX_GRACE_MS = 3_600_000;
+const MAX_RETENTION_DAYS = 36_500;
 
 export interface Settings {
   /** `*`, or the origins that may read responses, each as a browser writes it in `Origin`. */
@@ -104,6 +125,15 @@ export interface Settings {
   liveAllowedHosts: readonly string[];
   /** Missing `If-Match` is refused (RFC 9725 §4.3.1) instead of read as "the current one". */
   strictPreconditions: boolean;
+  /** Every room is recorded that is not told otherwise. */
+  recordEnabled: boolean;
+  recordFormat: 'mp4' | 'webm' | 'raw';
+  /** Finished recordings are deleted after so many days; 0: never. */
+  recordRetentionDays: number;
+  /** False: recordings stay on the media nodes. */
+  uploadRecordings: boolean;
+  /** Null: the bucket that is bound to the worker takes the recordings. */
+  s3: S3Settings | null;
 }
 
 /** The settings do not make sense. `problems` names variables and is for the log, never for a client. */
@@ -139,8 +169,42 @@ const settingsSchema = z.object({
   PUBLISHER_GRACE_MS: number(DEFAULT_PUBLISHER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
   MEMBER_GRACE_MS: number(DEFAULT_MEMBER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
   LIVE_ALLOWED_HOSTS: list(/^[A-Za-z0-9._:-]{1,253}$/, 'a host name or an address'),
-  STRICT_PRECONDITIONS: flag,
+  STRICT_PRECONDITIONS: flag(false),
+  RECORD_ENABLED: flag(false),
+  RECORD_FORMAT: choice(['mp4', 'webm', 'raw']),
+  RECORD_RETENTION_DAYS: number(0, { integer: true, max: MAX_RETENTION_DAYS }),
+  UPLOAD_RECORDINGS: flag(true),
+  S3_ENDPOINT: endpointUrl,
+  S3_REGION: optionalText,
+  S3_BUCKET: optionalText,
+  S3_ACCESS_KEY: optionalText,
+  S3_SECRET_KEY: optionalText,
+  S3_PREFIX: optionalText,
+  S3_PATH_STYLE: flag(true),
 });
+type RawSettings = z.infer<typeof settingsSchema>;
+
+/** The store that the settings name; null: none. `problems` gets what is missing of a store that is named in part. */
+function s3Of(raw: RawSettings, problems: string[]): S3Settings | null {
+  const { S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY } = raw;
+  const parts = { S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY };
+  const missing = Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [name] : []));
+  if (missing.length === Object.keys(parts).length) return null;
+  if (!S3_ENDPOINT || !S3_BUCKET || !S3_ACCESS_KEY || !S3_SECRET_KEY) {
+    problems.push(`${missing.join(', ')} must be given, too: an S3 store needs endpoint, bucket and both keys`);
+    return null;
+  }
+  return {
+    endpoint: S3_ENDPOINT,
+    // What R2 and most others take.
+    region: raw.S3_REGION ?? 'auto',
+    bucket: S3_BUCKET,
+    accessKey: S3_ACCESS_KEY,
+    secretKey: S3_SECRET_KEY,
+    prefix: raw.S3_PREFIX ?? '',
+    pathStyle: raw.S3_PATH_STYLE,
+  };
+}
 
 function isSet(setting: Setting): boolean {
   return setting !== undefined && String(setting).trim() !== '';
@@ -160,6 +224,7 @@ export function readSettings(env: Env): Settings {
   if (isSet(env.TURN_USERNAME) !== isSet(env.TURN_PASSWORD)) {
     problems.push('TURN_USERNAME and TURN_PASSWORD must be given together');
   }
+  const s3 = result.success ? s3Of(result.data, problems) : null;
   if (!result.success || problems.length > 0) throw new MisconfiguredError(problems);
   const raw = result.data;
   const settings: Settings = {
@@ -186,6 +251,11 @@ export function readSettings(env: Env): Settings {
     memberGraceMs: raw.MEMBER_GRACE_MS,
     liveAllowedHosts: raw.LIVE_ALLOWED_HOSTS.map((host) => host.toLowerCase()),
     strictPreconditions: raw.STRICT_PRECONDITIONS,
+    recordEnabled: raw.RECORD_ENABLED,
+    recordFormat: raw.RECORD_FORMAT,
+    recordRetentionDays: raw.RECORD_RETENTION_DAYS,
+    uploadRecordings: raw.UPLOAD_RECORDINGS,
+    s3,
   };
   parsed.set(env, settings);
   return settings;

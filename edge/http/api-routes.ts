@@ -39,10 +39,10 @@ export function apiRoutes(app: App): void {
       const asksForTokens = authEnabled(settings);
       const body = {
         authEnabled: asksForTokens,
-        recordEnabled: false,
+        recordEnabled: settings.recordEnabled,
         // Without tokens anybody may publish and gets the TURN credentials anyway; with them this page is not the place.
         iceServers: iceServers(settings, !asksForTokens).map(({ urls, ...secret }) => ({ urls: [urls], ...secret })),
-        features: { rooms: true, records: false },
+        features: { rooms: true, records: true },
       };
       return c.json(body, 200, NO_STORE);
     },

@@ -75,7 +75,7 @@ describe('GET /api/bootstrap', () => {
       authEnabled: false,
       recordEnabled: false,
       iceServers: [{ urls: ['turn:t.example'], username: 'u', credential: 'p' }, { urls: ['stun:s.example'] }],
-      features: { rooms: true, records: false },
+      features: { rooms: true, records: true },
     });
   });
 

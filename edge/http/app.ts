@@ -8,7 +8,9 @@ import { authenticateRoute } from './authenticate.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { route } from './methods.ts';
 import { answerNode, NODE_LINK_PATH } from './node-link.ts';
+import { nodeRecordRoutes } from './node-records.ts';
 import { pageRoutes } from './page-routes.ts';
+import { recordRoutes } from './record-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { spaceRoutes } from './space-routes.ts';
 import { liveRoutes } from './stream-live-routes.ts';
@@ -19,12 +21,14 @@ import { staticStreamRoutes } from './stream-static-routes.ts';
 export function buildApp(): App {
   const app = new Hono<AppEnv>();
   app.onError(answerError);
-  // Before CORS: this one is for media nodes only.
+  // Before CORS: these are for media nodes only.
   app.all(NODE_LINK_PATH, answerNode);
+  nodeRecordRoutes(app);
   app.use('*', cors);
   endpointRoutes(app);
   sessionRoutes(app);
   apiRoutes(app);
+  recordRoutes(app);
   authenticateRoute(app);
   spaceRoutes(app);
   streamRoutes(app);

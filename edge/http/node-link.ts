@@ -3,9 +3,8 @@
  * no CORS header invites it to try.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import { nodeIdSchema } from '../../shared/ids.ts';
-import { secretsEqual } from '../auth/constant-time.ts';
-import { type AppContext, settingsOf } from '../middleware/context.ts';
+import type { AppContext } from '../middleware/context.ts';
+import { requireNode } from './node-access.ts';
 
 export const NODE_LINK_PATH = '/node/link';
 
@@ -17,18 +16,11 @@ export async function answerNode(c: AppContext): Promise<Response> {
       headers: { Allow: 'GET' },
     });
   }
-  const token = /^bearer +(\S+)$/i.exec(c.req.header('Authorization')?.trim() ?? '')?.[1] ?? '';
-  if (!(await secretsEqual(token, settingsOf(c).nodeToken))) {
-    throw new ProblemError(401, 'unauthorized', 'the node token is missing or wrong', {
-      headers: { 'WWW-Authenticate': 'Bearer realm="vestibule-node"' },
-    });
-  }
-  const node = nodeIdSchema.safeParse(c.req.header('Vestibule-Node'));
-  if (!node.success) throw new ProblemError(400, 'invalid_node', 'Vestibule-Node must name the node');
+  const node = await requireNode(c);
   if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {
     throw new ProblemError(426, 'upgrade_required', 'this is a WebSocket', {
       headers: { Upgrade: 'websocket', Connection: 'Upgrade' },
     });
   }
-  return c.env.NODE_LINK.getByName(node.data).fetch(request);
+  return c.env.NODE_LINK.getByName(node).fetch(request);
 }

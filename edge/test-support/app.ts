@@ -9,7 +9,13 @@ export type Call = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** The settings that a deployment may have, by variable name. */
 export type TestSettings = Partial<
-  Record<Exclude<keyof Env, 'LOBBY' | 'NODE_LINK' | 'FLEET' | 'SPACE' | 'STREAM_LOBBY' | 'ASSETS'>, string>
+  Record<
+    Exclude<
+      keyof Env,
+      'LOBBY' | 'NODE_LINK' | 'FLEET' | 'SPACE' | 'STREAM_LOBBY' | 'RECORDS' | 'RECORDINGS' | 'ASSETS'
+    >,
+    string
+  >
 >;
 
 /** A worker that was deployed with these settings. Its objects are those of every other one. */

@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
+import { mintBootId } from '../../shared/ids.ts';
+import type { RecordBegin, RecordId, RecordUpdate } from '../../shared/protocol/records.ts';
+import type { RecordEntry, Upload } from './record.ts';
+import { ABANDONED_AFTER_MS, type RecordEvent, step } from './record-machine.ts';
+
+const T0 = 1_800_000_000_000;
+const NODE = 'n1' as NodeId;
+const OTHER = 'n2' as NodeId;
+const UPLOAD: Upload = { via: 'edge', key: 'k', uploadId: 'u' };
+const BEGIN: RecordBegin = {
+  id: 'aaaaaaaaaaaaaaaaaaaaaa' as RecordId,
+  name: 'r_s_1.mp4',
+  boot: mintBootId(),
+  lobby: 'room:r' as LobbyId,
+  session: 's' as SessionId,
+  contentType: 'video/mp4',
+  codecs: ['H264', 'opus'],
+  startedAt: T0,
+};
+const begun: RecordEvent = { type: 'begun', node: NODE, begin: BEGIN };
+const uploadBegun: RecordEvent = { type: 'upload-begun', node: NODE, upload: UPLOAD };
+const completed: RecordEvent = { type: 'completed', bytes: 10, durationMs: 5 };
+const said = (state: RecordUpdate['state'], node = NODE): RecordEvent => ({
+  type: 'updated',
+  node,
+  update: { state, bytes: 7, durationMs: 3, ...(state === 'failed' ? { error: 'disk full' } : {}) },
+});
+
+function entryAfter(...events: RecordEvent[]): RecordEntry | null {
+  return events.reduce<RecordEntry | null>((entry, event) => step(entry, event, T0).entry, null);
+}
+
+test('from the first byte to the store', () => {
+  const entry = entryAfter(begun, uploadBegun, said('recording'), said('finalising'), said('uploading'), completed);
+  expect(entry).toMatchObject({
+    ...{ state: 'ready', bytes: 10, durationMs: 5, uploadedBytes: 10, endedAt: T0, error: null, upload: null },
+    stored: { via: 'edge', key: 'k' },
+  });
+});
+
+describe('nothing steps back', () => {
+  test.each([
+    ['recording', [said('finalising')], 'finalising'],
+    ['recording', [said('uploading')], 'uploading'],
+    ['finalising', [said('uploading')], 'uploading'],
+    ['recording', [said('failed')], 'failed'],
+  ] as const)('%s, said late', (late, before, state) => {
+    expect(entryAfter(begun, ...before, said(late))?.state).toBe(state);
+  });
+
+  test('of a finished one', () => {
+    const ready = entryAfter(begun, uploadBegun, completed);
+    for (const event of [said('uploading'), said('failed'), uploadBegun]) {
+      const { entry, refusal } = step(ready, event, T0 + 1);
+      expect(entry).toBe(ready);
+      expect(refusal?.code).toBe('record_ready');
+    }
+  });
+
+  test('beginning again changes nothing', () => {
+    const entry = entryAfter(begun, said('uploading'));
+    expect(step(entry, begun, T0 + 1)).toEqual({ entry, refusal: null });
+  });
+});
+
+test('a failed one may be uploaded after all', () => {
+  const entry = entryAfter(begun, said('failed'), said('uploading'), uploadBegun, completed);
+  expect(entry).toMatchObject({ state: 'ready', error: null });
+});
+
+test('only its own node may speak of it', () => {
+  const entry = entryAfter(begun);
+  for (const event of [said('failed', OTHER), { ...uploadBegun, node: OTHER }, { ...begun, node: OTHER }]) {
+    expect(step(entry, event as RecordEvent, T0)).toMatchObject({ entry, refusal: { code: 'no_record' } });
+  }
+});
+
+test('a node that is silent for a day is given up, and what it had begun to upload', () => {
+  const entry = entryAfter(begun, uploadBegun);
+  expect(step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
+  const given = step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS).entry;
+  expect(given).toMatchObject({ state: 'failed', upload: null, error: expect.stringContaining('not been heard') });
+});
+
+test('whatever comes, an ended recording has a reason or an object', () => {
+  const event = fc.constantFrom<RecordEvent>(
+    ...[begun, uploadBegun, completed, said('recording'), said('finalising'), said('uploading'), said('failed')],
+    ...[{ type: 'upload-lost' } as const, { type: 'deadline' } as const, said('failed', OTHER)],
+  );
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(event, fc.integer({ min: 0, max: ABANDONED_AFTER_MS })), { maxLength: 20 }),
+      (course) => {
+        let entry: RecordEntry | null = null;
+        let now = T0;
+        for (const [next, passed] of course) {
+          now += passed;
+          const wasReady: boolean = entry?.state === 'ready';
+          entry = step(entry, next, now).entry;
+          if (wasReady) expect(entry?.state).toBe('ready');
+          if (entry === null) continue;
+          expect(entry.state === 'failed').toBe(entry.error !== null && entry.endedAt !== null);
+          expect(entry.state === 'ready').toBe(entry.stored !== null);
+          if (entry.state === 'ready') expect(entry.upload).toBeNull();
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,339 @@
+import { reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { PART_BYTES } from '../../shared/protocol/records.ts';
+import type { Env } from '../env.ts';
+import { stub } from '../lobby/objects-under-test.ts';
+import { type Call, deployed, problemOf } from '../test-support/app.ts';
+import { TEST_NODE_TOKEN } from '../test-support/bindings.ts';
+import { RecordsStore } from './records-store.ts';
+
+const ADMIN = { Authorization: 'Bearer root' };
+const bindings = env as unknown as Env;
+const records = () => bindings.RECORDS.getByName('records');
+let call: Call;
+let count = 0;
+
+beforeEach(() => {
+  call = deployed({ ADMIN_TOKEN: 'root' });
+});
+afterEach(() => reset());
+
+interface Draft {
+  id: string;
+  name: string;
+}
+
+function draft(room = 'r1'): Draft {
+  count += 1;
+  return { id: `rec-${count}`.padEnd(22, '-'), name: `${room}_s_${count}.mp4` };
+}
+
+function asNode(method: string, body?: unknown, headers: Record<string, string> = {}, node = 'n1'): RequestInit {
+  const json = body === undefined || body instanceof Uint8Array ? {} : { 'Content-Type': 'application/json' };
+  return {
+    method,
+    headers: { Authorization: `Bearer ${TEST_NODE_TOKEN}`, 'Vestibule-Node': node, ...json, ...headers },
+    ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
+  };
+}
+
+async function begin({ id, name }: Draft, room = 'r1', startedAt = 1_000 + count): Promise<void> {
+  const begun = { id, name, boot: 'b'.repeat(26), lobby: `room:${room}`, session: 's'.repeat(26) };
+  const what = { contentType: 'video/mp4', codecs: ['H264', 'opus'], startedAt };
+  const response = await call('/node/records', asNode('POST', { ...begun, ...what }));
+  expect(response.status, await response.clone().text()).toBe(201);
+}
+
+async function plan({
+  id,
+}: Draft): Promise<{ via: string; partBytes: number; parts: { part: number; etag: string }[] }> {
+  const response = await call(`/node/records/${id}/upload`, asNode('POST'));
+  expect(response.status).toBe(200);
+  return response.json();
+}
+
+async function putPart({ id }: Draft, part: number, bytes: Uint8Array, sum = md5(bytes)): Promise<Response> {
+  return call(
+    `/node/records/${id}/parts/${part}`,
+    asNode('PUT', bytes, { 'Content-MD5': sum, 'Content-Length': String(bytes.length) }),
+  );
+}
+
+async function finish({ id }: Draft, parts: unknown[], bytes: number): Promise<Response> {
+  return call(`/node/records/${id}/complete`, asNode('POST', { parts, bytes, durationMs: 1234 }));
+}
+
+function md5(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('base64');
+}
+
+function noise(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  return bytes;
+}
+
+async function uploaded(bytes: Uint8Array, room = 'r1'): Promise<Draft> {
+  const record = draft(room);
+  await begin(record, room);
+  await plan(record);
+  const parts = [];
+  for (let at = 0; at < bytes.length; at += PART_BYTES) {
+    const response = await putPart(record, parts.length + 1, bytes.subarray(at, at + PART_BYTES));
+    expect(response.status).toBe(200);
+    parts.push(await response.json());
+  }
+  expect((await finish(record, parts, bytes.length)).status).toBe(200);
+  return record;
+}
+
+async function listed(query = ''): Promise<Record<string, unknown>[]> {
+  const response = await call(`/api/records${query}`, { headers: ADMIN });
+  expect(response.status).toBe(200);
+  return response.json();
+}
+
+describe('an upload through the edge', () => {
+  test('comes back byte for byte, by the link in the list', async () => {
+    const bytes = noise(PART_BYTES + 12_345);
+    const { name } = await uploaded(bytes);
+
+    const [entry] = await listed();
+    expect(entry).toMatchObject({
+      name,
+      room: 'r1',
+      state: 'ready',
+      size: bytes.length,
+      durationMs: 1234,
+      error: null,
+    });
+    const file = await call(String(entry?.url));
+    expect(file.status).toBe(200);
+    expect(file.headers.get('Content-Type')).toBe('video/mp4');
+    expect(md5(new Uint8Array(await file.arrayBuffer()))).toBe(md5(bytes));
+  });
+
+  test('is answered in ranges', async () => {
+    const bytes = noise(1000);
+    const { name } = await uploaded(bytes);
+    const get = (headers: Record<string, string>, method = 'GET') =>
+      call(`/records/${name}`, { method, headers: { ...ADMIN, ...headers } });
+
+    const part = await get({ Range: 'bytes=100-199' });
+    expect([part.status, part.headers.get('Content-Range')]).toEqual([206, 'bytes 100-199/1000']);
+    expect(new Uint8Array(await part.arrayBuffer())).toEqual(bytes.subarray(100, 200));
+    const past = await get({ Range: 'bytes=1000-' });
+    expect([past.status, past.headers.get('Content-Range')]).toEqual([416, 'bytes */1000']);
+    const changed = await get({ Range: 'bytes=0-9', 'If-Range': '"another"' });
+    expect([changed.status, (await changed.arrayBuffer()).byteLength]).toEqual([200, 1000]);
+    const head = await get({}, 'HEAD');
+    expect([head.status, head.headers.get('Content-Length'), head.headers.get('Accept-Ranges')]).toEqual([
+      200,
+      '1000',
+      'bytes',
+    ]);
+    const download = await call(`/records/${name}?download=1`, { headers: ADMIN });
+    expect(download.headers.get('Content-Disposition')).toBe(`attachment; filename="${name}"`);
+    await download.arrayBuffer();
+  });
+
+  test('goes on where it was after the node has lost its place', async () => {
+    const record = draft();
+    const bytes = noise(PART_BYTES + 1);
+    await begin(record);
+    await plan(record);
+    await (await putPart(record, 1, bytes.subarray(0, PART_BYTES))).json();
+
+    const { via, partBytes, parts } = await plan(record);
+    expect([via, partBytes, parts.length]).toEqual(['edge', PART_BYTES, 1]);
+    const last = await (await putPart(record, 2, bytes.subarray(PART_BYTES))).json();
+    expect((await finish(record, [...parts, last], bytes.length)).status).toBe(200);
+    // The node did not hear the answer.
+    expect((await finish(record, [...parts, last], bytes.length)).status).toBe(200);
+  });
+
+  test('of a part that was damaged on its way is refused, and the right one takes its place', async () => {
+    const record = draft();
+    await begin(record);
+    await plan(record);
+    const bytes = noise(500);
+
+    const bad = await putPart(record, 1, bytes, md5(noise(500)));
+    expect([bad.status, (await problemOf(bad)).code]).toEqual([422, 'bad_checksum']);
+    expect((await plan(record)).parts).toEqual([]);
+    const good = await (await putPart(record, 1, bytes)).json();
+    expect((await finish(record, [good], 500)).status).toBe(200);
+  });
+
+  test.each([
+    ['a gap', [{ part: 2, etag: 'x' }], 10],
+    ['a receipt that nobody gave', [{ part: 1, etag: 'x' }], 10],
+    ['another length', null, 11],
+    ['too many parts', null, PART_BYTES + 1],
+  ])('does not end with %s', async (_, parts, bytes) => {
+    const record = draft();
+    await begin(record);
+    await plan(record);
+    const good = await (await putPart(record, 1, noise(10))).json();
+
+    const refused = await finish(record, parts ?? [good], bytes);
+    expect([refused.status, (await problemOf(refused)).code]).toEqual([409, 'part_mismatch']);
+    expect((await finish(record, [good], 10)).status).toBe(200);
+  });
+
+  test('that the store has forgotten is begun again', async () => {
+    const record = draft();
+    await begin(record);
+    await plan(record);
+    const part = await (await putPart(record, 1, noise(10))).json();
+    const upload = await records().part({ node: 'n1' as never, id: record.id as never });
+    if (!upload.ok) throw new Error('no upload');
+    await bindings.RECORDINGS?.resumeMultipartUpload(upload.value.key, upload.value.uploadId).abort();
+
+    const refused = await finish(record, [part], 10);
+    expect([refused.status, (await problemOf(refused)).code]).toEqual([409, 'no_upload']);
+    expect((await plan(record)).parts).toEqual([]);
+    const again = await (await putPart(record, 1, noise(10))).json();
+    expect((await finish(record, [again], 10)).status).toBe(200);
+  });
+
+  test('may be abandoned, twice', async () => {
+    const record = draft();
+    await begin(record);
+    await plan(record);
+    for (const _ of [1, 2])
+      expect((await call(`/node/records/${record.id}/upload`, asNode('DELETE'))).status).toBe(204);
+    const refused = await putPart(record, 1, noise(10));
+    expect([refused.status, (await problemOf(refused)).code]).toEqual([409, 'no_upload']);
+  });
+});
+
+describe('nobody gets in who should not', () => {
+  test.each([
+    ['no token', {}, 401],
+    ['a wrong token', { Authorization: 'Bearer nope' }, 401],
+  ])('a list with %s', async (_, headers, status) => {
+    expect((await call('/api/records', { headers })).status).toBe(status);
+  });
+
+  test('a node without its token, or with another one’s recording', async () => {
+    const record = draft();
+    await begin(record);
+    expect((await call('/node/records', { method: 'POST' })).status).toBe(401);
+    for (const [path, method] of [
+      ['upload', 'POST'],
+      ['upload', 'DELETE'],
+      ['parts/1/url', 'POST'],
+    ] as const) {
+      const response = await call(`/node/records/${record.id}/${path}`, asNode(method, undefined, {}, 'n2'));
+      expect([path, response.status]).toEqual([path, 404]);
+    }
+  });
+
+  test.each([
+    ['..%2f..%2fetc%2fpasswd'],
+    ['.mp4'],
+    ['a.html'],
+    ['a%00.mp4'],
+    ['nothing.mp4'],
+    [`${'a'.repeat(300)}.mp4`],
+  ])('a file named %s', async (name) => {
+    expect((await call(`/records/${name}`, { headers: ADMIN })).status).toBe(404);
+  });
+
+  test('a link that is forged, of another file, or too old', async () => {
+    const [a, b] = [await uploaded(noise(10)), await uploaded(noise(10))];
+    const link = String((await listed()).find(({ name }) => name === a.name)?.url);
+    const query = link.slice(link.indexOf('?'));
+    const statusOf = async (path: string) => {
+      const response = await call(path);
+      await response.arrayBuffer();
+      return response.status;
+    };
+
+    expect(await statusOf(link)).toBe(200);
+    expect(await statusOf(`/records/${a.name}`)).toBe(401);
+    expect(await statusOf(`/records/${b.name}${query}`)).toBe(403);
+    expect(await statusOf(link.replace(/expires=(\d+)/, (_, at) => `expires=${Number(at) + 1}`))).toBe(403);
+    expect(await statusOf(`/records/${a.name}?signature=x`)).toBe(403);
+    vi.useFakeTimers({ now: Date.now() + 3_700_000, toFake: ['Date'] });
+    try {
+      expect(await statusOf(link)).toBe(403);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+test('the list is newest first, by pages and rooms', async () => {
+  for (const [index, room] of ['a', 'b', 'a', 'b', 'a'].entries()) await begin(draft(room), room, 5_000 + index);
+  const names = (entries: Record<string, unknown>[]) =>
+    entries.map(({ startedAt }) => Date.parse(String(startedAt)) - 5_000);
+
+  expect(names(await listed())).toEqual([4, 3, 2, 1, 0]);
+  expect(names(await listed('?room=a'))).toEqual([4, 2, 0]);
+  const first = await call('/api/records?limit=2', { headers: ADMIN });
+  expect(names(await first.json())).toEqual([4, 3]);
+  const next = /^<([^>]+)>; rel="next"$/.exec(first.headers.get('Link') ?? '')?.[1] ?? '';
+  expect(names(await (await call(next, { headers: ADMIN })).json())).toEqual([2, 1]);
+  for (const query of ['?limit=0', '?limit=x', '?room=a%2Fb', '?before=x']) {
+    expect([query, (await call(`/api/records${query}`, { headers: ADMIN })).status]).toEqual([query, 400]);
+  }
+});
+
+test('what is deleted is gone from the store; what is still being made is not deleted', async () => {
+  const record = await uploaded(noise(10));
+  const busy = draft();
+  await begin(busy);
+
+  const remove = async ({ name }: Draft) =>
+    (await call(`/records/${name}`, { method: 'DELETE', headers: ADMIN })).status;
+  expect(await remove(busy)).toBe(409);
+  expect(await remove(record)).toBe(200);
+  expect(await remove(record)).toBe(404);
+  expect(await bindings.RECORDINGS?.head(record.name)).toBeNull();
+  expect((await listed()).map(({ name }) => name)).toEqual([busy.name]);
+});
+
+test('a recording that failed says why, and may still be uploaded', async () => {
+  const record = draft();
+  await begin(record);
+  const update = { state: 'failed', bytes: 10, durationMs: 5, error: 'no space left on device' };
+  expect((await call(`/node/records/${record.id}`, asNode('PATCH', update))).status).toBe(200);
+  expect(await listed()).toMatchObject([{ state: 'failed', error: 'no space left on device', url: null }]);
+  const file = await call(`/records/${record.name}`, { headers: ADMIN });
+  expect([file.status, (await problemOf(file)).code]).toEqual([409, 'record_not_ready']);
+
+  await plan(record);
+  const part = await (await putPart(record, 1, noise(10))).json();
+  expect((await finish(record, [part], 10)).status).toBe(200);
+  expect(await listed()).toMatchObject([{ state: 'ready', error: null }]);
+});
+
+test('without a store there is nowhere to go', async () => {
+  const record = draft();
+  await begin(record);
+  await runInDurableObject(stub(records()), async (instance) => {
+    // As if the deployment had no bucket.
+    Object.assign(instance as unknown as { env: Env }, { env: { ...bindings, RECORDINGS: undefined } });
+  });
+  const response = await call(`/node/records/${record.id}/upload`, asNode('POST'));
+  expect([response.status, (await problemOf(response)).code]).toEqual([501, 'no_store']);
+});
+
+test('the alarm gives up a node that was silent for a day, and frees what it had uploaded', async () => {
+  const record = draft();
+  await begin(record);
+  await plan(record);
+  await runInDurableObject(stub(records()), (_, { storage }) => {
+    const store = new RecordsStore(storage);
+    const entry = store.get(record.id as never);
+    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
+  });
+  expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
+  expect(await listed()).toMatchObject([{ state: 'failed', error: expect.stringContaining('not been heard of') }]);
+  const refused = await putPart(record, 1, noise(10));
+  expect((await problemOf(refused)).code).toBe('no_upload');
+});
