@@ -67,7 +67,7 @@ describe('GET /api/bootstrap (row 32)', () => {
       authEnabled: false,
       recordEnabled: false,
       iceServers: [{ urls: ['stun:a.example'] }, { urls: ['stun:b.example:3478'] }],
-      features: { rooms: true, records: false },
+      features: { rooms: true, records: true },
     });
   });
 });
