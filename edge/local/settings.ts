@@ -90,6 +90,17 @@ const EDGE_VARIABLES = [
   'MEMBER_GRACE_MS',
   'LIVE_ALLOWED_HOSTS',
   'STRICT_PRECONDITIONS',
+  'RECORD_ENABLED',
+  'RECORD_FORMAT',
+  'RECORD_RETENTION_DAYS',
+  'UPLOAD_RECORDINGS',
+  'S3_ENDPOINT',
+  'S3_REGION',
+  'S3_BUCKET',
+  'S3_ACCESS_KEY',
+  'S3_SECRET_KEY',
+  'S3_PREFIX',
+  'S3_PATH_STYLE',
 ] as const satisfies (keyof Env)[];
 
 /** Unchecked: the launcher says the first, the second is looked for when it is needed. Known, so no misspellings. */
