@@ -48,15 +48,66 @@ export async function fetchMemberToken(user: string, registerToken: string): Pro
   return body.jwt;
 }
 
+export interface RecordSummary {
+  name: string;
+  room: string | null;
+  state: 'recording' | 'finalising' | 'uploading' | 'ready' | 'failed';
+  size: number;
+  uploadedBytes: number;
+  durationMs: number;
+  codecs: string[];
+  /** ISO 8601 */
+  startedAt: string;
+  error: string | null;
+  /** Where the file is; null while it is not ready. */
+  url: string | null;
+}
+
+export interface RecordPage {
+  records: RecordSummary[];
+  /** Path of the page behind this one; null: there is none. */
+  next: string | null;
+}
+
+/** Newest first; `next`: the page that another one named. Throws `ClientError`: 401, 403. */
+export async function fetchRecords(wish: { token: string; room: string | null; next?: string }): Promise<RecordPage> {
+  const query = wish.room === null ? '' : `?room=${encodeURIComponent(wish.room)}`;
+  const response = await fetchOk(wish.next ?? `/api/records${query}`, { headers: bearer(wish.token) });
+  const body: unknown = await response.json().catch(() => null);
+  const next = /^<([^>]+)>; rel="next"$/.exec(response.headers.get('Link') ?? '')?.[1] ?? null;
+  return { records: Array.isArray(body) ? body.filter(isRecording) : [], next };
+}
+
+/** Throws `ClientError`: 401, 403, 404, 409 while it is being made. */
+export async function deleteRecord(name: string, token: string): Promise<void> {
+  await fetchOk(`/records/${encodeURIComponent(name)}`, { method: 'DELETE', headers: bearer(token) });
+}
+
+function bearer(token: string): Record<string, string> {
+  return token === '' ? {} : { Authorization: `Bearer ${token}` };
+}
+
 async function fetchJson(path: string, init: RequestInit = {}): Promise<unknown> {
+  try {
+    return await (await fetchOk(path, init)).json();
+  } catch (thrown) {
+    throw ClientError.fromUnknown(thrown);
+  }
+}
+
+async function fetchOk(path: string, init: RequestInit): Promise<Response> {
   try {
     const headers = { Accept: 'application/json', ...init.headers };
     const response = await fetch(path, { ...init, headers, cache: 'no-store' });
     if (!response.ok) throw await ClientError.fromResponse(response);
-    return await response.json();
+    return response;
   } catch (thrown) {
     throw ClientError.fromUnknown(thrown);
   }
+}
+
+function isRecording(value: unknown): value is RecordSummary {
+  return isRecord(value) && typeof value.name === 'string' && typeof value.state === 'string';
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { formatAudience, formatBitrate, formatCodecs, formatMs, formatShare, formatSize } from './format.ts';
+import {
+  formatAudience,
+  formatBitrate,
+  formatBytes,
+  formatCodecs,
+  formatDuration,
+  formatMs,
+  formatShare,
+  formatSize,
+} from './format.ts';
 
 describe('formats', () => {
   it.each([
@@ -21,6 +30,13 @@ describe('formats', () => {
     [formatCodecs(null, 'PCMU'), 'PCMU'],
     [formatAudience(0), 'nobody watching'],
     [formatAudience(3), '3 watching'],
+    [formatBytes(0), '0 kB'],
+    [formatBytes(1_499), '2 kB'],
+    [formatBytes(12_345_678), '12.3 MB'],
+    [formatBytes(4_200_000_000), '4.20 GB'],
+    [formatDuration(0), '0:00'],
+    [formatDuration(749_600), '12:30'],
+    [formatDuration(3_723_000), '1:02:03'],
   ])('writes %s', (written, expected) => {
     expect(written).toBe(expected);
   });
