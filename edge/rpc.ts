@@ -5,35 +5,46 @@
 import type { Outcome, Problem } from '../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId, StreamId } from '../shared/ids.ts';
 import type {
+  Coordinates,
   DesiredLobby,
   DesiredStream,
   IngressReport,
   LiveReport,
   LobbyLoad,
+  NodeCapacity,
   NodeLoad,
   NodeMethod,
   NodeRequest,
   NodeResult,
+  RelayReport,
 } from '../shared/protocol/control.ts';
 
 /** One room: `env.LOBBY.getByName(lobbyId)`. Decides who publishes and where; knows where tracks are; keeps no viewer. */
 export interface LobbyRpc {
-  /** Opens the publisher's session: 409 `publisher_exists` while another one holds the room, 503 `no_media_node`. */
+  /**
+   * Opens the publisher's session: 409 `publisher_exists` while another one holds the room, 503 `no_media_node`. `near`:
+   * where the publisher is. `replaces`: the session of the present publisher, which the caller has proved to be its own:
+   * this one is opened beside it and takes its place when it is connected.
+   */
   publish(input: {
     lobby: LobbyId;
     session: SessionId;
     offer: string;
+    near?: Coordinates | null;
+    replaces?: SessionId | null;
   }): Promise<Outcome<{ answer: string; etag: string }>>;
   /**
-   * Opens a viewer's session on the node that has the tracks: 404 `no_publisher` (`no active publisher in room`), 409
-   * `publisher_lost` with Retry-After while the publisher's grace runs, 403 `subscriber_limit`.
-   * The session id is bound to the node that carries it: the Worker writes both into the resource URL.
+   * Where a viewer at `near` is to be sent: a node that has the tracks or will have them in a moment. 404 `no_publisher`
+   * (`no active publisher in room`), 409 `publisher_lost` with Retry-After while the publisher's grace runs, 403
+   * `subscriber_limit`, 503 `no_media_node`. `exclude`: nodes that have just refused or could not be reached. `asker`: the
+   * `Audience` object that will use the route for others too, and wants to hear when it is no good any more.
    */
-  play(input: {
+  route(input: {
     lobby: LobbyId;
-    session: SessionId;
-    offer: string | null;
-  }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }>>;
+    near: Coordinates | null;
+    exclude: NodeId[];
+    asker: string | null;
+  }): Promise<Outcome<Route>>;
   /** PATCH, GET and DELETE of the publisher's resource; 404 `no_session` when the room has no such publisher. */
   patch(input: {
     session: SessionId;
@@ -49,10 +60,54 @@ export interface LobbyRpc {
   summary(): Promise<{ hasPublisher: boolean; tracks: number } | null>;
 
   // From NodeLink.
-  nodeReported(input: { node: NodeId; boot: BootId; ingress: IngressReport[] }): Promise<void>;
+  /** `draining`: the node takes nothing new and wants to be rid of what it has. */
+  nodeReported(input: {
+    node: NodeId;
+    boot: BootId;
+    ingress: IngressReport[];
+    relays?: RelayReport[];
+    draining?: boolean;
+  }): Promise<void>;
   /** A node (re)linked: here is all it carries for this lobby; returns what it shall carry, null: nothing. */
-  reconcile(input: { node: NodeId; boot: BootId; ingress: IngressReport[] }): Promise<DesiredLobby | null>;
+  reconcile(input: {
+    node: NodeId;
+    boot: BootId;
+    ingress: IngressReport[];
+    relays?: RelayReport[];
+  }): Promise<DesiredLobby | null>;
   nodeLost(input: { node: NodeId; boot: BootId }): Promise<void>;
+}
+
+/** Where viewers of a room are sent. */
+export interface Route {
+  node: NodeId;
+  boot: BootId;
+  /** The node refuses with 403 when it has this many already; 0: no limit. */
+  maxSubscribers: number;
+  /** So many may be sent there before the lobby is asked again. */
+  seats: number;
+}
+
+/**
+ * The door for viewers of one room from one part of the world: `env.AUDIENCE.getByName(lobby + '|' + shard)`. Remembers
+ * where the lobby sends them, so that the lobby does not hear of each. Nothing is stored.
+ */
+export interface AudienceRpc {
+  /**
+   * Opens a viewer's session: refusals as `LobbyRpc.route` and as the node's. The session id is bound to the node that
+   * carries it: the Worker writes both into the resource URL. `shards`: so many of these objects the room's viewers should
+   * be spread over, by how many come.
+   */
+  play(input: {
+    lobby: LobbyId;
+    session: SessionId;
+    offer: string | null;
+    near: Coordinates | null;
+    /** The name of this object. */
+    asker: string;
+  }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }> & { shards: number }>;
+  /** What was remembered of routes is no good any more. */
+  forget(): Promise<void>;
 }
 
 /** What a space knows of one of its streams. Only its owner and its guests may enter its lobby. */
@@ -167,6 +222,7 @@ export interface NodeWord {
   boot: BootId;
   ingress: IngressReport[];
   lives: LiveReport[];
+  relays?: RelayReport[];
 }
 
 /** One media node: `env.NODE_LINK.getByName(nodeId)`. Holds the WebSocket, correlates requests, watches the pings. */
@@ -175,6 +231,7 @@ export interface NodeLinkRpc {
    * Sends one request and waits for its response: the problem of the node, or 503 `node_unreachable` when no link is (or
    * comes back within a moment), 504 `node_timeout` after the deadline (default `REQUEST_DEADLINE_MS`), 502 `node_error`
    * when the response does not fit the method. With `boot`, a node that has been restarted since counts as unreachable.
+   * 501 `node_too_old` at once for a method that the node's protocol version does not have.
    */
   request<M extends NodeMethod>(
     request: Extract<NodeRequest, { method: M }>,
@@ -190,13 +247,35 @@ export interface NodeSnapshot {
   boot: BootId;
   linked: boolean;
   region: string;
+  /** Degrees: as the node said, or where its region is; null: nobody knows. */
+  coordinates: Coordinates | null;
   version: string;
+  /** Of its hello: below `FLEET_PROTOCOL_VERSION` it neither relays nor drains. */
+  protocol: number;
   engine: 'portable' | 'native';
   addresses: string[];
-  capacity: { sessions: number };
+  capacity: NodeCapacity;
   load: NodeLoad;
+  /** It takes nothing new: it says so, or an operator wants it so. */
+  draining: boolean;
   /** Unix ms of the last word. */
   seenAt: number;
+}
+
+/** What operators see of a node. */
+export interface NodeStatus extends NodeSnapshot {
+  /** Unix ms; null while it is not draining. */
+  drainingSince: number | null;
+  /** Viewers by lobby. Relays to other nodes are not counted. */
+  lobbies: LobbyLoad[];
+}
+
+/** All nodes at one moment of the fleet's clock, as text: it is made once for all who ask in the same moment. */
+export interface FleetSnapshot {
+  /** Unix ms, of the same clock as `seenAt`. */
+  takenAt: number;
+  /** JSON of `NodeSnapshot[]`, without addresses. */
+  nodes: string;
 }
 
 export interface RoomSummary {
@@ -209,20 +288,28 @@ export interface RoomSummary {
 /** All nodes and all rooms: `env.FLEET.getByName('fleet')`. */
 export interface FleetRpc {
   /**
-   * The node for a new publisher; 503 `no_media_node` with Retry-After when nothing fits. `exclude`: nodes that have just
-   * turned out to be unreachable.
+   * The node for a new publisher; 503 `no_media_node` with Retry-After when nothing fits. `prefer`: where the viewers are;
+   * `near`: where the publisher is; `exclude`: nodes that have just turned out to be unreachable.
    */
   place(input: {
     lobby: LobbyId;
     prefer: NodeId | null;
+    near?: Coordinates | null;
     exclude?: NodeId[];
   }): Promise<Outcome<{ node: NodeId; boot: BootId }>>;
+  /** For the caches of those who place viewers (`fleet/snapshot-cache.ts`). */
+  snapshot(): Promise<FleetSnapshot>;
+  /**
+   * Nothing new goes to the node from now on, and it is asked to empty itself within `timeoutMs`. Again: the same, with the
+   * shorter time. 404 `no_node`; 501 `drain_not_supported` by a node that is too old.
+   */
+  drain(input: { node: NodeId; timeoutMs: number }): Promise<Outcome<NodeStatus>>;
   nodeUpdated(input: { snapshot: NodeSnapshot; lobbies: LobbyLoad[] }): Promise<void>;
   /** The link is down: nothing new goes there, but it may come back and what it carries is still its own. */
   nodeUnlinked(input: { node: NodeId; boot: BootId }): Promise<void>;
   /** It did not come back in time: forgotten. */
   nodeGone(input: { node: NodeId; boot: BootId }): Promise<void>;
-  nodes(): Promise<NodeSnapshot[]>;
+  nodes(): Promise<NodeStatus[]>;
   lobbyUpdated(input: { lobby: LobbyId; hasPublisher: boolean; tracks: number }): Promise<void>;
   lobbyEnded(input: { lobby: LobbyId }): Promise<void>;
   rooms(): Promise<RoomSummary[]>;

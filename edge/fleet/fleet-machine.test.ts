@@ -1,9 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, type LobbyId, mintBootId, type NodeId } from '../../shared/ids.ts';
+import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import type { NodeSnapshot } from '../rpc.ts';
-import { EMPTY_FLEET, type FleetEvent, type FleetState, nodesOf, roomsOf, step } from './fleet-machine.ts';
-import { type Candidate, place, STALE_AFTER_MS } from './placement.ts';
+import {
+  DRAIN_RETRY_MS,
+  EMPTY_FLEET,
+  type FleetEvent,
+  type FleetState,
+  nodesOf,
+  roomsOf,
+  step,
+} from './fleet-machine.ts';
 
 const T0 = 1_700_000_000_000;
 const BOOT = mintBootId();
@@ -15,6 +23,9 @@ function snapshot(name: string, changes: Partial<NodeSnapshot> & { sessions?: nu
     boot: BOOT,
     linked: true,
     region: '',
+    coordinates: null,
+    protocol: CONTROL_PROTOCOL_VERSION,
+    draining: false,
     version: '1',
     engine: 'portable',
     addresses: ['127.0.0.1:1'],
@@ -100,58 +111,49 @@ test('a node is unlinked, then gone; words about an earlier life of it are dropp
   expect(nodesOf(step(unlinked, { type: 'node-gone', node: 'a' as NodeId, boot: BOOT }, T0).state)).toEqual([]);
 });
 
-describe('placement', () => {
-  const candidate = (name: string, changes: Parameters<typeof snapshot>[1] = {}, pending = 0): Candidate => ({
-    snapshot: snapshot(name, changes),
-    pending,
-  });
-  const anywhere = { prefer: null, exclude: [] };
+test('what is on its way counts until the next report', () => {
+  const { state } = history(updated(snapshot('a')), { type: 'placed', node: 'a' as NodeId });
+  expect(state.nodes.get('a' as NodeId)?.pending).toBe(1);
+  expect(step(state, updated(snapshot('a')), T0).state.nodes.get('a' as NodeId)?.pending).toBe(0);
+});
 
-  test.each([
-    ['is not linked', candidate('a', { linked: false })],
-    ['has not been heard of', candidate('a', { seenAt: T0 - STALE_AFTER_MS - 1 })],
-    ['is full', candidate('a', { sessions: 100 })],
-    ['will be full with what is on its way', candidate('a', { sessions: 99 }, 1)],
-  ])('not where a node %s', (_, only) => {
-    expect(place([only], anywhere, [0, 0], T0)).toBeNull();
-    expect(place([only], { prefer: only.snapshot.node, exclude: [] }, [0, 0], T0)).toBeNull();
+describe('draining', () => {
+  const order: FleetEvent = { type: 'drain', node: 'a' as NodeId, timeoutMs: 30_000 };
+
+  test('a node that says so itself is listed so, since when', () => {
+    const { state } = history(updated(snapshot('a', { draining: true })), updated(snapshot('a', { draining: true })));
+    expect(nodesOf(state)).toMatchObject([{ draining: true, drainingSince: T0 }]);
+    expect(nodesOf(step(state, updated(snapshot('a')), T0).state)).toMatchObject([{ draining: false }]);
   });
 
-  test('not where it was just unreachable', () => {
-    const wish = { prefer: 'a' as NodeId, exclude: ['a' as NodeId] };
-    expect(place([candidate('a')], wish, [0, 0], T0)).toBeNull();
-    expect(place([candidate('a'), candidate('b')], wish, [0, 0], T0)?.snapshot.node).toBe('b');
+  test('an order is written, told to the node, and only a shorter time counts when it comes again', () => {
+    const { state, effects } = history(updated(snapshot('a')), order, { ...order, timeoutMs: 60_000 });
+    expect(effects.slice(1)).toEqual([
+      ['store-node', 'tell-drain'],
+      ['store-node', 'tell-drain'],
+    ]);
+    expect(state.nodes.get('a' as NodeId)?.order?.timeoutMs).toBe(30_000);
+    expect(nodesOf(state)).toMatchObject([{ draining: true, drainingSince: T0 }]);
   });
 
-  test('where the viewers are, even if it is busier', () => {
-    const nodes = [candidate('a'), candidate('b', { sessions: 90 }), candidate('c')];
-    expect(place(nodes, { prefer: 'b' as NodeId, exclude: [] }, [0, 0], T0)?.snapshot.node).toBe('b');
+  test('an order that the node does not seem to know is told again, but not at every word', () => {
+    const { state } = history(updated(snapshot('a')), order);
+    const soon = step(state, updated(snapshot('a')), T0 + 1);
+    expect(soon.effects).toEqual([]);
+    expect(nodesOf(soon.state)).toMatchObject([{ draining: true }]);
+    const later = step(soon.state, updated(snapshot('a')), T0 + DRAIN_RETRY_MS);
+    expect(later.effects).toEqual([{ type: 'tell-drain', node: 'a', boot: BOOT, timeoutMs: 30_000 }]);
+    const obeyed = step(state, updated(snapshot('a', { draining: true })), T0 + DRAIN_RETRY_MS);
+    expect(obeyed.effects).toEqual([]);
   });
 
-  test('the better of any two is chosen: the busiest of several never', () => {
-    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-    fc.assert(
-      fc.property(
-        fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 2, maxLength: 8 }),
-        random,
-        random,
-        (l, x, y) => {
-          const nodes = l.map((sessions, index) => candidate(`n${index}`, { sessions }));
-          const chosen = place(nodes, anywhere, [x, y], T0);
-          const most = Math.max(...l);
-          expect(chosen).not.toBeNull();
-          if (l.filter((sessions) => sessions === most).length === 1) {
-            expect(chosen?.snapshot.load.sessions).toBeLessThan(most);
-          }
-        },
-      ),
-    );
+  test('the next life of the node begins without the order', () => {
+    const { state } = history(updated(snapshot('a')), order, updated(snapshot('a', { boot: mintBootId() })));
+    expect(nodesOf(state)).toMatchObject([{ draining: false, drainingSince: null }]);
   });
 
-  test('what is on its way counts until the next report', () => {
-    const { state } = history(updated(snapshot('a')), { type: 'placed', node: 'a' as NodeId });
-    expect(state.nodes.get('a' as NodeId)?.pending).toBe(1);
-    expect(step(state, updated(snapshot('a')), T0).state.nodes.get('a' as NodeId)?.pending).toBe(0);
+  test('nobody is drained who is not there', () => {
+    expect(history(order)).toEqual({ state: EMPTY_FLEET, effects: [[]] });
   });
 });
 
@@ -163,6 +165,7 @@ test('any order of events: storage replayed from the effects knows who is there 
     fc.tuple(name, boot, fc.nat(5)).map(([node, life, sessions]) => updated(snapshot(node, { boot: life, sessions }))),
     fc.record({ type: fc.constantFrom('node-unlinked' as const, 'node-gone' as const), node: name, boot }),
     fc.record({ type: fc.constant('placed' as const), node: name }),
+    fc.record({ type: fc.constant('drain' as const), node: name, timeoutMs: fc.nat(9) }),
     fc.record({
       type: fc.constant('lobby-updated' as const),
       lobby: room,
@@ -180,10 +183,10 @@ test('any order of events: storage replayed from the effects knows who is there 
         const stepped = step(state, next, T0);
         state = stepped.state;
         for (const effect of stepped.effects) {
-          if (effect.type === 'store-node') nodes.set(effect.snapshot.node, lifeOf(effect.snapshot));
+          if (effect.type === 'store-node') nodes.set(effect.node.snapshot.node, lifeOf(effect.node.snapshot));
           else if (effect.type === 'drop-node') nodes.delete(effect.node);
           else if (effect.type === 'store-lobby') lobbies.set(effect.lobby, effect.summary);
-          else lobbies.delete(effect.lobby);
+          else if (effect.type === 'drop-lobby') lobbies.delete(effect.lobby);
         }
       }
       expect(nodes).toEqual(new Map(nodesOf(state).map((node) => [node.node, lifeOf(node)])));
@@ -194,5 +197,5 @@ test('any order of events: storage replayed from the effects knows who is there 
 });
 
 function lifeOf(node: NodeSnapshot): string {
-  return `${node.boot} ${node.linked}`;
+  return `${node.boot} ${node.linked} ${node.draining}`;
 }

@@ -7,15 +7,29 @@
 import type { BootId, LobbyId, NodeId } from '../../shared/ids.ts';
 import { roomOfLobby } from '../../shared/ids.ts';
 import type { LobbyLoad } from '../../shared/protocol/control.ts';
-import type { NodeSnapshot, RoomSummary } from '../rpc.ts';
+import type { NodeSnapshot, NodeStatus, RoomSummary } from '../rpc.ts';
+
+/** An operator's wish that this life of a node empties itself; its next life begins without it. */
+export interface DrainOrder {
+  timeoutMs: number;
+  /** Unix ms of when the node was told the last time. */
+  toldAt: number;
+}
 
 export interface FleetNode {
+  /** `draining` says whether the node or an operator wants it so. */
   snapshot: NodeSnapshot;
   /** Viewers by lobby. */
   lobbies: readonly LobbyLoad[];
   /** Publishers placed there since its last report. */
   pending: number;
+  order: DrainOrder | null;
+  /** Unix ms; null: it is not draining. */
+  drainingSince: number | null;
 }
+
+/** Until the node says that it drains, it is told again at its next word after this long. */
+export const DRAIN_RETRY_MS = 5_000;
 
 export interface LobbySummary {
   hasPublisher: boolean;
@@ -34,15 +48,17 @@ export type FleetEvent =
   | { type: 'node-unlinked'; node: NodeId; boot: BootId }
   | { type: 'node-gone'; node: NodeId; boot: BootId }
   | { type: 'placed'; node: NodeId }
+  | { type: 'drain'; node: NodeId; timeoutMs: number }
   | { type: 'lobby-updated'; lobby: LobbyId; hasPublisher: boolean; tracks: number }
   | { type: 'lobby-ended'; lobby: LobbyId };
 
-/** Writes to storage. */
 export type FleetEffect =
-  | { type: 'store-node'; snapshot: NodeSnapshot }
+  | { type: 'store-node'; node: FleetNode }
   | { type: 'drop-node'; node: NodeId }
   | { type: 'store-lobby'; lobby: LobbyId; summary: LobbySummary }
-  | { type: 'drop-lobby'; lobby: LobbyId };
+  | { type: 'drop-lobby'; lobby: LobbyId }
+  /** The node is to be told to drain. */
+  | { type: 'tell-drain'; node: NodeId; boot: BootId; timeoutMs: number };
 
 export interface FleetStep {
   state: FleetState;
@@ -51,20 +67,16 @@ export interface FleetStep {
 
 export function step(state: FleetState, event: FleetEvent, now: number): FleetStep {
   switch (event.type) {
-    case 'node-updated': {
-      const snapshot = { ...event.snapshot, seenAt: now };
-      const before = state.nodes.get(snapshot.node);
-      const next = withNode(state, { snapshot, lobbies: event.lobbies, pending: 0 });
-      const isNews = before === undefined || lasting(before.snapshot) !== lasting(snapshot);
-      return { state: next, effects: isNews ? [{ type: 'store-node', snapshot }] : [] };
-    }
+    case 'node-updated':
+      return updated(state, event.snapshot, event.lobbies, now);
     case 'node-unlinked': {
       const known = state.nodes.get(event.node);
       // Said of an earlier life, or said already.
       if (known === undefined || known.snapshot.boot !== event.boot || !known.snapshot.linked) return same(state);
-      const snapshot = { ...known.snapshot, linked: false };
-      return { state: withNode(state, { ...known, snapshot }), effects: [{ type: 'store-node', snapshot }] };
+      return stored(state, { ...known, snapshot: { ...known.snapshot, linked: false } });
     }
+    case 'drain':
+      return drain(state, event.node, event.timeoutMs, now);
     case 'node-gone': {
       if (state.nodes.get(event.node)?.snapshot.boot !== event.boot) return same(state);
       const nodes = new Map(state.nodes);
@@ -107,15 +119,55 @@ export function roomsOf(state: FleetState): RoomSummary[] {
   return rooms.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-export function nodesOf(state: FleetState): NodeSnapshot[] {
-  const snapshots = [...state.nodes.values()].map((node) => node.snapshot);
-  return snapshots.sort((a, b) => (a.node < b.node ? -1 : 1));
+export function nodesOf(state: FleetState): NodeStatus[] {
+  return [...state.nodes.values()].map(statusOf).sort((a, b) => (a.node < b.node ? -1 : 1));
 }
 
-/** The part of a snapshot that is worth a write. */
-function lasting(snapshot: NodeSnapshot): string {
-  const { node, boot, linked, region, version, engine, addresses, capacity } = snapshot;
-  return JSON.stringify([node, boot, linked, region, version, engine, addresses, capacity.sessions]);
+export function statusOf({ snapshot, drainingSince, lobbies }: FleetNode): NodeStatus {
+  return { ...snapshot, drainingSince, lobbies: [...lobbies] };
+}
+
+function updated(state: FleetState, said: NodeSnapshot, lobbies: readonly LobbyLoad[], now: number): FleetStep {
+  const before = state.nodes.get(said.node);
+  const order = before?.snapshot.boot === said.boot ? before.order : null;
+  const draining = said.draining || order !== null;
+  const wasDraining = before?.snapshot.boot === said.boot ? before.drainingSince : null;
+  // It was told, but the word was lost, or it lost its memory of it.
+  const tellsAgain = order !== null && !said.draining && now - order.toldAt >= DRAIN_RETRY_MS;
+  const node: FleetNode = {
+    snapshot: { ...said, draining, seenAt: now },
+    lobbies,
+    pending: 0,
+    order: tellsAgain ? { ...order, toldAt: now } : order,
+    drainingSince: draining ? (wasDraining ?? now) : null,
+  };
+  const isNews = before === undefined || lasting(before) !== lasting(node);
+  const next = isNews ? stored(state, node) : { state: withNode(state, node), effects: [] };
+  if (tellsAgain) {
+    next.effects.push({ type: 'tell-drain', node: said.node, boot: said.boot, timeoutMs: order.timeoutMs });
+  }
+  return next;
+}
+
+function drain(state: FleetState, id: NodeId, timeoutMs: number, now: number): FleetStep {
+  const known = state.nodes.get(id);
+  if (known === undefined) return same(state);
+  const { node, boot } = known.snapshot;
+  const order = { timeoutMs: Math.min(timeoutMs, known.order?.timeoutMs ?? timeoutMs), toldAt: now };
+  const snapshot = { ...known.snapshot, draining: true };
+  const next = stored(state, { ...known, snapshot, order, drainingSince: known.drainingSince ?? now });
+  next.effects.push({ type: 'tell-drain', node, boot, timeoutMs: order.timeoutMs });
+  return next;
+}
+
+/** The part of a node that is worth a write. */
+function lasting({ snapshot, order, drainingSince }: FleetNode): string {
+  const { seenAt: _, load: __, ...rest } = snapshot;
+  return JSON.stringify([rest, order?.timeoutMs, drainingSince]);
+}
+
+function stored(state: FleetState, node: FleetNode): FleetStep {
+  return { state: withNode(state, node), effects: [{ type: 'store-node', node }] };
 }
 
 function withNode(state: FleetState, node: FleetNode): FleetState {

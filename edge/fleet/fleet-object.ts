@@ -3,9 +3,17 @@ import { DurableObject } from 'cloudflare:workers';
 import { z } from 'zod';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import { type BootId, bootIdSchema, type LobbyId, lobbyIdSchema, type NodeId, nodeIdSchema } from '../../shared/ids.ts';
-import { helloSchema, type LobbyLoad, type NodeLoad } from '../../shared/protocol/control.ts';
+import {
+  type Coordinates,
+  coordinatesSchema,
+  FLEET_PROTOCOL_VERSION,
+  helloSchema,
+  type LobbyLoad,
+  type NodeLoad,
+  REQUEST_DEADLINE_MS,
+} from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
-import type { FleetRpc, NodeSnapshot, RoomSummary } from '../rpc.ts';
+import type { FleetRpc, FleetSnapshot, NodeSnapshot, NodeStatus, RoomSummary } from '../rpc.ts';
 import {
   EMPTY_FLEET,
   type FleetEffect,
@@ -15,9 +23,10 @@ import {
   type LobbySummary,
   nodesOf,
   roomsOf,
+  statusOf,
   step,
 } from './fleet-machine.ts';
-import { place } from './placement.ts';
+import { candidateOf, placePublisher } from './placement.ts';
 
 const NODE_PREFIX = 'node:';
 const LOBBY_PREFIX = 'lobby:';
@@ -31,7 +40,16 @@ const NO_MEDIA_NODE: Problem = {
   retryAfterSeconds: 2,
 };
 
-const nodeRecordSchema = z.object({
+const NO_NODE: Problem = { status: 404, code: 'no_node', detail: 'no such media node' };
+const DRAIN_NOT_SUPPORTED: Problem = {
+  status: 501,
+  code: 'drain_not_supported',
+  detail: 'this media node is too old to drain; stop it when its sessions have ended',
+};
+/** Who asks for a snapshot within this time of another gets the same. */
+const SNAPSHOT_SHARED_MS = 250;
+
+const nodeRecordV1 = z.object({
   version: z.literal(1),
   node: nodeIdSchema,
   boot: bootIdSchema,
@@ -42,10 +60,29 @@ const nodeRecordSchema = z.object({
   addresses: z.array(z.string()),
   capacity: helloSchema.shape.capacity,
 });
+const nodeRecordV2 = nodeRecordV1.extend({
+  version: z.literal(2),
+  protocol: z.int().positive(),
+  coordinates: coordinatesSchema.nullable(),
+  draining: z.boolean(),
+  drainingSince: z.int().nullable(),
+  /** Of an operator's order to drain; null: there is none. */
+  drainTimeoutMs: z.int().nonnegative().nullable(),
+});
+type NodeRecord = z.infer<typeof nodeRecordV2>;
+/** Version 1 is from before nodes could drain; its node says the rest when it links. */
+const nodeRecordSchema = z.union([
+  nodeRecordV2,
+  nodeRecordV1.transform((old): NodeRecord => {
+    const unknown = { coordinates: null, draining: false, drainingSince: null, drainTimeoutMs: null };
+    return { ...old, version: 2, protocol: 1, ...unknown };
+  }),
+]);
 const lobbyRecordSchema = z.object({ version: z.literal(1), hasPublisher: z.boolean(), tracks: z.int().nonnegative() });
 
 export class Fleet extends DurableObject<Env> implements FleetRpc {
   #state: FleetState;
+  #snapshot: FleetSnapshot | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -57,14 +94,34 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
   async place(input: {
     lobby: LobbyId;
     prefer: NodeId | null;
+    near?: Coordinates | null;
     exclude?: NodeId[];
   }): Promise<Outcome<{ node: NodeId; boot: BootId }>> {
-    const wish = { prefer: input.prefer, exclude: input.exclude ?? [] };
-    const chosen = place([...this.#state.nodes.values()], wish, [Math.random(), Math.random()], Date.now());
+    const wish = { prefer: input.prefer, near: input.near ?? null, exclude: input.exclude ?? [] };
+    const candidates = [...this.#state.nodes.values()].map(({ snapshot, pending }) => candidateOf(snapshot, pending));
+    const chosen = placePublisher(candidates, wish, [Math.random(), Math.random()], Date.now());
     if (chosen === null) return failed(NO_MEDIA_NODE);
-    const { node, boot } = chosen.snapshot;
+    const { node, boot } = chosen;
     this.#step({ type: 'placed', node });
     return succeeded({ node, boot });
+  }
+
+  async snapshot(): Promise<FleetSnapshot> {
+    const now = Date.now();
+    if (this.#snapshot === null || now - this.#snapshot.takenAt >= SNAPSHOT_SHARED_MS) {
+      const nodes = [...this.#state.nodes.values()].map(({ snapshot }) => ({ ...snapshot, addresses: [] }));
+      this.#snapshot = { takenAt: now, nodes: JSON.stringify(nodes) };
+    }
+    return this.#snapshot;
+  }
+
+  async drain(input: { node: NodeId; timeoutMs: number }): Promise<Outcome<NodeStatus>> {
+    const known = this.#state.nodes.get(input.node);
+    if (known === undefined) return failed(NO_NODE);
+    if (known.snapshot.protocol < FLEET_PROTOCOL_VERSION) return failed(DRAIN_NOT_SUPPORTED);
+    console.info(`node ${input.node}: an operator wants it drained within ${input.timeoutMs} ms`);
+    this.#step({ type: 'drain', ...input });
+    return succeeded(statusOf(this.#state.nodes.get(input.node) ?? known));
   }
 
   async nodeUpdated(input: { snapshot: NodeSnapshot; lobbies: LobbyLoad[] }): Promise<void> {
@@ -79,7 +136,7 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
     this.#step({ type: 'node-gone', ...input });
   }
 
-  async nodes(): Promise<NodeSnapshot[]> {
+  async nodes(): Promise<NodeStatus[]> {
     return nodesOf(this.#state);
   }
 
@@ -97,19 +154,18 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
 
   #step(event: FleetEvent): void {
     const { state, effects } = step(this.#state, event, Date.now());
+    // Nobody shall be sent to a node that is known to be lost or draining, however young the last snapshot is.
+    if (effects.length > 0) this.#snapshot = null;
     this.#state = state;
-    for (const effect of effects) this.#write(effect);
+    for (const effect of effects) this.#perform(effect);
   }
 
-  #write(effect: FleetEffect): void {
+  #perform(effect: FleetEffect): void {
     const { kv } = this.ctx.storage;
     switch (effect.type) {
-      case 'store-node': {
-        const { node, boot, linked, region, version: software, engine, addresses, capacity } = effect.snapshot;
-        const record = { version: 1, node, boot, linked, region, software, engine, addresses, capacity } as const;
-        kv.put(NODE_PREFIX + node, record satisfies z.infer<typeof nodeRecordSchema>);
+      case 'store-node':
+        kv.put(NODE_PREFIX + effect.node.snapshot.node, recordOf(effect.node));
         return;
-      }
       case 'drop-node':
         kv.delete(NODE_PREFIX + effect.node);
         return;
@@ -118,6 +174,20 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
         return;
       case 'drop-lobby':
         kv.delete(LOBBY_PREFIX + effect.lobby);
+        return;
+      case 'tell-drain':
+        this.ctx.waitUntil(this.#tellDrain(effect));
+    }
+  }
+
+  /** Not heard? The node's next word shows it, and it is told again. */
+  async #tellDrain({ node, boot, timeoutMs }: { node: NodeId; boot: BootId; timeoutMs: number }): Promise<void> {
+    const link = this.env.NODE_LINK.getByName(node);
+    try {
+      const outcome = await link.request<'drain'>({ method: 'drain', timeoutMs }, REQUEST_DEADLINE_MS, boot);
+      if (!outcome.ok) console.error(`node ${node} could not be told to drain: ${outcome.problem.code}`);
+    } catch (error) {
+      console.error(`node ${node} could not be told to drain`, error);
     }
   }
 
@@ -131,10 +201,7 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
         kv.delete(key);
         continue;
       }
-      const { version: _, software, ...rest } = record;
-      // Heard of just now: whose link has broken will be said, and silence shows within the usual time.
-      const snapshot: NodeSnapshot = { ...rest, version: software, load: UNKNOWN_LOAD, seenAt: Date.now() };
-      nodes.set(record.node, { snapshot, lobbies: [], pending: 0 });
+      nodes.set(record.node, nodeOf(record, Date.now()));
     }
     for (const [key, value] of kv.list({ prefix: LOBBY_PREFIX })) {
       const lobby = lobbyIdSchema.safeParse(key.slice(LOBBY_PREFIX.length)).data;
@@ -178,4 +245,17 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
 
 function isRejected(result: PromiseSettledResult<void>): result is PromiseRejectedResult {
   return result.status === 'rejected';
+}
+
+function recordOf({ snapshot, order, drainingSince }: FleetNode): NodeRecord {
+  const { load: _, seenAt: __, version: software, ...rest } = snapshot;
+  return { ...rest, version: 2, software, drainingSince, drainTimeoutMs: order?.timeoutMs ?? null };
+}
+
+/** As of `now`: whose link has broken will be said, and silence shows within the usual time. */
+function nodeOf(record: NodeRecord, now: number): FleetNode {
+  const { version: _, software, drainTimeoutMs, drainingSince, ...rest } = record;
+  const snapshot: NodeSnapshot = { ...rest, version: software, load: UNKNOWN_LOAD, seenAt: now };
+  const order = drainTimeoutMs === null ? null : { timeoutMs: drainTimeoutMs, toldAt: 0 };
+  return { snapshot, lobbies: [], pending: 0, order, drainingSince };
 }

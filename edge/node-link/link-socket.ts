@@ -1,21 +1,26 @@
 /** What is known about one connection of a node. It is kept with the socket, so it survives hibernation. */
 import { z } from 'zod';
 import { bootIdSchema, nodeIdSchema } from '../../shared/ids.ts';
-import { type Hello, helloSchema, nodeLoadSchema } from '../../shared/protocol/control.ts';
+import { coordinatesSchema, type Hello, helloSchema, nodeLoadSchema } from '../../shared/protocol/control.ts';
+import { coordinatesOfRegion } from '../fleet/regions.ts';
 import type { NodeSnapshot } from '../rpc.ts';
 
 const aboutSchema = z.object({
   node: nodeIdSchema,
   boot: bootIdSchema,
+  protocol: z.int().positive(),
   region: z.string(),
+  coordinates: coordinatesSchema.nullable(),
   version: z.string(),
   engine: helloSchema.shape.engine,
   addresses: z.array(z.string()),
   capacity: helloSchema.shape.capacity,
+  /** As of its hello; reports say more. */
   load: nodeLoadSchema,
+  draining: z.boolean(),
 });
 /** Of the node's hello, what the fleet wants to know. */
-type About = z.infer<typeof aboutSchema>;
+export type About = z.infer<typeof aboutSchema>;
 
 const attachmentSchema = z.object({
   connection: z.int().positive(),
@@ -39,8 +44,10 @@ export function writeAttachment(socket: WebSocket, attachment: Attachment): void
 }
 
 export function aboutOf(hello: Hello): About {
-  const { node, boot, region, version, engine, addresses, capacity, load } = hello;
-  return { node, boot, region, version, engine, addresses, capacity, load };
+  const { node, boot, protocol, region, version, engine, addresses, capacity, load } = hello;
+  const coordinates = hello.coordinates ?? coordinatesOfRegion(region);
+  const draining = hello.draining ?? false;
+  return { node, boot, protocol, region, coordinates, version, engine, addresses, capacity, load, draining };
 }
 
 export function snapshotOf(about: About, load: About['load'] | null, seenAt: number): NodeSnapshot {

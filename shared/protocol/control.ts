@@ -382,6 +382,14 @@ export const coordinatesSchema = z.object({
 });
 export type Coordinates = z.infer<typeof coordinatesSchema>;
 
+export const nodeCapacitySchema = z.object({
+  sessions: z.int().positive(),
+  /** What the machine can send; absent: not said. */
+  packetsPerSecond: z.number().positive().optional(),
+  bandwidthBps: z.number().positive().optional(),
+});
+export type NodeCapacity = z.infer<typeof nodeCapacitySchema>;
+
 export const helloSchema = z.object({
   type: z.literal('hello'),
   protocol: z.int().positive(),
@@ -392,12 +400,7 @@ export const helloSchema = z.object({
   /** `host:port` of every announced UDP address. */
   addresses: z.array(z.string()),
   engine: z.enum(['portable', 'native']),
-  capacity: z.object({
-    sessions: z.int().positive(),
-    /** What the machine can send; absent: not said. */
-    packetsPerSecond: z.number().positive().optional(),
-    bandwidthBps: z.number().positive().optional(),
-  }),
+  capacity: nodeCapacitySchema,
   /** Degrees; absent: not said (`NODE_COORDINATES`). */
   coordinates: coordinatesSchema.optional(),
   /** It takes nothing new and leaves when it is empty. */
