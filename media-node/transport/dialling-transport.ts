@@ -3,7 +3,7 @@
  * client of the node that it pulls from, so that a node needs to be reachable on its one port only.
  */
 import { randomBytes } from 'node:crypto';
-import { SocketAddress } from 'node:net';
+import { isIP, SocketAddress } from 'node:net';
 import type { DtlsCertificate } from './certificate.ts';
 import { DtlsAssociation } from './dtls-association.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
@@ -19,6 +19,7 @@ import { readBindingSuccess, TRANSACTION_ID_BYTES, writeBindingRequest } from '.
 import type {
   DataChannels,
   DatagramRoute,
+  DialledCandidate,
   DialOptions,
   PeerTransport,
   PeerTransportEvents,
@@ -147,7 +148,7 @@ export class DiallingTransport implements PeerTransport {
   }
 
   async #dial(): Promise<void> {
-    const candidates = this.#options.candidates.slice(0, MAX_CANDIDATES).map(canonical);
+    const candidates = this.#options.candidates.slice(0, MAX_CANDIDATES).flatMap(dialled);
     for (const family of [4, 6] as const) {
       if (!candidates.some((candidate) => candidate.family === family)) continue;
       const socket = await openSocket(family);
@@ -302,9 +303,11 @@ export class DiallingTransport implements PeerTransport {
   }
 }
 
-/** As the kernel writes the sender of a datagram: `2001:DB8::0:1` is `2001:db8::1` there. */
-function canonical({ address, port, family }: DialledAddress): DialledAddress {
-  return { address: new SocketAddress({ address, family: family === 4 ? 'ipv4' : 'ipv6' }).address, port, family };
+/** As the kernel writes the sender of a datagram (`2001:DB8::0:1` is `2001:db8::1` there); nothing for a name. */
+function dialled({ address, port }: DialledCandidate): DialledAddress[] {
+  const family = isIP(address);
+  if (family !== 4 && family !== 6) return [];
+  return [{ address: new SocketAddress({ address, family: family === 4 ? 'ipv4' : 'ipv6' }).address, port, family }];
 }
 
 /** Null when this machine has no such address family, or no descriptor to spare. */

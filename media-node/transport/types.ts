@@ -50,10 +50,9 @@ export interface PeerTransportOptions {
 
 /** A candidate of a peer that we dial. */
 export interface DialledCandidate {
-  /** An IP address; no zone. */
+  /** An IP address, without a zone; others are not tried. */
   readonly address: string;
   readonly port: number;
-  readonly family: 4 | 6;
 }
 
 /** A transport that we dial, from a UDP port of its own, ICE controlling towards a lite agent. */
