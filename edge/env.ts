@@ -19,6 +19,7 @@ import {
   requiredText,
   roomTokens,
 } from './env-fields.ts';
+import type { Bucket } from './records/bucket.ts';
 import type { RecordsRpc } from './records/rpc.ts';
 import type { S3Settings } from './records/s3-store.ts';
 import type { FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
@@ -44,7 +45,7 @@ export interface Env {
   STREAM_LOBBY: ObjectNamespace<StreamLobbyRpc>;
   RECORDS: ObjectNamespace<RecordsRpc>;
   /** Where recordings go when no S3 store is configured; a deployment may have none. */
-  RECORDINGS?: R2Bucket;
+  RECORDINGS?: Bucket;
   ASSETS: { fetch(request: Request): Promise<Response> };
 
   ALLOWED_ORIGIN?: Setting;

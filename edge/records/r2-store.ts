@@ -1,13 +1,14 @@
 /** The R2 bucket that is bound to the worker: in the cloud, or the one of the embedded runtime on this machine's disk. */
 import type { PartReceipt } from '../../shared/protocol/records.ts';
+import type { Bucket } from './bucket.ts';
 import { type Completion, type ObjectStore, type StoredObject, StoreError } from './object-store.ts';
 import type { Upload } from './record.ts';
 
 export class R2Store implements ObjectStore {
   readonly via = 'edge';
-  readonly #bucket: R2Bucket;
+  readonly #bucket: Bucket;
 
-  constructor(bucket: R2Bucket) {
+  constructor(bucket: Bucket) {
     this.#bucket = bucket;
   }
 

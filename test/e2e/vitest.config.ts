@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {
-    include: ['test/{support,conformance,fleet,lobby,e2e,bench,load}/**/*.test.ts'],
+    include: ['test/{support,conformance,fleet,records,lobby,e2e,bench,load}/**/*.test.ts'],
     // Encoders and browsers in real time: side by side they would measure each other.
     fileParallelism: false,
     testTimeout: 60_000,

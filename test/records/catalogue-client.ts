@@ -1,0 +1,73 @@
+/** What a media node says about its recordings, said by a test. */
+import { createHash } from 'node:crypto';
+import { mintBootId, mintSessionId } from '../../shared/ids.ts';
+import { PART_BYTES, type PartReceipt, type UploadPlan } from '../../shared/protocol/records.ts';
+
+export class CatalogueClient {
+  readonly id = createHash('sha256').update(String(Math.random())).digest('base64url').slice(0, 22);
+  readonly name: string;
+  readonly #url: string;
+  readonly #headers: Record<string, string>;
+
+  constructor(url: string, nodeToken: string, room = 'room') {
+    this.#url = url;
+    this.name = `${room}_${mintSessionId()}_${Math.floor(Date.now() / 1000)}.mp4`;
+    this.#headers = { Authorization: `Bearer ${nodeToken}`, 'Vestibule-Node': 'n1' };
+  }
+
+  begin(): Promise<Response> {
+    const record = { id: this.id, name: this.name, boot: mintBootId(), lobby: 'room:room', session: mintSessionId() };
+    return this.say('POST', '', { ...record, contentType: 'video/mp4', codecs: ['H264'], startedAt: Date.now() });
+  }
+
+  async plan(): Promise<UploadPlan> {
+    const response = await this.say('POST', `/${this.id}/upload`);
+    if (!response.ok) throw new Error(`no plan: ${response.status} ${await response.text()}`);
+    return (await response.json()) as UploadPlan;
+  }
+
+  /** By way of the edge, or by a presigned URL. `tamper` changes that URL first. */
+  async put(plan: UploadPlan, part: number, bytes: Buffer, tamper = (url: string): string => url): Promise<Response> {
+    const md5 = createHash('md5').update(bytes).digest('base64');
+    if (plan.via === 'edge') {
+      const headers = { ...this.#headers, 'Content-MD5': md5 };
+      return fetch(`${this.#url}/node/records/${this.id}/parts/${part}`, {
+        method: 'PUT',
+        headers,
+        body: new Uint8Array(bytes),
+      });
+    }
+    const asked = await this.say('POST', `/${this.id}/parts/${part}/url`);
+    if (!asked.ok) return asked;
+    const { url, headers } = (await asked.json()) as { url: string; headers: Record<string, string> };
+    return fetch(tamper(url), {
+      method: 'PUT',
+      headers: { ...headers, 'Content-MD5': md5 },
+      body: new Uint8Array(bytes),
+    });
+  }
+
+  /** All of `bytes`, part by part. */
+  async upload(bytes: Buffer): Promise<PartReceipt[]> {
+    const plan = await this.plan();
+    const receipts: PartReceipt[] = [];
+    for (let at = 0; at < bytes.length; at += PART_BYTES) {
+      const part = receipts.length + 1;
+      const response = await this.put(plan, part, bytes.subarray(at, at + PART_BYTES));
+      if (!response.ok) throw new Error(`part ${part}: ${response.status} ${await response.text()}`);
+      const etag = plan.via === 's3' ? response.headers.get('ETag') : ((await response.json()) as PartReceipt).etag;
+      receipts.push({ part, etag: etag ?? '' });
+    }
+    return receipts;
+  }
+
+  complete(parts: PartReceipt[], bytes: number): Promise<Response> {
+    return this.say('POST', `/${this.id}/complete`, { parts, bytes, durationMs: 1000 });
+  }
+
+  say(method: string, path: string, body?: unknown): Promise<Response> {
+    const json = body === undefined ? {} : { body: JSON.stringify(body) };
+    const headers = { ...this.#headers, 'Content-Type': 'application/json' };
+    return fetch(`${this.#url}/node/records${path}`, { method, headers, ...json });
+  }
+}

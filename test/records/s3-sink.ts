@@ -1,0 +1,81 @@
+/** A real S3 server on a free port, and a front before it that fails as it is told to. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import S3rver from '@20minutes/s3rver';
+
+export const S3_KEYS = { S3_ACCESS_KEY: 'S3RVER', S3_SECRET_KEY: 'S3RVER' };
+
+/** `500`: answered so, without asking the store. `cut`: the connection ends without an answer. `lost`: done, but the answer is cut off. */
+export type Trouble = '500' | 'cut' | 'lost';
+
+export class S3Sink implements AsyncDisposable {
+  readonly endpoint: string;
+  readonly bucket = 'rec';
+  /** Asked for each request before it is passed on; null: no trouble. */
+  trouble: (method: string, url: URL) => Trouble | null = () => null;
+  /** `METHOD kind`, as they came. */
+  readonly seen: string[] = [];
+  readonly #stop: () => Promise<void>;
+
+  private constructor(endpoint: string, stop: () => Promise<void>) {
+    this.endpoint = endpoint;
+    this.#stop = stop;
+  }
+
+  static async start(): Promise<S3Sink> {
+    const directory = await mkdtemp(join(tmpdir(), 'vestibule-s3-'));
+    const configureBuckets = [{ name: 'rec', configs: [] }];
+    const server = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory, configureBuckets });
+    const { port } = await server.run();
+    let sink: S3Sink | undefined;
+    const front = createServer((incoming, outgoing) => sink?.pass(incoming, outgoing, port));
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    sink = new S3Sink(`http://127.0.0.1:${(front.address() as AddressInfo).port}`, async () => {
+      front.closeAllConnections();
+      await new Promise((resolve) => front.close(resolve));
+      await server.close();
+      await rm(directory, { recursive: true, force: true });
+    });
+    return sink;
+  }
+
+  /** The settings by which the edge finds it. */
+  get settings(): Record<string, string> {
+    return { S3_ENDPOINT: this.endpoint, S3_BUCKET: this.bucket, S3_PREFIX: 'live/', ...S3_KEYS };
+  }
+
+  pass(incoming: IncomingMessage, outgoing: ServerResponse, port: number): void {
+    const url = new URL(incoming.url ?? '/', this.endpoint);
+    const method = incoming.method ?? 'GET';
+    this.seen.push(`${method} ${url.pathname}`);
+    const trouble = this.trouble(method, url);
+    if (trouble === '500') {
+      incoming.resume();
+      outgoing.writeHead(500).end('<Error><Code>InternalError</Code></Error>');
+      return;
+    }
+    if (trouble === 'cut') {
+      incoming.socket.destroy();
+      return;
+    }
+    // The host is signed: it stays what the caller said.
+    const options = { port, host: '127.0.0.1', method, path: incoming.url, headers: incoming.headers };
+    const passed = httpRequest(options, (answer) => {
+      if (trouble === 'lost') {
+        answer.resume().on('end', () => incoming.socket.destroy());
+        return;
+      }
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    incoming.pipe(passed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+  }
+}

@@ -1,0 +1,95 @@
+/** Uploads to a real S3 server by presigned URLs, and what happens when that server has a bad day. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { PART_BYTES } from '../../shared/protocol/records.ts';
+import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
+import { CatalogueClient } from './catalogue-client.ts';
+import { S3Sink, type Trouble } from './s3-sink.ts';
+
+const NODE_TOKEN = 'a-token-for-nodes';
+const ADMIN = { Authorization: 'Bearer root' };
+let sink: S3Sink;
+let vestibule: Vestibule;
+
+beforeAll(async () => {
+  sink = await S3Sink.start();
+  const env = { ...sink.settings, NODE_TOKEN, ADMIN_TOKEN: 'root' };
+  vestibule = await startVestibule({ part: 'edge', env });
+});
+afterAll(async () => {
+  await vestibule?.stop();
+  await sink?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  sink.trouble = () => null;
+});
+
+async function begun(): Promise<CatalogueClient> {
+  const client = new CatalogueClient(vestibule.url, NODE_TOKEN);
+  expect((await client.begin()).status).toBe(201);
+  return client;
+}
+
+async function codeOf(response: Response): Promise<[number, string]> {
+  return [response.status, ((await response.json()) as { code: string }).code];
+}
+
+test('the parts go to the store itself; the file comes back through the edge, whole and in ranges', async () => {
+  const client = await begun();
+  const bytes = randomBytes(PART_BYTES + 4_321);
+  const parts = await client.upload(bytes);
+  expect((await client.complete(parts, bytes.length)).status).toBe(200);
+
+  const file = await fetch(`${vestibule.url}/records/${client.name}`, { headers: ADMIN });
+  expect(Buffer.from(await file.arrayBuffer()).equals(bytes)).toBe(true);
+  const range = { ...ADMIN, Range: `bytes=${PART_BYTES - 5}-${PART_BYTES + 4}` };
+  const part = await fetch(`${vestibule.url}/records/${client.name}`, { headers: range });
+  expect(part.status).toBe(206);
+  expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(PART_BYTES - 5, PART_BYTES + 5))).toBe(true);
+
+  const removed = await fetch(`${vestibule.url}/records/${client.name}`, { method: 'DELETE', headers: ADMIN });
+  expect(removed.status).toBe(200);
+  expect((await fetch(`${vestibule.url}/records/${client.name}`, { headers: ADMIN })).status).toBe(404);
+});
+
+test('a presigned URL is good for what it was signed for, and nothing else', async () => {
+  const client = await begun();
+  const plan = await client.plan();
+  const bytes = randomBytes(100);
+  const statusWith = async (tamper: (url: string) => string) => (await client.put(plan, 1, bytes, tamper)).status;
+
+  expect(await statusWith((url) => url.replace(/(X-Amz-Signature=)../, '$100'))).toBe(403);
+  expect(await statusWith((url) => url.replace('partNumber=1', 'partNumber=2'))).toBe(403);
+  expect(await statusWith((url) => url)).toBe(200);
+  // The secret never leaves the edge.
+  expect(JSON.stringify(plan)).not.toContain('S3RVER');
+});
+
+test.each<[string, (method: string, url: URL) => boolean, Trouble]>([
+  ['refuses to begin', (method, url) => method === 'POST' && url.searchParams.has('uploads'), '500'],
+  ['cuts the call that begins', (method, url) => method === 'POST' && url.searchParams.has('uploads'), 'cut'],
+  ['refuses to complete', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), '500'],
+  ['cuts the call that completes', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), 'cut'],
+  ['completes and loses the answer', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), 'lost'],
+  ['cannot be asked for the size', (method) => method === 'HEAD', '500'],
+])('a store that %s: 503, and all is well when it is back', async (_, concerns, trouble) => {
+  const client = await begun();
+  const bytes = randomBytes(1_000);
+  const attempt = async (): Promise<Response> => {
+    const asked = await client.say('POST', `/${client.id}/upload`);
+    if (!asked.ok) return asked;
+    return client.complete(await client.upload(bytes), bytes.length);
+  };
+
+  sink.trouble = (method, url) => (concerns(method, url) ? trouble : null);
+  expect(await codeOf(await attempt())).toEqual([503, 'store_unreachable']);
+  sink.trouble = () => null;
+  expect((await attempt()).status).toBe(200);
+  const file = await fetch(`${vestibule.url}/records/${client.name}`, { headers: ADMIN });
+  expect(Buffer.from(await file.arrayBuffer()).equals(bytes)).toBe(true);
+});
+
+test('settings that name half a store stop the start, with what is missing', async () => {
+  const { S3_SECRET_KEY: _, ...half } = sink.settings;
+  await expect(startVestibule({ part: 'edge', env: half })).rejects.toThrow(/S3_SECRET_KEY must be given, too/);
+});
