@@ -40,9 +40,21 @@ export class EgressStream implements TrackSink {
   #mayAsk = true;
   #hasAsked = false;
   readonly #cachedStart: boolean;
+  readonly #keyframeReason: KeyframeReason;
 
-  /** @param cachedStart false: never begin with packets from the cache, which come in a burst */
-  constructor(plan: EgressTrackPlan, engine: FanoutEngine, peer: PeerHandle, nowMs: number, cachedStart = true) {
+  /**
+   * @param cachedStart false: never begin with packets from the cache, which come in a burst
+   * @param keyframeReason why a request that comes from the other side is passed on
+   */
+  constructor(
+    plan: EgressTrackPlan,
+    engine: FanoutEngine,
+    peer: PeerHandle,
+    nowMs: number,
+    cachedStart = true,
+    keyframeReason: KeyframeReason = 'viewer-pli',
+  ) {
+    this.#keyframeReason = keyframeReason;
     this.plan = plan;
     this.#engine = engine;
     this.#cachedStart = cachedStart;
@@ -179,10 +191,10 @@ export class EgressStream implements TrackSink {
     if (this.rewriter.resend(extended, this.#hasRtx)) this.retransmitted++;
   }
 
-  /** PLI or FIR from the viewer. */
+  /** PLI or FIR from the viewer, or from a node that relays. */
   onKeyframeRequest(nowMs: number): void {
     this.plisReceived++;
-    (this.#target ?? this.rewriter.source)?.requestKeyframe('viewer-pli', nowMs);
+    (this.#target ?? this.rewriter.source)?.requestKeyframe(this.#keyframeReason, nowMs);
   }
 
   /** Once: the sink handle is given back. */

@@ -77,6 +77,8 @@ export interface EgressMediaOptions {
   send: SendDatagram;
   /** Where `send` sends to, for an engine that does it by itself: `PeerTransport.watchRoute`. */
   watchRoute?: (listener: (route: DatagramRoute | null) => void) => void;
+  /** What requests for keyframes that come from there count as; `viewer-pli` when not given. */
+  keyframeReason?: 'viewer-pli' | 'relay';
   onAuthenticated(nowMs: number): void;
 }
 

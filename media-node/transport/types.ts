@@ -76,6 +76,8 @@ export interface DataChannel {
    * accepts, or `MAX_BUFFERED_BYTES` are waiting. Before `open` messages wait.
    */
   send(data: Uint8Array): boolean;
+  /** Likewise, a text message. */
+  sendText(text: string): boolean;
   onOpen: (() => void) | null;
   /** A whole message; the buffer is the receiver's to keep. */
   onMessage: ((data: Buffer, isBinary: boolean) => void) | null;
