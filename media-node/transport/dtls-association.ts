@@ -103,6 +103,11 @@ export class DtlsAssociation {
     return authenticated;
   }
 
+  /** When `tick` has something to do. */
+  get retransmitAtMs(): number {
+    return this.#retransmitAtMs;
+  }
+
   /** Repeats our last flight when its answer is late. */
   tick(nowMs: number): void {
     this.#nowMs = nowMs;

@@ -2,14 +2,19 @@
 import type { IceCredentials } from '../negotiate/plan.ts';
 import type { DtlsCertificate } from './certificate.ts';
 import { AssociationChannels } from './data-channels.ts';
+import { type DatagramOwner, type DatagramSockets, NO_KEYRING } from './datagram-socket.ts';
+import { NOT_SCHEDULED, type Scheduled } from './deadline-wheel.ts';
 import { DtlsAssociation } from './dtls-association.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
+import type { HandshakeOwner } from './handshake-queue.ts';
 import { type IceEvent, type IceState, openIce, type PeerAddress, step } from './ice-lite-machine.ts';
 import type { BindingRequest } from './stun.ts';
 import type {
   DataChannels,
   DataChannelsOptions,
   DatagramRoute,
+  InboundKeys,
+  InboundListener,
   PeerTransport,
   PeerTransportEvents,
   PeerTransportOptions,
@@ -29,6 +34,16 @@ export interface TransportHost {
   /** Checks for `ufrag` are this transport's. */
   openUfrag(ufrag: string, owner: IceDtlsTransport): void;
   closeUfrag(ufrag: string, owner: IceDtlsTransport): void;
+  /** Keys that the sockets open media with; `NO_KEYRING` when they do not. */
+  openKeyring(keys: InboundKeys): number;
+  /** Once every address has been released. */
+  closeKeyring(keyring: number): void;
+  openOne(keyring: number, datagram: Buffer): ReturnType<DatagramSockets['openOne']>;
+  /** Calls `receiveDeferred` when media has had its turn; keeps the order, and may drop. */
+  defer(owner: IceDtlsTransport, datagram: Buffer, from: PeerAddress | null): void;
+  hasDeferred(owner: IceDtlsTransport): boolean;
+  /** Calls `tick` at that time; once, or sooner if asked for before. */
+  schedule(owner: IceDtlsTransport, atMs: number): void;
   /** Called once, when everything else has been given back. */
   removed(owner: IceDtlsTransport): void;
 }
@@ -36,7 +51,9 @@ export interface TransportHost {
 /** DTLS that arrives before our offer's answer: a ClientHello and its repetitions. */
 const MAX_EARLY_DATAGRAMS = 4;
 
-export class IceDtlsTransport implements PeerTransport {
+export class IceDtlsTransport implements PeerTransport, DatagramOwner, HandshakeOwner, Scheduled {
+  keyring = NO_KEYRING;
+  dueTurn = NOT_SCHEDULED;
   readonly #host: TransportHost;
   readonly #events: PeerTransportEvents;
   readonly #connectTimeoutMs: number;
@@ -56,6 +73,7 @@ export class IceDtlsTransport implements PeerTransport {
   #lastHeardMs: number;
   #silent = false;
   #routeListener: (route: DatagramRoute | null) => void = () => {};
+  #inbound: InboundListener = () => {};
 
   constructor(host: TransportHost, options: PeerTransportOptions, nowMs: number) {
     this.#host = host;
@@ -101,6 +119,15 @@ export class IceDtlsTransport implements PeerTransport {
     this.#routeListener(path === null ? null : this.#host.routeTo(path));
   }
 
+  openInbound(keys: InboundKeys, listener: InboundListener): boolean {
+    if (this.#state !== 'connected' || this.keyring !== NO_KEYRING) return false;
+    this.keyring = this.#host.openKeyring(keys);
+    if (this.keyring === NO_KEYRING) return false;
+    this.#inbound = listener;
+    for (const address of this.#ice.proven) this.#host.claim(address, this);
+    return true;
+  }
+
   noteAuthenticated(nowMs: number): void {
     this.#lastHeardMs = nowMs;
     if (this.#silent) this.#wake();
@@ -115,6 +142,7 @@ export class IceDtlsTransport implements PeerTransport {
     });
     this.#channels = channels;
     if (this.#state === 'closed') channels.close();
+    else this.#host.schedule(this, this.nextTickMs);
     return channels;
   }
 
@@ -132,17 +160,63 @@ export class IceDtlsTransport implements PeerTransport {
   }
 
   receiveMedia(datagram: Buffer, nowMs: number): void {
-    if (this.#state === 'connected') this.#events.onMedia(datagram, nowMs);
+    if (this.#state === 'connecting') {
+      // Behind the message that may bring its keys, as it was sent.
+      if (this.#host.hasDeferred(this)) this.#host.defer(this, datagram, null);
+    } else if (this.#state === 'connected') {
+      this.#handOn(datagram, nowMs);
+    }
+  }
+
+  /** Media that the sockets have opened. */
+  receiveOpened(packet: Buffer, length: number, index: number, wireBytes: number, nowMs: number): void {
+    if (this.#state === 'connected') this.#inbound(packet, length, index, wireBytes, nowMs);
   }
 
   receiveDtls(datagram: Buffer, from: PeerAddress, nowMs: number): void {
-    if (this.#state === 'closed') return;
+    if (this.#state === 'connecting') this.#host.defer(this, datagram, from);
+    else this.#receiveDtlsNow(datagram, nowMs);
+  }
+
+  /** What `defer` kept: DTLS, or media when `from` is null. */
+  receiveDeferred(datagram: Buffer, from: PeerAddress | null, nowMs: number): void {
+    if (from === null) {
+      if (this.#state === 'connected') this.#handOn(datagram, nowMs);
+      return;
+    }
     if (this.#state === 'connecting') this.#handshakeFrom = from;
+    this.#receiveDtlsNow(datagram, nowMs);
+  }
+
+  #receiveDtlsNow(datagram: Buffer, nowMs: number): void {
+    if (this.#state === 'closed') return;
     if (this.#dtls === null) {
       if (this.#earlyDtls.length < MAX_EARLY_DATAGRAMS) this.#earlyDtls.push(Buffer.from(datagram));
       return;
     }
     if (this.#dtls.receive(datagram, nowMs)) this.noteAuthenticated(nowMs);
+    this.#host.schedule(this, this.nextTickMs);
+  }
+
+  /** Media as it came; of a batch that was read before the sockets got its keys, when they have them now. */
+  #handOn(datagram: Buffer, nowMs: number): void {
+    if (this.keyring === NO_KEYRING) {
+      this.#events.onMedia(datagram, nowMs);
+      return;
+    }
+    const { packet, length, index } = this.#host.openOne(this.keyring, datagram);
+    this.#inbound(packet, length, index, datagram.length, nowMs);
+  }
+
+  /** When `tick` has something to do; Infinity when closed. */
+  get nextTickMs(): number {
+    if (this.#state === 'closed') return Number.POSITIVE_INFINITY;
+    if (this.#state === 'connecting') {
+      const giveUpMs = this.#createdMs + this.#connectTimeoutMs;
+      return Math.min(giveUpMs, this.#dtls?.retransmitAtMs ?? giveUpMs);
+    }
+    if (this.#channels !== null) return 0;
+    return this.#lastHeardMs + (this.#silent ? this.#expiryMs : Math.min(this.#silenceMs, this.#expiryMs));
   }
 
   /** Drives what time drives: the DTLS handshake, the set-up time, silence. */
@@ -169,7 +243,9 @@ export class IceDtlsTransport implements PeerTransport {
 
   #wake(): void {
     this.#silent = false;
-    if (this.#state === 'connected') this.#events.onSilence(false);
+    if (this.#state !== 'connected') return;
+    this.#host.schedule(this, this.nextTickMs);
+    this.#events.onSilence(false);
   }
 
   #stepIce(event: IceEvent, nowMs: number): void {
@@ -192,6 +268,7 @@ export class IceDtlsTransport implements PeerTransport {
           this.#tellRoute();
           if (this.#dtlsRole === 'client') this.#dtls?.start(nowMs);
           this.#connectWhenReady();
+          this.#host.schedule(this, this.nextTickMs);
           break;
         case 'opened':
           this.#host.openUfrag(effect.ufrag, this);
@@ -224,7 +301,8 @@ export class IceDtlsTransport implements PeerTransport {
     const early = this.#earlyDtls;
     this.#earlyDtls = [];
     const from = this.#handshakeFrom;
-    if (from !== null) for (const datagram of early) this.receiveDtls(datagram, from, nowMs);
+    if (from !== null) for (const datagram of early) this.#host.defer(this, datagram, from);
+    this.#host.schedule(this, this.nextTickMs);
   }
 
   /**
@@ -265,6 +343,9 @@ export class IceDtlsTransport implements PeerTransport {
     this.#earlyDtls = [];
     this.#keys = null;
     for (const address of this.#ice.proven) this.#host.release(address, this);
+    if (this.keyring !== NO_KEYRING) this.#host.closeKeyring(this.keyring);
+    this.keyring = NO_KEYRING;
+    this.#inbound = () => {};
     this.#host.closeUfrag(this.#ice.current.ufrag, this);
     if (this.#ice.previous !== null) this.#host.closeUfrag(this.#ice.previous.ufrag, this);
     this.#host.removed(this);

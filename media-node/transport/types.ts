@@ -18,6 +18,23 @@ export interface SrtpKeys {
   remoteSalt: Buffer;
 }
 
+/** Session keys of what a peer sends (RFC 3711 §4.3). One key has one owner: who gives them away opens nothing by them. */
+export interface InboundKeys {
+  profile: SrtpProfile;
+  /** For RTP, then for RTCP: cipher key, salt, authentication key (AES-CM only). */
+  bytes: Buffer;
+}
+
+/**
+ * Called with media that the sockets have checked and opened: a plaintext packet in the first `length` bytes of `packet`,
+ * which is only valid during the call.
+ * @param index extended sequence number of RTP, `INBOUND_RTCP`, or `INBOUND_REFUSED`: forged, replayed or malformed
+ * @param wireBytes of the datagram that it came in
+ */
+export type InboundListener = (packet: Buffer, length: number, index: number, wireBytes: number, nowMs: number) => void;
+export const INBOUND_RTCP = -1;
+export const INBOUND_REFUSED = -2;
+
 /** Why a transport ended, when it was not we who closed it. */
 export type TransportEnd =
   | 'never-connected' // no ICE+DTLS within the set-up time
@@ -121,6 +138,11 @@ export interface PeerTransport {
    * pair yet, or closed), or when the socket has no descriptor. One listener at a time.
    */
   watchRoute(listener: (route: DatagramRoute | null) => void): void;
+  /**
+   * From `onConnected` on, once: lets the sockets check and open the peer's media, in batches. True: they do, the keys are
+   * theirs, and media goes to `listener` instead of `onMedia`. False (or no such method): they cannot, all is as before.
+   */
+  openInbound?(keys: InboundKeys, listener: InboundListener): boolean;
   /** Media whose authentication succeeded counts as a sign of life (protocol.md #88); the media side says so. */
   noteAuthenticated(nowMs: number): void;
   /**

@@ -4,15 +4,24 @@
  * the table: spoofed datagrams leave no trace but a count.
  */
 import type { Fingerprint, LocalCandidate } from '../negotiate/plan.ts';
-import { AddressTable } from './address-table.ts';
 import { type CertificatePem, createCertificate, type DtlsCertificate, readCertificate } from './certificate.ts';
+import { type DatagramSocket, type DatagramSockets, SOCKET_BUFFER_BYTES } from './datagram-socket.ts';
+import { DeadlineWheel, TURN_MS } from './deadline-wheel.ts';
 import { DiallingTransport } from './dialling-transport.ts';
+import { HandshakeQueue } from './handshake-queue.ts';
 import type { PeerAddress } from './ice-lite-machine.ts';
 import { ipBytes } from './ip-bytes.ts';
 import { IceDtlsTransport, type TransportHost } from './peer-transport.ts';
 import { localFragment, parseBindingRequest } from './stun.ts';
-import type { DatagramRoute, DialOptions, MediaEndpoint, PeerTransport, PeerTransportOptions } from './types.ts';
-import { bindUdp, type DatagramSocket } from './udp-socket.ts';
+import type {
+  DatagramRoute,
+  DialOptions,
+  InboundKeys,
+  MediaEndpoint,
+  PeerTransport,
+  PeerTransportOptions,
+} from './types.ts';
+import { portableSockets } from './udp-socket.ts';
 
 export { mintIceCredentials } from './ice-credentials.ts';
 export type * from './types.ts';
@@ -31,6 +40,10 @@ export interface MediaEndpointOptions {
   port: number;
   /** A fresh one when absent. */
   certificate?: CertificatePem;
+  /** How sockets are opened; those of node:dgram when absent. The endpoint closes them. */
+  sockets?: DatagramSockets;
+  /** Told in one line, once, when the kernel grants less than was asked for. */
+  log?(message: string): void;
   /** Something threw that should not: it cost one datagram or one turn of one transport, and nothing else. Thrown on when absent. */
   onFault?(error: unknown): void;
 }
@@ -44,6 +57,10 @@ export interface EndpointCounters {
   unknownCheck: number;
   /** DTLS or SRTP from an address that proved nothing. */
   unknownAddress: number;
+  /** Dropped by the kernel because we did not read in time, as far as it says. */
+  overflowed: number;
+  /** Of handshakes, dropped because too many were waiting. */
+  deferredDropped: number;
 }
 
 /** What `openMediaEndpoint` gives: the seam, and what tests and statistics want to see. */
@@ -57,8 +74,6 @@ export interface UdpMediaEndpoint extends MediaEndpoint {
   tick(nowMs: number): void;
 }
 
-/** One timer for all transports; it bounds how late a handshake is repeated or a silence noticed. */
-const TICK_MS = 50;
 /** Tries to find a port that is free on every address. */
 const FREE_PORT_ATTEMPTS = 16;
 
@@ -72,18 +87,40 @@ export async function openMediaEndpoint(options: MediaEndpointOptions): Promise<
   // Clients take the first candidate for the default, and some know no other than a UDP IPv4 one (protocol.md #106).
   const addresses = options.addresses.toSorted((a, b) => a.family - b.family);
   const certificate = readCertificate(options.certificate ?? (await createCertificate()));
-  const sockets = await bindAll(addresses, options.port);
-  return new UdpEndpoint(addresses, sockets, certificate, options.onFault ?? rethrow);
+  const opener = options.sockets ?? portableSockets;
+  const sockets = await bindAll(opener, addresses, options.port);
+  const advice = bufferAdvice(sockets);
+  if (advice !== null) options.log?.(advice);
+  return new UdpEndpoint(addresses, opener, sockets, certificate, options.onFault ?? rethrow);
 }
 
-async function bindAll(addresses: readonly MediaAddress[], port: number): Promise<DatagramSocket[]> {
+/** Null when the kernel granted what was asked for, or does not say. */
+function bufferAdvice(sockets: readonly DatagramSocket<IceDtlsTransport>[]): string | null {
+  const granted = { receive: SOCKET_BUFFER_BYTES, send: SOCKET_BUFFER_BYTES };
+  for (const { receiveBufferBytes, sendBufferBytes } of sockets) {
+    if (receiveBufferBytes > 0) granted.receive = Math.min(granted.receive, receiveBufferBytes);
+    if (sendBufferBytes > 0) granted.send = Math.min(granted.send, sendBufferBytes);
+  }
+  if (granted.receive === SOCKET_BUFFER_BYTES && granted.send === SOCKET_BUFFER_BYTES) return null;
+  return (
+    `the kernel grants UDP sockets ${granted.receive} bytes to receive into and ${granted.send} to send from, ` +
+    `${SOCKET_BUFFER_BYTES} are better for many viewers: ` +
+    `sysctl -w net.core.rmem_max=${SOCKET_BUFFER_BYTES} net.core.wmem_max=${SOCKET_BUFFER_BYTES}`
+  );
+}
+
+async function bindAll(
+  opener: DatagramSockets,
+  addresses: readonly MediaAddress[],
+  port: number,
+): Promise<DatagramSocket<IceDtlsTransport>[]> {
   for (let attempt = 1; ; attempt++) {
-    const sockets: DatagramSocket[] = [];
+    const sockets: DatagramSocket<IceDtlsTransport>[] = [];
     let current: MediaAddress | undefined;
     try {
       for (const address of addresses) {
         current = address;
-        sockets.push(await bindUdp(address.bind, address.family, sockets[0]?.port ?? port));
+        sockets.push(await opener.bind(address.bind, address.family, sockets[0]?.port ?? port));
       }
       return sockets;
     } catch (error) {
@@ -119,10 +156,13 @@ function bindError(error: unknown, address: string, port: number): Error {
 class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   readonly candidates: readonly LocalCandidate[];
   readonly certificate: DtlsCertificate;
-  readonly counters: EndpointCounters = { received: 0, unknownType: 0, unknownCheck: 0, unknownAddress: 0 };
-  readonly #sockets: readonly DatagramSocket[];
-  /** By socket. */
-  readonly #owners: readonly AddressTable<IceDtlsTransport>[];
+  readonly #counters = { received: 0, unknownType: 0, unknownCheck: 0, unknownAddress: 0 };
+  readonly #opener: DatagramSockets;
+  readonly #sockets: readonly DatagramSocket<IceDtlsTransport>[];
+  readonly #handshakes: HandshakeQueue;
+  readonly #deadlines = new DeadlineWheel<IceDtlsTransport>(performance.now());
+  /** They do something in each turn. */
+  readonly #dialled = new Set<DiallingTransport>();
   readonly #ufrags = new Map<string, IceDtlsTransport>();
   readonly #transports = new Set<IceDtlsTransport | DiallingTransport>();
   readonly #onFault: (error: unknown) => void;
@@ -131,26 +171,41 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
 
   constructor(
     addresses: readonly MediaAddress[],
-    sockets: readonly DatagramSocket[],
+    opener: DatagramSockets,
+    sockets: readonly DatagramSocket<IceDtlsTransport>[],
     certificate: DtlsCertificate,
     onFault: (error: unknown) => void,
   ) {
     this.certificate = certificate;
     this.#onFault = onFault;
+    this.#handshakes = new HandshakeQueue(onFault);
+    this.#opener = opener;
     this.#sockets = sockets;
-    this.#owners = sockets.map(() => new AddressTable<IceDtlsTransport>());
     this.candidates = addresses.map(({ announce, family }, index) => {
       return { address: announce, port: sockets[index]?.port ?? 0, family };
     });
     sockets.forEach((socket, index) => {
-      socket.onDatagram = (datagram, address, port) => {
+      socket.onDatagram = (datagram, address, port, owner, nowMs) => {
         try {
-          this.#receive(datagram, address, port, index);
+          this.#receive(datagram, { address, port, socket: index }, owner, nowMs);
+        } catch (error) {
+          this.#onFault(error);
+        }
+      };
+      socket.onOpened = (owner, packet, length, sequence, wireBytes, nowMs) => {
+        this.#counters.received += 1;
+        try {
+          owner.receiveOpened(packet, length, sequence, wireBytes, nowMs);
         } catch (error) {
           this.#onFault(error);
         }
       };
     });
+  }
+
+  get counters(): EndpointCounters {
+    const overflowed = this.#sockets.reduce((sum, { overflowCount }) => sum + overflowCount, 0);
+    return { ...this.#counters, overflowed, deferredDropped: this.#handshakes.dropped };
   }
 
   get fingerprint(): Fingerprint {
@@ -166,7 +221,7 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   }
 
   get tableSize(): number {
-    return this.#owners.reduce((sum, { size }) => sum + size, this.#ufrags.size);
+    return this.#sockets.reduce((sum, { claimCount }) => sum + claimCount, this.#ufrags.size);
   }
 
   /** @throws {Error} when the endpoint is closed or the user name fragment is in use */
@@ -174,6 +229,7 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
     if (this.#closing !== null) throw new Error('the media endpoint is closed');
     if (this.#ufrags.has(options.local.ufrag)) throw new Error('the ICE user name fragment is in use');
     const transport = new IceDtlsTransport(this, options, performance.now());
+    this.#deadlines.schedule(transport, transport.nextTickMs);
     return this.#add(transport);
   }
 
@@ -186,22 +242,30 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
       removed: (owner: DiallingTransport) => this.removed(owner),
       onFault: (error: unknown) => this.#onFault(error),
     };
-    return this.#add(new DiallingTransport(host, options, performance.now()));
+    const transport = new DiallingTransport(host, options, performance.now());
+    this.#dialled.add(transport);
+    return this.#add(transport);
   }
 
   #add<T extends IceDtlsTransport | DiallingTransport>(transport: T): T {
     this.#transports.add(transport);
-    this.#timer ??= setInterval(() => this.tick(performance.now()), TICK_MS);
+    this.#timer ??= setInterval(() => this.tick(performance.now()), TURN_MS);
     return transport;
   }
 
   tick(nowMs: number): void {
-    for (const transport of this.#transports) {
-      try {
-        transport.tick(nowMs);
-      } catch (error) {
-        this.#onFault(error);
-      }
+    for (const transport of this.#dialled) this.#turn(transport, nowMs);
+    this.#deadlines.advance(nowMs, (transport) => {
+      this.#turn(transport, nowMs);
+      this.#deadlines.schedule(transport, transport.nextTickMs);
+    });
+  }
+
+  #turn(transport: IceDtlsTransport | DiallingTransport, nowMs: number): void {
+    try {
+      transport.tick(nowMs);
+    } catch (error) {
+      this.#onFault(error);
     }
   }
 
@@ -213,35 +277,34 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   async #close(): Promise<void> {
     for (const transport of [...this.#transports]) transport.close();
     await Promise.all(this.#sockets.map((socket) => socket.close()));
+    this.#opener.close();
   }
 
-  #receive(datagram: Buffer, address: string, port: number, socket: number): void {
-    const counters = this.counters;
+  #receive(datagram: Buffer, from: PeerAddress, owner: IceDtlsTransport | null, nowMs: number): void {
+    const counters = this.#counters;
     counters.received += 1;
     const first = datagram.length === 0 ? 0xff : (datagram[0] ?? 0xff);
-    if (port === 0 || first > 191) {
+    if (from.port === 0 || first > 191) {
       counters.unknownType += 1;
     } else if (first >= 128) {
-      const owner = this.#owners[socket]?.get(address, port);
-      if (owner === undefined) counters.unknownAddress += 1;
-      else owner.receiveMedia(datagram, performance.now());
+      if (owner === null) counters.unknownAddress += 1;
+      else owner.receiveMedia(datagram, nowMs);
     } else if (first >= 20 && first <= 63) {
-      const owner = this.#owners[socket]?.get(address, port);
-      if (owner === undefined) counters.unknownAddress += 1;
-      else owner.receiveDtls(datagram, { address, port, socket }, performance.now());
+      if (owner === null) counters.unknownAddress += 1;
+      else owner.receiveDtls(datagram, from, nowMs);
     } else if (first <= 3) {
-      this.#receiveStun(datagram, address, port, socket);
+      this.#receiveStun(datagram, from, nowMs);
     } else {
       counters.unknownType += 1;
     }
   }
 
-  #receiveStun(datagram: Buffer, address: string, port: number, socket: number): void {
+  #receiveStun(datagram: Buffer, from: PeerAddress, nowMs: number): void {
     const request = parseBindingRequest(datagram);
     const ufrag = request === null || request.username === null ? null : localFragment(request.username);
     const owner = ufrag === null ? undefined : this.#ufrags.get(ufrag);
-    if (request === null || owner === undefined) this.counters.unknownCheck += 1;
-    else owner.receiveCheck(request, { address, port, socket }, performance.now());
+    if (request === null || owner === undefined) this.#counters.unknownCheck += 1;
+    else owner.receiveCheck(request, from, nowMs);
   }
 
   // ---- TransportHost ----
@@ -257,12 +320,35 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   }
 
   claim({ address, port, socket }: PeerAddress, owner: IceDtlsTransport): void {
-    const owners = this.#owners[socket];
-    if (owners !== undefined && owners.get(address, port) !== owner) owners.set(address, port, owner);
+    this.#sockets[socket]?.claim(address, port, owner);
   }
 
   release({ address, port, socket }: PeerAddress, owner: IceDtlsTransport): void {
-    this.#owners[socket]?.delete(address, port, owner);
+    this.#sockets[socket]?.release(address, port, owner);
+  }
+
+  openKeyring(keys: InboundKeys): number {
+    return this.#opener.openKeyring(keys);
+  }
+
+  closeKeyring(keyring: number): void {
+    this.#opener.closeKeyring(keyring);
+  }
+
+  openOne(keyring: number, datagram: Buffer): ReturnType<DatagramSockets['openOne']> {
+    return this.#opener.openOne(keyring, datagram);
+  }
+
+  defer(owner: IceDtlsTransport, datagram: Buffer, from: PeerAddress | null): void {
+    this.#handshakes.push(owner, datagram, from);
+  }
+
+  hasDeferred(owner: IceDtlsTransport): boolean {
+    return this.#handshakes.has(owner);
+  }
+
+  schedule(owner: IceDtlsTransport, atMs: number): void {
+    this.#deadlines.schedule(owner, atMs);
   }
 
   openUfrag(ufrag: string, owner: IceDtlsTransport): void {
@@ -275,6 +361,12 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
 
   removed(owner: IceDtlsTransport | DiallingTransport): void {
     this.#transports.delete(owner);
+    if (owner instanceof IceDtlsTransport) {
+      this.#handshakes.remove(owner);
+      this.#deadlines.remove(owner);
+    } else {
+      this.#dialled.delete(owner);
+    }
     if (this.#transports.size > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;

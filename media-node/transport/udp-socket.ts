@@ -1,26 +1,20 @@
-/**
- * A UDP socket as the demultiplexer sees it. Small on purpose: an engine that reads and writes many datagrams per system
- * call can take its place.
- */
+/** Sockets of node:dgram: an event and a buffer per datagram, on every system. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { AddressTable } from './address-table.ts';
+import {
+  type DatagramOwner,
+  type DatagramSocket,
+  type DatagramSockets,
+  MAX_DATAGRAM_BYTES,
+  NO_KEYRING,
+  SOCKET_BUFFER_BYTES,
+} from './datagram-socket.ts';
 
-export interface DatagramSocket {
-  /** What it is bound to. */
-  readonly port: number;
-  /** The kernel's descriptor, for a sender of its own; null when there is none (other systems, closed). */
-  readonly fd: number | null;
-  /** Called for each datagram; the buffer is only valid during the call. */
-  onDatagram: (datagram: Buffer, address: string, port: number) => void;
-  /** Sends at once or drops; the buffer may be reused after the call. Never throws. */
-  send(datagram: Buffer, address: string, port: number): void;
-  /** Errors since the start: refused by the kernel, unreachable peers. */
-  readonly errorCount: number;
-  close(): Promise<void>;
-}
+export type { DatagramSocket } from './datagram-socket.ts';
 
-/** What the kernel grants may be less (`net.core.rmem_max`); a keyframe for hundreds of viewers is a burst of megabytes. */
-const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Linux doubles what it is asked for, for its own needs, and tells the double. */
+const KERNEL_FACTOR = process.platform === 'linux' ? 2 : 1;
 
 /**
  * Binds a UDP socket to exactly `address`, so that replies leave from the address that was announced: the kernel would
@@ -28,7 +22,11 @@ const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
  *
  * @throws the bind error of the kernel (`code`: EADDRINUSE, EADDRNOTAVAIL, …)
  */
-export async function bindUdp(address: string, family: 4 | 6, port: number): Promise<DatagramSocket> {
+export async function bindUdp<T extends DatagramOwner = DatagramOwner>(
+  address: string,
+  family: 4 | 6,
+  port: number,
+): Promise<DatagramSocket<T>> {
   const socket = createSocket({
     type: family === 4 ? 'udp4' : 'udp6',
     ipv6Only: family === 6,
@@ -46,14 +44,30 @@ export async function bindUdp(address: string, family: 4 | 6, port: number): Pro
     socket.close();
     throw error;
   }
-  return new UdpSocket(socket);
+  return new UdpSocket<T>(socket);
 }
 
-class UdpSocket implements DatagramSocket {
+/** They leave media as it comes. */
+export const portableSockets: DatagramSockets = {
+  bind: bindUdp,
+  openKeyring: () => NO_KEYRING,
+  closeKeyring: () => {},
+  openOne: () => {
+    throw new Error('these sockets open no media');
+  },
+  close: () => {},
+};
+
+class UdpSocket<T extends DatagramOwner> implements DatagramSocket<T> {
   readonly port: number;
-  onDatagram: DatagramSocket['onDatagram'] = () => {};
+  readonly receiveBufferBytes: number;
+  readonly sendBufferBytes: number;
+  readonly overflowCount = 0;
+  onDatagram: DatagramSocket<T>['onDatagram'] = () => {};
+  onOpened: DatagramSocket<T>['onOpened'] = () => {};
   errorCount = 0;
   readonly #socket: Socket;
+  readonly #owners = new AddressTable<T>();
   /** One for all: without it node swallows what the kernel says, with one per packet it costs an allocation. */
   readonly #onSent = (error: Error | null): void => {
     if (error !== null) this.errorCount += 1;
@@ -63,13 +77,30 @@ class UdpSocket implements DatagramSocket {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.port = socket.address().port;
-    socket.on('message', (datagram, { address, port }) => this.onDatagram(datagram, address, port));
+    this.receiveBufferBytes = socket.getRecvBufferSize() / KERNEL_FACTOR;
+    this.sendBufferBytes = socket.getSendBufferSize() / KERNEL_FACTOR;
+    socket.on('message', (datagram, { address, port }) => {
+      const taken = datagram.length > MAX_DATAGRAM_BYTES ? datagram.subarray(0, 0) : datagram;
+      this.onDatagram(taken, address, port, this.#owners.get(address, port) ?? null, performance.now());
+    });
     // ENOBUFS, EPERM, ECONNREFUSED by ICMP, …: one lost datagram, not a lost process.
     socket.on('error', this.#onSent);
   }
 
   get fd(): number | null {
     return this.#closed ? null : descriptorOf(this.#socket);
+  }
+
+  get claimCount(): number {
+    return this.#owners.size;
+  }
+
+  claim(address: string, port: number, owner: T): void {
+    if (this.#owners.get(address, port) !== owner) this.#owners.set(address, port, owner);
+  }
+
+  release(address: string, port: number, owner: T): void {
+    this.#owners.delete(address, port, owner);
   }
 
   send(datagram: Buffer, address: string, port: number): void {
