@@ -56,6 +56,10 @@ class Channel implements DataChannel {
     return this.#owner.send(this, data);
   }
 
+  sendText(text: string): boolean {
+    return this.#owner.send(this, Buffer.from(text), true);
+  }
+
   close(): void {
     this.#owner.closeChannel(this);
   }
@@ -158,10 +162,10 @@ export class AssociationChannels implements DataChannels {
     return bytes;
   }
 
-  send(channel: Channel, data: Uint8Array): boolean {
+  send(channel: Channel, data: Uint8Array, isText = false): boolean {
     if (channel.state === 'closed' || data.length > this.#maxMessageBytes) return false;
     if (this.#earlyBytes + this.#association.bufferedBytes() + data.length > MAX_BUFFERED_BYTES) return false;
-    const protocol = data.length === 0 ? PROTOCOL.emptyBinary : PROTOCOL.binary;
+    const protocol = protocolOf(data.length === 0, isText);
     // Before the ACK it must be ordered, so that it cannot overtake the OPEN (RFC 8832 §6).
     this.#send(
       channel.stream,
@@ -272,4 +276,9 @@ export class AssociationChannels implements DataChannels {
       channel.onClose?.();
     }
   }
+}
+
+function protocolOf(isEmpty: boolean, isText: boolean): number {
+  if (isText) return isEmpty ? PROTOCOL.emptyText : PROTOCOL.text;
+  return isEmpty ? PROTOCOL.emptyBinary : PROTOCOL.binary;
 }

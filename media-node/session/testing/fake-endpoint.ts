@@ -20,7 +20,7 @@ const KEYS: SrtpKeys = {
 };
 
 export class FakeChannel implements DataChannel {
-  readonly label = 'any';
+  readonly label: string;
   readonly protocol = '';
   readonly ordered = true;
   readonly bufferedBytes = 0;
@@ -29,6 +29,16 @@ export class FakeChannel implements DataChannel {
   onMessage: DataChannel['onMessage'] = null;
   onClose: DataChannel['onClose'] = null;
   readonly sent: Buffer[] = [];
+  readonly texts: string[] = [];
+
+  constructor(label = 'any') {
+    this.label = label;
+  }
+
+  sendText(text: string): boolean {
+    if (this.open) this.texts.push(text);
+    return this.open;
+  }
 
   send(data: Uint8Array): boolean {
     if (this.open) this.sent.push(Buffer.from(data));
@@ -62,8 +72,8 @@ export class FakeTransport implements PeerTransport {
     this.options.events.onConnected(KEYS);
   }
 
-  openChannel(): FakeChannel {
-    const channel = new FakeChannel();
+  openChannel(label?: string): FakeChannel {
+    const channel = new FakeChannel(label);
     if (this.#channels === null) throw new Error('no data channels were negotiated');
     this.#channels.events.onChannel(channel);
     return channel;
