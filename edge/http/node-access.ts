@@ -4,14 +4,19 @@ import { type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import { secretsEqual } from '../auth/constant-time.ts';
 import { type AppContext, settingsOf } from '../middleware/context.ts';
 
-/** The node that is speaking. @throws ProblemError 401, 400 `invalid_node` */
-export async function requireNode(c: AppContext): Promise<NodeId> {
+/** @throws ProblemError 401 */
+export async function requireNodeToken(c: AppContext): Promise<void> {
   const token = /^bearer +(\S+)$/i.exec(c.req.header('Authorization')?.trim() ?? '')?.[1] ?? '';
   if (!(await secretsEqual(token, settingsOf(c).nodeToken))) {
     throw new ProblemError(401, 'unauthorized', 'the node token is missing or wrong', {
       headers: { 'WWW-Authenticate': 'Bearer realm="vestibule-node"' },
     });
   }
+}
+
+/** The node that is speaking. @throws ProblemError 401, 400 `invalid_node` */
+export async function requireNode(c: AppContext): Promise<NodeId> {
+  await requireNodeToken(c);
   const node = nodeIdSchema.safeParse(c.req.header('Vestibule-Node'));
   if (!node.success) throw new ProblemError(400, 'invalid_node', 'Vestibule-Node must name the node');
   return node.data;

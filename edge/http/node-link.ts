@@ -3,8 +3,10 @@
  * no CORS header invites it to try.
  */
 import { ProblemError } from '../../shared/errors.ts';
+import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import { LINK_CHECK_FIELD, type LinkCheck } from '../../shared/protocol/link-check.ts';
 import type { AppContext } from '../middleware/context.ts';
-import { requireNode } from './node-access.ts';
+import { requireNode, requireNodeToken } from './node-access.ts';
 
 export const NODE_LINK_PATH = '/node/link';
 
@@ -15,6 +17,15 @@ export async function answerNode(c: AppContext): Promise<Response> {
     throw new ProblemError(405, 'method_not_allowed', `${request.method} is not allowed here`, {
       headers: { Allow: 'GET' },
     });
+  }
+  if (c.req.header(LINK_CHECK_FIELD) !== undefined) {
+    await requireNodeToken(c);
+    const check: LinkCheck = {
+      protocol: CONTROL_PROTOCOL_VERSION,
+      websocket: c.req.header('Upgrade')?.toLowerCase() === 'websocket',
+      address: c.req.header('CF-Connecting-IP') ?? null,
+    };
+    return c.json(check);
   }
   const node = await requireNode(c);
   if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {

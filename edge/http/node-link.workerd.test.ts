@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
+import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import { problemOf } from '../test-support/app.ts';
 import { TEST_NODE_TOKEN } from '../test-support/bindings.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
@@ -35,6 +36,31 @@ it.each([
   expect((await problemOf(response)).status).toBe(status);
   // Nothing here is for a page.
   expect(response.headers.has('Access-Control-Allow-Origin')).toBe(false);
+});
+
+it.each([
+  ['a WebSocket', { Upgrade: 'websocket' }, { websocket: true, address: null }],
+  ['a request whose upgrade was lost', {}, { websocket: false, address: null }],
+  [
+    'somebody whose address is known',
+    { 'CF-Connecting-IP': '198.51.100.7' },
+    { websocket: false, address: '198.51.100.7' },
+  ],
+])('tells a check of the way here what came of %s, and makes no link', async (_name, headers, told) => {
+  const response = await callWorker('/node/link', {
+    headers: { Authorization: GOOD.Authorization, 'Vestibule-Check': '1', ...headers },
+  });
+
+  expect(response.status).toBe(200);
+  expect(await response.json()).toEqual({ protocol: CONTROL_PROTOCOL_VERSION, ...told });
+});
+
+it('tells a check with a wrong token nothing', async () => {
+  const response = await callWorker('/node/link', {
+    headers: { Authorization: 'Bearer nope', 'Vestibule-Check': '1' },
+  });
+
+  expect(response.status).toBe(401);
 });
 
 it('takes GET only, and has no preflight', async () => {

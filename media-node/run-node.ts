@@ -1,0 +1,152 @@
+/**
+ * One media node in this process: opens its UDP port, dials the edge and does as it is told.
+ *
+ * Standard output carries one JSON line when the port is open (`{"event":"ready",…}`) and one when the edge has welcomed
+ * the node (`{"event":"linked"}`), for whoever supervises it; everything for people goes to standard error.
+ */
+import { readFileSync } from 'node:fs';
+import { mintBootId } from '../shared/ids.ts';
+import type { NodeSettings } from './config.ts';
+import { ControlLink } from './control/link.ts';
+import { FaultLog } from './fault-log.ts';
+import { createForwarder } from './forward/forwarder.ts';
+import { openFanoutEngine } from './forward/open-engine.ts';
+import { ProcessEnd } from './process-end.ts';
+import { AddressPolicy } from './push/address-policy.ts';
+import { findFfmpeg } from './push/ffmpeg-program.ts';
+import { MediaNode } from './session/media-node.ts';
+import { LoadMeter } from './stats/load-meter.ts';
+import type { NodeStatus } from './status/node-status.ts';
+import { StatusServer } from './status/status-server.ts';
+import { answerSupervisor } from './supervise/worker-channel.ts';
+import { openMediaEndpoint } from './transport/udp-endpoint.ts';
+
+/** Reports, retransmissions and catching-up viewers are driven this often. */
+const TICK_MS = 10;
+/** Saying goodbye to all peers takes milliseconds; an end that hangs is forced. */
+const CLOSE_DEADLINE_MS = 5_000;
+const US_PER_SECOND = 1_000_000;
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Resolves when the node is ready; it then lives until a signal, or the loss of its supervisor, ends the process. */
+export async function runNode(settings: NodeSettings): Promise<void> {
+  const log = (message: string): void => console.error(`[node ${settings.NODE_ID}] ${message}`);
+  const cleanups: (() => Promise<void> | void)[] = [];
+  // First of all: whoever started us may be gone before we are ready.
+  new ProcessEnd({
+    close: async () => {
+      for (const cleanup of cleanups.toReversed()) await cleanup();
+    },
+    force: () => undefined,
+    log,
+    deadlineMs: CLOSE_DEADLINE_MS,
+  });
+  const engine = await openFanoutEngine(settings.FANOUT_ENGINE, log);
+  const onFault = new FaultLog(log).note;
+  const endpoint = await openMediaEndpoint({
+    addresses: settings.MEDIA_ADDRESSES,
+    port: settings.MEDIA_PORT,
+    onFault,
+  });
+  cleanups.push(() => endpoint.close());
+  const forwarder = createForwarder(
+    { keyframeCache: settings.KEYFRAME_CACHE, keyframeCacheBytes: settings.KEYFRAME_CACHE_BYTES },
+    { engine, onFault },
+  );
+  const now = (): number => performance.now();
+  const tick = setInterval(() => forwarder.tick(now()), TICK_MS);
+  cleanups.push(() => {
+    clearInterval(tick);
+    forwarder.close();
+  });
+
+  let linked = false;
+  let link: ControlLink | null = null;
+  const node = new MediaNode({
+    context: { endpoint, forwarder, now, log },
+    pushing: {
+      policy: new AddressPolicy(settings.LIVE_ALLOWED_HOSTS),
+      ffmpeg: () => findFfmpeg(settings.FFMPEG_PATH, process.env.PATH ?? ''),
+    },
+    node: settings.NODE_ID,
+    boot: mintBootId(),
+    version,
+    region: settings.NODE_REGION,
+    capacity: settings.NODE_CAPACITY,
+    load: new LoadMeter(() => {
+      const { user, system } = process.cpuUsage();
+      const { packetsIn, packetsOut } = forwarder.counters;
+      return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut };
+    }),
+    report: (report) => link?.report(report) ?? false,
+  });
+  cleanups.push(() => node.close());
+  const addresses = node.hello().addresses;
+
+  const status = (): NodeStatus => {
+    const { user, system } = process.cpuUsage();
+    const { received, unknownType, unknownCheck, unknownAddress } = endpoint.counters;
+    return {
+      node: settings.NODE_ID,
+      version,
+      region: settings.NODE_REGION,
+      engine: forwarder.engine,
+      pid: process.pid,
+      addresses,
+      linked: link?.linked ?? false,
+      uptimeSeconds: process.uptime(),
+      sessions: node.sessionCount,
+      capacity: settings.NODE_CAPACITY,
+      residentBytes: process.memoryUsage.rss(),
+      cpuSeconds: (user + system) / US_PER_SECOND,
+      totals: {
+        ...forwarder.counters,
+        failedSends: engine.counters.failed + endpoint.socketErrors,
+        datagrams: received,
+        unknownDatagrams: unknownType + unknownCheck + unknownAddress,
+      },
+    };
+  };
+  answerSupervisor(status);
+  const statusServer = await openStatus(settings, status);
+  cleanups.push(async () => statusServer?.close());
+
+  const dialled = new ControlLink({
+    edgeUrl: settings.EDGE_URL,
+    token: settings.NODE_TOKEN,
+    node: settings.NODE_ID,
+    log,
+    handler: {
+      hello: () => node.hello(),
+      request: (request) => node.request(request),
+      welcome: (welcome) => {
+        node.welcome(welcome);
+        if (!linked) announce({ event: 'linked' });
+        linked = true;
+      },
+    },
+  });
+  link = dialled;
+  cleanups.push(() => dialled.close());
+  announce({
+    event: 'ready',
+    node: settings.NODE_ID,
+    addresses,
+    engine: forwarder.engine,
+    version,
+    ...(statusServer === null ? {} : { status: statusServer.address }),
+  });
+}
+
+function openStatus(settings: NodeSettings, status: () => NodeStatus): Promise<StatusServer | null> {
+  if (settings.NODE_STATUS_PORT === null) return Promise.resolve(null);
+  const source = { statuses: async () => [status()], expected: 1 };
+  return StatusServer.open(settings.NODE_STATUS_HOST, settings.NODE_STATUS_PORT, source);
+}
+
+function announce(event: Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}

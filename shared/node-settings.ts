@@ -1,0 +1,39 @@
+/** The settings that a media node reads, in words: for `--help` at both ends, and so that neither takes one for a misspelling. */
+
+export interface SettingHelp {
+  readonly name: string;
+  /** What it is when it is not set; empty: nothing. */
+  readonly fallback: string;
+  readonly help: string;
+}
+
+export const NODE_SETTINGS: readonly SettingHelp[] = [
+  { name: 'EDGE_URL', fallback: '', help: 'the edge to dial, such as https://vestibule.example.workers.dev' },
+  { name: 'NODE_TOKEN', fallback: '', help: 'the secret that the edge knows nodes by' },
+  { name: 'NODE_ID', fallback: 'the host name', help: 'its name in the fleet; keep it over restarts' },
+  { name: 'NODE_REGION', fallback: 'local', help: 'where it is, in your own words' },
+  { name: 'NODE_CAPACITY', fallback: '5000', help: 'how many sessions (publishers and viewers) it takes; each worker' },
+  { name: 'NODE_WORKERS', fallback: 'none', help: 'processes side by side, a number or auto; the same as --workers' },
+  { name: 'NODE_STATUS_PORT', fallback: 'none', help: 'TCP port of /healthz, /readyz and /metrics' },
+  { name: 'NODE_STATUS_HOST', fallback: '127.0.0.1', help: 'address that this port listens on' },
+  { name: 'MEDIA_PORT', fallback: '8840', help: 'UDP port for all media; workers take it and the ones after it' },
+  {
+    name: 'MEDIA_ADDRESSES',
+    fallback: 'all of the machine',
+    help: 'addresses to bind and announce, by commas; private/public behind a 1:1 NAT',
+  },
+  { name: 'KEYFRAME_CACHE', fallback: 'true', help: 'new viewers start from the packets since the last keyframe' },
+  { name: 'KEYFRAME_CACHE_BYTES', fallback: '8388608', help: 'how large that cache may grow for one video' },
+  { name: 'FANOUT_ENGINE', fallback: 'portable', help: 'what sends to viewers: portable, native or auto' },
+  { name: 'LIVE_ALLOWED_HOSTS', fallback: 'every public host', help: 'servers that lobbies may be pushed to' },
+  { name: 'FFMPEG_PATH', fallback: 'ffmpeg on PATH', help: 'the ffmpeg that puts lobbies on the air' },
+];
+
+const NAME_WIDTH = 22;
+
+/** One line for each setting. */
+export function describeSettings(settings: readonly SettingHelp[]): string {
+  return settings
+    .map(({ name, fallback, help }) => `  ${name.padEnd(NAME_WIDTH)} ${help}${fallback === '' ? '' : ` (${fallback})`}`)
+    .join('\n');
+}
