@@ -1,14 +1,17 @@
 /** Rooms, what a page needs to start, and what an operator may do. */
 import { unwrap } from '../../shared/errors.ts';
-import { roomLobbyId, roomNameSchema } from '../../shared/ids.ts';
+import { roomLobbyId, roomNameSchema, roomOfLobby } from '../../shared/ids.ts';
+import type { RecordState } from '../../shared/protocol/records.ts';
 import { authEnabled } from '../auth/access.ts';
-import { FLEET_NAME } from '../env.ts';
+import { FLEET_NAME, RECORDS_NAME } from '../env.ts';
 import { requireAdmin, requireRoomsView } from '../middleware/auth.ts';
-import { type App, settingsOf } from '../middleware/context.ts';
+import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
 import { emptyOk, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
+
+type RecordingNote = { state: RecordState; error: string | null };
 
 const NO_STORE = { 'Cache-Control': 'no-store' };
 
@@ -22,11 +25,14 @@ export function apiRoutes(app: App): void {
         const room = roomNameSchema.safeParse(name);
         return room.success && inView(room.data);
       });
+      const recordings = await recordingsOf(c, shown);
       const list = shown.map(({ name, hasPublisher, tracks, subscribers }) => ({
         name,
         hasPublisher,
         tracks,
         subscribers,
+        // Only when there is something to tell.
+        recording: recordings.get(name),
       }));
       return c.json(list, 200, NO_STORE);
     },
@@ -64,4 +70,23 @@ export function apiRoutes(app: App): void {
       return c.json(await c.env.FLEET.getByName(FLEET_NAME).nodes(), 200, NO_STORE);
     },
   });
+}
+
+/** How the recording of each of these rooms fares; a finished one is nothing to tell. */
+async function recordingsOf(c: AppContext, rooms: readonly { name: string }[]): Promise<Map<string, RecordingNote>> {
+  const lobbies = rooms.map(({ name }) => roomLobbyId(roomNameSchema.parse(name)));
+  // A list of rooms is worth more than this note on it.
+  const newest =
+    lobbies.length === 0 ? [] : await c.env.RECORDS.getByName(RECORDS_NAME).newestOf({ lobbies }).catch(noted);
+  const notes = new Map<string, RecordingNote>();
+  for (const { lobby, state, error } of newest) {
+    const room = roomOfLobby(lobby);
+    if (room !== null && state !== 'ready') notes.set(room, { state, error });
+  }
+  return notes;
+}
+
+function noted(error: unknown): [] {
+  console.error('the catalogue of recordings could not be asked', error);
+  return [];
 }

@@ -4,6 +4,9 @@ import { reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { SignJWT } from 'jose';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type LobbyId, mintBootId, mintSessionId, type NodeId } from '../../shared/ids.ts';
+import type { RecordId } from '../../shared/protocol/records.ts';
+import { type Env, RECORDS_NAME } from '../env.ts';
 import { type Call, deployed, playIn, post, problemOf, publishIn, SDPFRAG } from '../test-support/app.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
@@ -40,6 +43,22 @@ describe('GET /api/rooms', () => {
       const rooms = await (await open('/api/rooms')).json();
       expect(rooms).toEqual([{ name: 'r1', hasPublisher: true, tracks: 2, subscribers: 1 }]);
     });
+  });
+
+  it('says how a room’s recording fares', async () => {
+    node = await dialFakeNode();
+    await publishIn(open, 'r1');
+    const record = { id: 'a'.repeat(22) as RecordId, name: 'r1_s_1.mp4', lobby: 'room:r1' as LobbyId };
+    const records = (env as unknown as Env).RECORDS.getByName(RECORDS_NAME);
+    const begin = { ...record, boot: mintBootId(), session: mintSessionId(), contentType: 'video/mp4', codecs: [] };
+    await records.begin({ node: 'n1' as NodeId, begin: { ...begin, startedAt: Date.now() } });
+
+    expect(await (await open('/api/rooms')).json()).toMatchObject([{ recording: { state: 'recording' } }]);
+    const update = { state: 'failed' as const, bytes: 0, durationMs: 0, error: 'the disk is full' };
+    await records.update({ node: 'n1' as NodeId, id: record.id, update });
+    expect(await (await open('/api/rooms')).json()).toMatchObject([
+      { recording: { state: 'failed', error: 'the disk is full' } },
+    ]);
   });
 
   it('asks for a token when there is one', async () => {

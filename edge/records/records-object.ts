@@ -162,8 +162,8 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     return { records: found.slice(0, input.limit), more: found.length > input.limit };
   }
 
-  async active(): Promise<RecordEntry[]> {
-    return this.#store.active();
+  async newestOf(input: { lobbies: LobbyId[] }): Promise<RecordEntry[]> {
+    return this.#store.newestOf(input.lobbies);
   }
 
   async find(input: { name: string }): Promise<RecordEntry | null> {

@@ -96,6 +96,19 @@ export class RecordsStore {
     return rows.toArray().map(entryOf);
   }
 
+  /** The newest one of each of these lobbies that has any. */
+  newestOf(lobbies: readonly LobbyId[]): RecordEntry[] {
+    const rows = this.#sql.exec(
+      `SELECT (SELECT entry FROM records WHERE lobby = wanted.value ORDER BY started DESC, id DESC LIMIT 1) AS entry
+       FROM json_each(?) AS wanted`,
+      JSON.stringify(lobbies),
+    );
+    return rows
+      .toArray()
+      .filter(({ entry }) => entry !== null)
+      .map(entryOf);
+  }
+
   /** Those that are not over: some are being made right now. */
   active(): RecordEntry[] {
     return this.#sql

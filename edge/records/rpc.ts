@@ -38,8 +38,8 @@ export interface RecordsRpc {
     before: { startedAt: number; id: string } | null;
     limit: number;
   }): Promise<{ records: RecordEntry[]; more: boolean }>;
-  /** Those that are being made or uploaded. */
-  active(): Promise<RecordEntry[]>;
+  /** The newest recording of each of these lobbies that has any. */
+  newestOf(input: { lobbies: LobbyId[] }): Promise<RecordEntry[]>;
   find(input: { name: string }): Promise<RecordEntry | null>;
   /** Deletes the object, then the entry: 404 `no_record`, 409 `record_busy`, 503 `store_unreachable`. */
   remove(input: { name: string }): Promise<Outcome<null>>;
