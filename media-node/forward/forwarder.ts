@@ -73,6 +73,10 @@ class MediaForwarder implements Forwarder {
     return { ...this.#incoming, packetsOut: packets, bytesOut: bytes };
   }
 
+  get sending(): Forwarder['sending'] {
+    return this.#engine.sending;
+  }
+
   openIngress(options: IngressMediaOptions, nowMs: number): IngressMedia {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     const session = new IngressSession(options, this.#context);

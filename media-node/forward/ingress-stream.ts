@@ -94,12 +94,15 @@ export class IngressStream {
     this.openedMs = nowMs;
     this.#canAsk = plan.kind === 'video' && (plan.feedback.pli || plan.feedback.fir);
     this.answersRequests = this.#canAsk ? null : false;
-    this.group = engine.openGroup();
-    this.ring = new PacketRing(plan.kind === 'audio' ? AUDIO_RING : videoRing(cache));
+    this.extensionIds = copiedExtensionIds(plan.extensions);
+    this.group = engine.openGroup({ sourceIds: this.extensionIds, framed: plan.kind === 'video' });
+    this.ring = new PacketRing({
+      ...(plan.kind === 'audio' ? AUDIO_RING : videoRing(cache)),
+      allocate: (bytes) => engine.openLog(this.group, bytes),
+    });
     this.reception = new ReceptionStats(plan.codec.clockRate);
     this.nack = plan.feedback.nack ? new NackGenerator() : null;
     this.clock = new SourceClock(plan.codec.clockRate, options.publisherClock);
-    this.extensionIds = copiedExtensionIds(plan.extensions);
   }
 
   /** Milliseconds since the newest keyframe began. */
@@ -133,7 +136,7 @@ export class IngressStream {
       this.clock.noteArrival(timestamp, nowMs);
     }
     const isStart = this.#noteKeyframe(packet, nowMs);
-    this.ring.store(sequence, timestamp, packet.bytes, packet.length, nowMs, this.#keepFrom());
+    packet.logStart = this.ring.store(sequence, timestamp, packet.bytes, packet.length, nowMs, this.#keepFrom());
     this.#options.engine.fanout(this.group, packet);
     if (sequence < this.highest) for (const sink of this.catchingUp) sink.onLatePacket(packet);
     if (isStart && this.waiting.length > 0) this.#startWaiting(sequence, nowMs);

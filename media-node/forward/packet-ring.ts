@@ -10,6 +10,8 @@ export interface PacketRingOptions {
   maxBytes: number;
   /** The log grows (up to `maxBytes`) when it would hold less than this. */
   historyMs: number;
+  /** Makes the memory of the log: an engine may want to read it. `Buffer.allocUnsafeSlow` when absent. */
+  allocate?: (bytes: number) => Buffer;
 }
 
 const INITIAL_SLOTS = 64;
@@ -19,6 +21,7 @@ const EMPTY = -1;
 
 export class PacketRing {
   readonly #options: PacketRingOptions;
+  readonly #allocate: (bytes: number) => Buffer;
   #log: Buffer;
   /** Bytes ever written, with those skipped at the end of a lap. A position in the log is this modulo its size. */
   #written = 0;
@@ -34,7 +37,8 @@ export class PacketRing {
 
   constructor(options: PacketRingOptions) {
     this.#options = options;
-    this.#log = Buffer.allocUnsafeSlow(options.initialBytes);
+    this.#allocate = options.allocate ?? Buffer.allocUnsafeSlow;
+    this.#log = this.#allocate(options.initialBytes);
   }
 
   /** Bytes reserved for packets. */
@@ -49,20 +53,22 @@ export class PacketRing {
 
   /**
    * Copies a packet in. `keepFrom` is the sequence number of the oldest packet that is worth growing for (the start of
-   * the newest keyframe), or -1.
+   * the newest keyframe), or -1. Returns where it is, as `startOf` does.
    */
-  store(sequence: number, timestamp: number, packet: Buffer, length: number, nowMs: number, keepFrom: number): void {
-    if (this.#log.length === 0) return;
+  store(sequence: number, timestamp: number, packet: Buffer, length: number, nowMs: number, keepFrom: number): number {
+    if (this.#log.length === 0) return -1;
     this.#makeRoom(length, nowMs, keepFrom);
     this.#makeSlot(sequence);
     const slot = sequence % this.#slots;
-    packet.copy(this.#log, this.#written % this.#log.length, 0, length);
+    const start = this.#written;
+    packet.copy(this.#log, start % this.#log.length, 0, length);
     this.#sequence[slot] = sequence;
-    this.#start[slot] = this.#written;
+    this.#start[slot] = start;
     this.#length[slot] = length;
     this.#timestamp[slot] = timestamp;
     this.#arrivalMs[slot] = nowMs;
     this.#written += length;
+    return start;
   }
 
   /** Whether the packet is here. */
@@ -76,6 +82,19 @@ export class PacketRing {
    */
   wasStored(sequence: number): boolean {
     return sequence < 0 || (this.#sequence[sequence % this.#slots] as number) >= sequence;
+  }
+
+  /**
+   * Where in the log the packet is, modulo its size; -1 when it is gone. Counts from 0 again when the log has grown, so
+   * ask anew after each `store`.
+   */
+  startOf(sequence: number): number {
+    return this.#start[this.#slotOf(sequence)] ?? -1;
+  }
+
+  /** Bytes of a packet that is here. */
+  lengthOf(sequence: number): number {
+    return this.#length[this.#slotOf(sequence)] ?? 0;
   }
 
   /** Puts the packet into `into` (large enough) and its length into `loadedLength`; false when it is gone. */
@@ -140,7 +159,7 @@ export class PacketRing {
   /** Moves what is still here into a log of twice the size, in order of arrival. */
   #growLog(): void {
     const old = this.#log;
-    const log = Buffer.allocUnsafeSlow(Math.min(old.length * 2, this.#options.maxBytes));
+    const log = this.#allocate(Math.min(old.length * 2, this.#options.maxBytes));
     const alive: number[] = [];
     for (let slot = 0; slot < this.#slots; slot++) {
       const sequence = this.#sequence[slot] as number;

@@ -4,6 +4,7 @@ import { EgressHeader } from './egress-header.ts';
 import type {
   FanoutEngine,
   GroupHandle,
+  GroupOptions,
   PeerHandle,
   SinkCounters,
   SinkHandle,
@@ -16,6 +17,7 @@ import { rolloverOf } from './sequence.ts';
 import type { SourcePacket } from './source-packet.ts';
 import { deriveSessionKeys } from './srtp/session-keys.ts';
 import { SrtpSender } from './srtp/srtp-sender.ts';
+import { GroupLogs, type StoredBatch } from './stored-packets.ts';
 import type { SendDatagram } from './types.ts';
 
 /** A datagram that we forward, plus our header extensions and the SRTP tag, plus the two bytes of RTX. */
@@ -43,10 +45,13 @@ interface Sink {
 
 export class PortableEngine implements FanoutEngine {
   readonly name = 'portable';
+  readonly sending = null;
+  readonly room = Number.POSITIVE_INFINITY;
   readonly counters = { packets: 0, bytes: 0, failed: 0 };
   readonly #peers = new HandleTable<Peer>();
   readonly #sinks = new HandleTable<Sink>();
   readonly #groups = new HandleTable<Sink[]>();
+  readonly #logs = new GroupLogs();
   readonly #out = Buffer.alloc(MAX_OUTGOING_BYTES);
   /** Views of `#out` by length: a view costs more to make than to keep. */
   readonly #views: Buffer[] = [];
@@ -84,13 +89,20 @@ export class PortableEngine implements FanoutEngine {
     this.#sinks.remove(sink);
   }
 
-  openGroup(): GroupHandle {
-    return this.#groups.add([]);
+  openGroup(options?: GroupOptions): GroupHandle {
+    const group = this.#groups.add([]);
+    this.#logs.open(group, options);
+    return group;
+  }
+
+  openLog(group: GroupHandle, bytes: number): Buffer {
+    return this.#logs.openLog(group, bytes);
   }
 
   closeGroup(group: GroupHandle): void {
     for (const sink of this.#groups.get(group)) sink.group = null;
     this.#groups.remove(group);
+    this.#logs.close(group);
   }
 
   join(group: GroupHandle, sink: SinkHandle, mapping: SinkMapping): void {
@@ -147,6 +159,14 @@ export class PortableEngine implements FanoutEngine {
     const payload = this.#rtxPayload.subarray(0, length);
     const total = state.peer.srtp.protectRtp(this.#out, header, payload, rolloverOf(sequence));
     this.#send(state.peer, this.#view(total));
+  }
+
+  sendStored(sink: SinkHandle, group: GroupHandle, batch: StoredBatch, byRtx: boolean): void {
+    for (let i = 0; i < batch.count; i++) {
+      const packet = this.#logs.read(group, batch, i);
+      if (byRtx) this.sendRtx(sink, packet, batch.sequence(i), batch.timestamp(i));
+      else this.sendOne(sink, packet, batch.sequence(i), batch.timestamp(i));
+    }
   }
 
   sendRtcp(peer: PeerHandle, buffer: Buffer, length: number): void {

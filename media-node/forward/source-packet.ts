@@ -30,6 +30,8 @@ export class SourcePacket {
   paddingOnly = false;
   /** Extended sequence number in the numbering of the source stream (without dropped probes). */
   sequence = 0;
+  /** Where the packet is in the log of its group (`PacketRing.store`); -1: nowhere. */
+  logStart = -1;
   /** Bit n: entry n of `COPIED_EXTENSIONS` is present, at these places in `bytes`. */
   extensionMask = 0;
   readonly extensionOffset = new Uint16Array(COPIED_COUNT);
@@ -46,6 +48,7 @@ export class SourcePacket {
     if (padding < 0) return false;
     this.bytes = bytes;
     this.length = length;
+    this.logStart = -1;
     const contentEnd = length - padding;
     this.paddingOnly = padding > 0 && contentEnd === header.length;
     this.payload = bytes.subarray(header.length, this.paddingOnly ? length : contentEnd);

@@ -7,21 +7,20 @@ import type { CachedStart } from './cached-start.ts';
 import type { FanoutEngine, SinkHandle } from './fanout-engine.ts';
 import type { IngressStream } from './ingress-stream.ts';
 import { OutClock } from './out-clock.ts';
-import { MAX_DATAGRAM_BYTES } from './rtcp-mux.ts';
 import { SentSegments } from './sent-segments.ts';
 import { extendSequence, timestampDifference } from './sequence.ts';
-import { SourcePacket } from './source-packet.ts';
+import type { SourcePacket } from './source-packet.ts';
+import { StoredBatch } from './stored-packets.ts';
 
 /** Packets per turn (10 ms) while catching up: 64 of 1200 bytes fit the receive buffers of clients. */
-const PACKETS_PER_TURN = 64;
+const PACKETS_PER_TURN = StoredBatch.CAPACITY;
 /** Cached frames are this far apart in timestamps; about as fast as they are sent, so that no player plays them slowly. */
 const CACHED_FRAME_MS = 1;
 /** Random starts stay below 2^15, so that a viewer that misses the first packets still guesses the rollover counter. */
 const MAX_FIRST_SEQUENCE = 0x8000;
 
 /** Shared by all: only in use within a call. */
-const replayBytes = Buffer.alloc(MAX_DATAGRAM_BYTES);
-const replayPacket = new SourcePacket();
+const batch = new StoredBatch();
 
 /**
  * - `idle`: nothing is sent;
@@ -143,12 +142,12 @@ export class StreamRewriter {
     if (source === null || this.#mode !== 'catching-up') return;
     const { end, join } = this.#start;
     const last = end === null ? source.highest : end - 1;
-    for (let left = PACKETS_PER_TURN; left > 0 && this.#cursor <= last; this.#cursor++) {
-      if (!source.ring.load(this.#cursor, replayBytes)) continue;
-      if (!replayPacket.read(replayBytes, source.ring.loadedLength, source.extensionIds)) continue;
-      left--;
-      this.#replay(source, replayPacket);
+    batch.count = 0;
+    const room = Math.min(PACKETS_PER_TURN, this.#engine.room);
+    for (; batch.count < room && this.#cursor <= last; this.#cursor++) {
+      if (source.ring.has(this.#cursor)) this.#replay(source, this.#cursor);
     }
+    if (batch.count > 0) this.#engine.sendStored(this.#sink, source.group, batch, false);
     if (this.#cursor <= last) return;
     if (end !== null) {
       this.#mode = 'held';
@@ -162,12 +161,12 @@ export class StreamRewriter {
     });
   }
 
-  /** Sends the packet at the cursor. */
-  #replay(stream: IngressStream, packet: SourcePacket): void {
-    const sequence = this.#cursor + this.#sequenceDelta;
-    const { timestamp } = packet.header;
+  /** Adds the packet at the cursor to the batch. */
+  #replay(stream: IngressStream, cursor: number): void {
+    const sequence = cursor + this.#sequenceDelta;
+    const timestamp = stream.ring.timestampOf(cursor);
     let delta = this.#timestampDelta;
-    if (this.#cursor < this.#start.join) {
+    if (cursor < this.#start.join) {
       if (timestamp !== this.#cachedSourceTimestamp) {
         this.#cachedSourceTimestamp = timestamp;
         this.#cachedTimestamp = (this.#cachedTimestamp + this.#cachedStep) >>> 0;
@@ -180,7 +179,7 @@ export class StreamRewriter {
     }
     this.#lastSequence = sequence;
     this.#lastTimestamp = (timestamp + delta) >>> 0;
-    this.#engine.sendOne(this.#sink, packet, sequence, this.#lastTimestamp);
+    batch.add(stream.ring.startOf(cursor), stream.ring.lengthOf(cursor), sequence, this.#lastTimestamp);
   }
 
   /** A packet that came out of order while catching up: sent when the cursor has passed its place. */
@@ -207,11 +206,12 @@ export class StreamRewriter {
   resend(extSequence: number, byRtx: boolean): boolean {
     if (!this.#segments.find(extSequence)) return false;
     const { stream, sourceSequence, timestampDelta } = this.#segments;
-    if (stream === null || !stream.ring.load(sourceSequence, replayBytes)) return false;
-    if (!replayPacket.read(replayBytes, stream.ring.loadedLength, stream.extensionIds)) return false;
-    const timestamp = replayPacket.header.timestamp + timestampDelta;
-    if (byRtx) this.#engine.sendRtx(this.#sink, replayPacket, extSequence, timestamp);
-    else this.#engine.sendOne(this.#sink, replayPacket, extSequence, timestamp);
+    if (stream === null || !stream.ring.has(sourceSequence)) return false;
+    const { ring, group } = stream;
+    const timestamp = ring.timestampOf(sourceSequence) + timestampDelta;
+    batch.count = 0;
+    batch.add(ring.startOf(sourceSequence), ring.lengthOf(sourceSequence), extSequence, timestamp);
+    this.#engine.sendStored(this.#sink, group, batch, byRtx);
     return true;
   }
 }

@@ -8,6 +8,21 @@ import type { DatagramRoute, SrtpKeys } from '../transport/types.ts';
 /** Sends one protected datagram to a peer; synchronous; the buffer may be reused afterwards. */
 export type SendDatagram = (datagram: Buffer) => void;
 
+/** Totals since the start, of an engine that talks to the kernel by itself. */
+export interface SendingStats {
+  systemCalls: number;
+  /** Datagrams in messages that the kernel cut (UDP GSO). */
+  segmented: number;
+  /** Times that a socket's buffer was full. */
+  waits: number;
+  /** Datagrams that were never sent: they had waited too long, or there was no room to wait in. */
+  dropped: number;
+  /** Datagrams that left more than 10 ms after they came. */
+  delayed: number;
+  /** What the kernel granted to the socket that was used last; 0 before the first. */
+  sendBufferBytes: number;
+}
+
 export interface LayerStats {
   rid: string | null;
   ssrc: number;
@@ -124,6 +139,8 @@ export interface Forwarder {
     bytesOut: number;
     dropped: number;
   }>;
+  /** How datagrams leave, and what is late or lost of them; null with the portable engine, where node:dgram sends. */
+  readonly sending: SendingStats | null;
   /** Drives everything that time drives; the process calls it every 10 ms. */
   tick(nowMs: number): void;
   close(): void;

@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { ReceiveMethods } from './receive-methods.ts';
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
@@ -42,11 +43,17 @@ export interface NativeMethods {
     copiedIds: Uint8Array,
   ): number;
   closeSink(sink: number): void;
-  openGroup(): number;
+  /** `framed`: 1 when the packets come in frames, else 0. */
+  openGroup(sourceIds: Uint8Array, framed: number): number;
   closeGroup(group: number): void;
   join(group: number, sink: number, fromSequence: number, sequenceDelta: number, timestampDelta: number): void;
   leave(sink: number): void;
-  fanout(group: number, bytes: Uint8Array, descriptor: Float64Array): void;
+  /** Memory for the packets of a group. */
+  openLog(group: number, bytes: number): ArrayBuffer;
+  /** 1: held for the packets that follow it in its frame, else 0. The bytes are copied. */
+  fanout(group: number, bytes: Uint8Array, descriptor: Float64Array): number;
+  /** The same for a packet in the group's log. */
+  fanoutStored(group: number, start: number, length: number, sequence: number): number;
   /** Queued, or written into `out` (`MAX_OUTGOING_BYTES`); the length of the datagram. */
   sendOne(
     sink: number,
@@ -64,17 +71,29 @@ export interface NativeMethods {
     timestamp: number,
     out?: Uint8Array,
   ): number;
+  /** Packets of the group's log (see `StoredBatch`), as `sendOne` or `sendRtx`; `out` is for one packet. */
+  sendStored(
+    sink: number,
+    group: number,
+    rows: Float64Array,
+    first: number,
+    end: number,
+    byRtx: number,
+    out?: Uint8Array,
+  ): number;
   /** Queued, or protected where it is; the length of the datagram. */
   sendRtcp(peer: number, buffer: Uint8Array, length: number, inPlace?: true): number;
-  sinkCounters(sink: number, into: Float64Array): void;
-  /** Packets, bytes, failed, system calls, packets that left in segmented messages, waits for a full socket. */
-  counters(into: Float64Array): void;
-  /** Hands everything that waits to the kernel. */
-  flush(): void;
+  /** Float64Array of packets and bytes of 1024 sinks, of which this is one; stays true. */
+  sinkCounters(sink: number): ArrayBuffer;
+  /** Float64Array, see `NativeCounters`; stays true. */
+  counters(): ArrayBuffer;
+  /** Sends what waits, a slice of it. In how many milliseconds to call again; 0: nothing waits, −1: in the next turn. */
+  flush(): number;
 }
 
 export interface Addon {
   create(): NativeMethods;
+  createReceiver(): ReceiveMethods;
 }
 
 /**

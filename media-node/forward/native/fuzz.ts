@@ -39,6 +39,25 @@ function descriptor(): Float64Array {
   return array;
 }
 
+const maybeOut = (): Uint8Array | undefined => (below(2) === 0 ? undefined : bytes());
+const place = (): number => (below(3) === 0 ? number() : below(4_000));
+const length = (): number => (below(3) === 0 ? number() : 12 + below(1_300));
+
+function rows(): Float64Array {
+  const array = new Float64Array(below(20) === 0 ? below(16) : 16);
+  for (let i = 0; i < array.length; i++) array[i] = [place, length, number, number][i % 4]?.() ?? 0;
+  return array;
+}
+
+/** Fills a log with packets, most of them whole: with header extensions, padding, CSRCs. */
+function fill(log: Buffer): void {
+  for (let at = 0; at < log.length; at += 1 + below(40)) {
+    log[at] = [0x80, 0x90, 0xa0, 0xb0, 0x8f, below(256)][below(6)] ?? 0;
+    log.fill(below(256), at + 1, Math.min(at + 12, log.length));
+    if (at + 16 < log.length) log.set([below(2) === 0 ? 0xbe : 0x10, below(2) === 0 ? 0xde : 0, 0, below(6)], at + 12);
+  }
+}
+
 /** Arguments as they should be, if not in what they name. */
 const ARGUMENTS: Record<string, readonly (() => unknown)[]> = {
   openPeer: [() => below(3), keys],
@@ -47,22 +66,38 @@ const ARGUMENTS: Record<string, readonly (() => unknown)[]> = {
   setRoute: [handle, () => -1 + below(2) * 1_000_000, () => Buffer.alloc(below(2) * 12 + 4), number, bytes],
   openSink: [handle, number, () => below(128), number, () => below(256), () => below(16), () => bytes(), ids],
   closeSink: [handle],
-  openGroup: [],
+  openGroup: [ids, () => below(2)],
   closeGroup: [handle],
   join: [handle, handle, number, number, number],
   leave: [handle],
+  openLog: [handle, () => 2 ** (8 + below(8))],
   fanout: [handle, bytes, descriptor],
-  sendOne: [handle, bytes, descriptor, number, number, () => (below(2) === 0 ? undefined : bytes())],
-  sendRtx: [handle, bytes, descriptor, number, number, () => (below(2) === 0 ? undefined : bytes())],
+  fanoutStored: [handle, place, length, number],
+  sendOne: [handle, bytes, descriptor, number, number, maybeOut],
+  sendRtx: [handle, bytes, descriptor, number, number, maybeOut],
   sendRtcp: [handle, bytes, number, () => (below(2) === 0 ? undefined : true)],
-  sinkCounters: [handle, () => new Float64Array(below(4))],
-  counters: [() => new Float64Array(below(10))],
+  sendStored: [handle, handle, rows, () => below(4), () => below(5), () => below(2), maybeOut],
+  sinkCounters: [handle],
+  counters: [],
   flush: [],
 };
 const NAMES = Object.keys(ARGUMENTS);
 
 let native = addon.create() as unknown as Record<string, (...given: unknown[]) => unknown>;
 if (Object.keys(native).sort().join() !== [...NAMES].sort().join()) throw new Error('an entry point is not fuzzed');
+/** Memory of the addon: read and written to the end, whatever became of the engine. */
+const logs: Buffer[] = [];
+const views: Float64Array[] = [];
+function keep(log: Buffer): void {
+  logs.push(log);
+  if (logs.length > 20) logs.splice(below(20), 1);
+}
+function touchMemory(): void {
+  for (const log of logs) if (below(4) === 0) fill(log);
+  if (views.length > 20) views.splice(0, 10);
+  for (const view of views) if (view.some((value) => Number.isNaN(value))) throw new Error('a counter is not a number');
+}
+
 const outcome = { through: 0, refused: 0 };
 for (let call = 0; call < Number(calls); call++) {
   // Closing is rarer than opening, or nothing would ever be open.
@@ -72,12 +107,15 @@ for (let call = 0; call < Number(calls); call++) {
   if (below(40) === 0) given.length = below(given.length + 1);
   if (below(40) === 0) given.push(wrong(), wrong(), wrong(), wrong());
   try {
-    native[name]?.(...given);
+    const made = native[name]?.(...given);
+    if (name === 'openLog') keep(Buffer.from(made as ArrayBuffer));
+    if (name === 'counters' || name === 'sinkCounters') views.push(new Float64Array(made as ArrayBuffer));
     outcome.through++;
   } catch (error) {
     if (!(error instanceof Error)) throw new Error(`${name} threw ${String(error)}`);
     outcome.refused++;
   }
+  if (below(200) === 0) touchMemory();
   // Engines end by garbage collection, with what is open in them.
   if (below(2_000) === 0) native = addon.create() as unknown as typeof native;
 }

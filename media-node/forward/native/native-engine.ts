@@ -1,12 +1,13 @@
 /**
- * The fan-out in the addon: rewriting, protection and the system calls of a packet for all its viewers happen in one
- * call. Datagrams wait for the end of the event loop's turn, so that what arrived together leaves together; a peer
- * without a route of its own (a tap, a test) is handed its datagrams at once.
+ * The fan-out in the addon. Packets wait there, in the clear, for the end of the event loop's turn (or for the end of
+ * their frame, when there is much to send), so that what belongs together leaves together; rewriting, protection and the
+ * system calls happen then, in slices. A peer without a route of its own (a tap, a test) is handed its datagrams at once.
  */
 import type { DatagramRoute, SrtpKeys } from '../../transport/types.ts';
 import type {
   FanoutEngine,
   GroupHandle,
+  GroupOptions,
   PeerHandle,
   SinkCounters,
   SinkHandle,
@@ -15,20 +16,23 @@ import type {
   WatchRoute,
 } from '../fanout-engine.ts';
 import { HandleTable } from '../handle-table.ts';
-import type { SourcePacket } from '../source-packet.ts';
-import { deriveSessionKeys, type PacketKeys } from '../srtp/session-keys.ts';
-import type { SendDatagram } from '../types.ts';
+import { COPIED_COUNT, type SourcePacket } from '../source-packet.ts';
+import type { StoredBatch } from '../stored-packets.ts';
+import type { SendDatagram, SendingStats } from '../types.ts';
 import type { Addon, NativeMethods } from './addon.ts';
+import { NativeCounters } from './native-counters.ts';
+import { PROFILES, sessionKeyBytes } from './native-keys.ts';
 import { DESCRIPTOR_LENGTH, describePacket } from './packet-descriptor.ts';
+import { SendLoop } from './send-loop.ts';
 
 /** The addon asks for as much: the longest header, RTX, the longest payload and the tag. */
 const MAX_OUTGOING_BYTES = 4096;
-const PROFILES = { AEAD_AES_128_GCM: 1, AES_CM_128_HMAC_SHA1_80: 2 } as const;
-const PLAIN = 0;
 const NO_RTX = 255;
 const NO_SOCKET = -1;
 const NO_BYTES = Buffer.alloc(0);
-const COUNTERS = 6;
+const NO_IDS = new Uint8Array(COPIED_COUNT);
+/** When a packet is held for the rest of its frame: the addon says how much longer when it is asked then. */
+const HOLD_MS = 4;
 
 interface Peer {
   readonly native: number;
@@ -49,6 +53,7 @@ interface Sink {
 
 interface Group {
   readonly native: number;
+  hasLog: boolean;
   /** Sinks whose datagrams go through JavaScript. */
   readonly handed: Sink[];
 }
@@ -60,39 +65,37 @@ export class NativeEngine implements FanoutEngine {
   readonly #sinks = new HandleTable<Sink>();
   readonly #groups = new HandleTable<Group>();
   readonly #descriptor = new Float64Array(DESCRIPTOR_LENGTH);
-  readonly #sinkCounters = new Float64Array(2);
-  readonly #nativeCounters = new Float64Array(COUNTERS);
+  readonly #counters: NativeCounters;
+  readonly #loop: SendLoop;
   readonly #out = Buffer.alloc(MAX_OUTGOING_BYTES);
   readonly #handed = { packets: 0, bytes: 0, failed: 0 };
-  readonly #flush = (): void => {
-    this.#flushing = false;
-    this.#native.flush();
-  };
-  #flushing = false;
 
   constructor(addon: Addon) {
-    this.#native = addon.create();
+    const native = addon.create();
+    this.#native = native;
+    this.#counters = new NativeCounters(native);
+    this.#loop = new SendLoop(() => native.flush());
   }
 
   /** Datagrams that still wait are not counted yet. */
   get counters(): FanoutEngine['counters'] {
-    this.#native.counters(this.#nativeCounters);
-    const [packets = 0, bytes = 0, failed = 0] = this.#nativeCounters;
+    const { packets, bytes, failed } = this.#counters;
     const handed = this.#handed;
     return { packets: packets + handed.packets, bytes: bytes + handed.bytes, failed: failed + handed.failed };
   }
 
-  /** How the datagrams left: system calls, datagrams in messages that the kernel cut, waits for a full socket. */
-  get sending(): { systemCalls: number; segmented: number; waits: number } {
-    this.#native.counters(this.#nativeCounters);
-    const [, , , systemCalls = 0, segmented = 0, waits = 0] = this.#nativeCounters;
-    return { systemCalls, segmented, waits };
+  get sending(): SendingStats {
+    return this.#counters.sending;
+  }
+
+  get room(): number {
+    return this.#counters.room;
   }
 
   openPeer(keys: SrtpKeys | null, send: SendDatagram, watchRoute?: WatchRoute): PeerHandle {
     const native =
       keys === null
-        ? this.#native.openPeer(PLAIN, NO_BYTES)
+        ? this.#native.openPeer(PROFILES.plain, NO_BYTES)
         : this.#native.openPeer(PROFILES[keys.profile], sessionKeyBytes(keys));
     const peer: Peer = { native, send, routed: false, open: true };
     watchRoute?.((route) => this.#route(peer, route));
@@ -136,8 +139,15 @@ export class NativeEngine implements FanoutEngine {
     this.#sinks.remove(sink);
   }
 
-  openGroup(): GroupHandle {
-    return this.#groups.add({ native: this.#native.openGroup(), handed: [] });
+  openGroup(options?: GroupOptions): GroupHandle {
+    const native = this.#native.openGroup(options?.sourceIds ?? NO_IDS, options?.framed === true ? 1 : 0);
+    return this.#groups.add({ native, hasLog: false, handed: [] });
+  }
+
+  openLog(handle: GroupHandle, bytes: number): Buffer {
+    const group = this.#groups.get(handle);
+    group.hasLog = true;
+    return Buffer.from(this.#native.openLog(group.native, bytes));
   }
 
   closeGroup(handle: GroupHandle): void {
@@ -173,9 +183,9 @@ export class NativeEngine implements FanoutEngine {
 
   fanout(handle: GroupHandle, packet: SourcePacket): void {
     const group = this.#groups.get(handle);
-    describePacket(packet, this.#descriptor);
-    this.#native.fanout(group.native, packet.bytes, this.#descriptor);
-    this.#flushSoon();
+    if (this.#queue(group, packet) === 1) this.#loop.later(HOLD_MS);
+    else this.#loop.soon();
+    if (group.handed.length > 0) describePacket(packet, this.#descriptor);
     for (let i = 0; i < group.handed.length; i++) {
       const sink = group.handed[i] as Sink;
       const { fromSequence, sequenceDelta, timestampDelta } = sink.mapping;
@@ -183,6 +193,14 @@ export class NativeEngine implements FanoutEngine {
       const timestamp = packet.header.timestamp + timestampDelta;
       this.#handOne(sink, packet, packet.sequence + sequenceDelta, timestamp);
     }
+  }
+
+  #queue(group: Group, packet: SourcePacket): number {
+    if (packet.logStart >= 0 && group.hasLog) {
+      return this.#native.fanoutStored(group.native, packet.logStart, packet.length, packet.sequence);
+    }
+    describePacket(packet, this.#descriptor);
+    return this.#native.fanout(group.native, packet.bytes, this.#descriptor);
   }
 
   sendOne(handle: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
@@ -193,7 +211,7 @@ export class NativeEngine implements FanoutEngine {
       return;
     }
     this.#native.sendOne(sink.native, packet.bytes, this.#descriptor, extSequence, timestamp);
-    this.#flushSoon();
+    this.#loop.soon();
   }
 
   sendRtx(handle: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
@@ -203,10 +221,27 @@ export class NativeEngine implements FanoutEngine {
     const { bytes } = packet;
     if (sink.peer.routed) {
       this.#native.sendRtx(sink.native, bytes, this.#descriptor, extSequence, timestamp);
-      this.#flushSoon();
+      this.#loop.soon();
     } else {
       const length = this.#native.sendRtx(sink.native, bytes, this.#descriptor, extSequence, timestamp, this.#out);
       this.#hand(sink.peer, this.#out.subarray(0, length));
+    }
+  }
+
+  sendStored(handle: SinkHandle, group: GroupHandle, batch: StoredBatch, byRtx: boolean): void {
+    const { native, peer, hasRtx } = this.#sinks.get(handle);
+    if (byRtx && !hasRtx) return;
+    const from = this.#groups.get(group).native;
+    const { rows, count } = batch;
+    const rtx = byRtx ? 1 : 0;
+    if (peer.routed) {
+      this.#native.sendStored(native, from, rows, 0, count, rtx);
+      this.#loop.soon();
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      const length = this.#native.sendStored(native, from, rows, i, i + 1, rtx, this.#out);
+      this.#hand(peer, this.#out.subarray(0, length));
     }
   }
 
@@ -214,22 +249,14 @@ export class NativeEngine implements FanoutEngine {
     const peer = this.#peers.get(handle);
     if (peer.routed) {
       this.#native.sendRtcp(peer.native, buffer, length);
-      this.#flushSoon();
+      this.#loop.soon();
     } else {
       this.#hand(peer, buffer.subarray(0, this.#native.sendRtcp(peer.native, buffer, length, true)));
     }
   }
 
   sinkCounters(sink: SinkHandle, into: SinkCounters): void {
-    this.#native.sinkCounters(this.#sinks.get(sink).native, this.#sinkCounters);
-    into.packets = this.#sinkCounters[0] as number;
-    into.bytes = this.#sinkCounters[1] as number;
-  }
-
-  #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(this.#flush);
+    this.#counters.sink(this.#sinks.get(sink).native, into);
   }
 
   #handOne(sink: Sink, packet: SourcePacket, extSequence: number, timestamp: number): void {
@@ -248,15 +275,4 @@ export class NativeEngine implements FanoutEngine {
       this.#handed.failed++;
     }
   }
-}
-
-/** Session keys as the addon wants them: RTP, then RTCP; cipher key, salt, authentication key (AES-CM only). */
-function sessionKeyBytes(keys: SrtpKeys): Buffer {
-  const { rtp, rtcp } = deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt);
-  const bytes = ({ cipherKey, salt, authKey }: PacketKeys): Buffer[] => [
-    cipherKey.export(),
-    salt,
-    ...(authKey === null ? [] : [authKey.export()]),
-  ];
-  return Buffer.concat([...bytes(rtp), ...bytes(rtcp)]);
 }

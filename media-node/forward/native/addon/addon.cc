@@ -1,5 +1,6 @@
 // The door to JavaScript: `create` makes an object with the methods of a new engine.
 #include "methods.h"
+#include "receiver.h"
 
 namespace {
 
@@ -35,7 +36,11 @@ napi_value makeObject(napi_env env, const std::vector<const std::vector<Method>*
 }
 
 napi_value create(napi_env env, napi_callback_info) {
-  return makeObject<Engine>(env, {&kSessionMethods, &kSendMethods});
+  return makeObject<Engine>(env, {&kSessionMethods, &kSendMethods, &kMemoryMethods});
+}
+
+napi_value createReceiver(napi_env env, napi_callback_info) {
+  return makeObject<ReceiverOwner>(env, {&kReceiveMethods});
 }
 
 struct Export {
@@ -44,6 +49,7 @@ struct Export {
 };
 constexpr Export kExports[] = {
     {"create", create},
+    {"createReceiver", createReceiver},
 };
 
 }  // namespace

@@ -24,6 +24,17 @@ class Call {
     return *static_cast<T*>(owner_);
   }
   napi_env env() const { return env_; }
+  // As it came.
+  napi_value value(size_t index) { return at(index); }
+  // Writes the Latin-1 text with a zero at its end; longer text than `size` allows is refused.
+  void text(size_t index, char* into, size_t size) {
+    size_t length = 0;
+    if (napi_get_value_string_latin1(env_, at(index), nullptr, 0, &length) != napi_ok) {
+      throw std::invalid_argument(name(index, "a string"));
+    }
+    if (length >= size) throw std::range_error(name(index, "a shorter string"));
+    napi_get_value_string_latin1(env_, values_[index], into, size, &length);
+  }
 
   struct Bytes {
     uint8_t* data;
@@ -87,11 +98,12 @@ class Call {
   napi_value values_[kMaxArguments];
 };
 
-template <double (*method)(Call&)>
-napi_value entry(napi_env env, napi_callback_info info) {
+// A method that makes its result itself.
+template <napi_value (*method)(Call&)>
+napi_value entryOf(napi_env env, napi_callback_info info) {
   try {
     Call call(env, info);
-    return call.result(method(call));
+    return method(call);
   } catch (const std::invalid_argument& error) {
     napi_throw_type_error(env, nullptr, error.what());
   } catch (const std::range_error& error) {
@@ -101,6 +113,14 @@ napi_value entry(napi_env env, napi_callback_info info) {
   }
   return nullptr;
 }
+
+// A method whose result is a number.
+template <double (*method)(Call&)>
+napi_value numberOf(Call& call) {
+  return call.result(method(call));
+}
+template <double (*method)(Call&)>
+constexpr napi_callback entry = entryOf<numberOf<method>>;
 
 struct Method {
   const char* name;

@@ -1,39 +1,13 @@
 // Writes the RTP header of a packet for one viewer; the bytes are those of ../../egress-header.ts, which says why.
 #pragma once
-#include <cmath>
 #include <string>
 
+#include "packet.h"
 #include "srtp.h"
 
-constexpr int kCopied = 6;
-constexpr size_t kFixedHeader = 12;
 constexpr size_t kMaxMid = 255;
-constexpr size_t kMaxPayload = 2048;
-constexpr size_t kRtxHeader = 2;
 // Fixed header, block header, mid and copied elements at their longest (with two-byte headers), padding of the block.
 constexpr size_t kMaxHeader = kFixedHeader + 4 + (2 + 255) * (1 + kCopied) + 3;
-constexpr size_t kMaxDatagram = kMaxHeader + kRtxHeader + kMaxPayload + kSrtpOverhead;
-
-// What is the same for all viewers of a packet.
-struct Packet {
-  const uint8_t* bytes;
-  const uint8_t* payload;
-  size_t payloadLength;
-  bool marker;
-  bool paddingOnly;
-  double sequence;
-  double timestamp;
-  uint32_t extensionMask;
-  uint16_t extensionOffset[kCopied];
-  uint8_t extensionLength[kCopied];
-};
-
-// As `>>> 0` in JavaScript.
-inline uint32_t toUint32(double value) {
-  if (!std::isfinite(value)) return 0;
-  double low = std::fmod(std::trunc(value), 4294967296.0);
-  return uint32_t(int64_t(low));
-}
 
 class HeaderWriter {
  public:

@@ -7,3 +7,5 @@
 
 extern const std::vector<Method> kSessionMethods;
 extern const std::vector<Method> kSendMethods;
+extern const std::vector<Method> kMemoryMethods;
+extern const std::vector<Method> kReceiveMethods;

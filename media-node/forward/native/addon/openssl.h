@@ -17,6 +17,12 @@ int EVP_EncryptInit_ex(evp_cipher_ctx_st*, const evp_cipher_st*, engine_st*, con
                        const unsigned char* iv);
 int EVP_EncryptUpdate(evp_cipher_ctx_st*, unsigned char* out, int* outl, const unsigned char* in, int inl);
 int EVP_EncryptFinal_ex(evp_cipher_ctx_st*, unsigned char* out, int* outl);
+int EVP_DecryptInit_ex(evp_cipher_ctx_st*, const evp_cipher_st*, engine_st*, const unsigned char* key,
+                       const unsigned char* iv);
+int EVP_DecryptUpdate(evp_cipher_ctx_st*, unsigned char* out, int* outl, const unsigned char* in, int inl);
+int EVP_DecryptFinal_ex(evp_cipher_ctx_st*, unsigned char* out, int* outl);
+int CRYPTO_memcmp(const void*, const void*, size_t);
+void OPENSSL_cleanse(void*, size_t);
 
 // Has the size of SHA_CTX (96 bytes: five words of state, two of length, a block, a counter), and some to spare.
 struct alignas(16) Sha1State {
@@ -28,3 +34,4 @@ int SHA1_Final(unsigned char* digest, Sha1State*);
 }
 
 constexpr int kCtrlGetTag = 0x10;  // EVP_CTRL_AEAD_GET_TAG
+constexpr int kCtrlSetTag = 0x11;  // EVP_CTRL_AEAD_SET_TAG

@@ -1,50 +1,39 @@
-// Datagrams on their way to the kernel. Each goes to its destination's own list, and `flush` hands over one list after
-// the other: order is kept for a destination, and equally long datagrams in a row leave as one message that the kernel
-// cuts (UDP_SEGMENT, "GSO"), which is most of what a packet costs.
+// Protected datagrams on their way to the kernel. Each goes to its destination's own list, and `flush` hands over one
+// list after the other: order is kept for a destination, and equally long datagrams in a row leave as one message that
+// the kernel cuts (UDP_SEGMENT, "GSO"), which is most of what a packet costs. Nothing here blocks: what a full socket
+// does not take waits for the next `flush`.
 #pragma once
-#include <netinet/in.h>
 #include <netinet/udp.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <cerrno>
-#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <vector>
+
+#include "counters.h"
+#include "destination.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
 
-struct Destination {
-  int fd = -1;  // none: what is sent is dropped and counted
-  sockaddr_storage address = {};
-  socklen_t addressLength = 0;
-  // Of the list of what waits, as indexes; -1 is none.
-  int head = -1;
-  int tail = -1;
-};
-
-struct Counters {
-  double packets = 0, bytes = 0, failed = 0, systemCalls = 0, segmented = 0, waits = 0;
-};
-
 class OutQueue {
  public:
-  Counters counters;
+  explicit OutQueue(Counters& counters) : counters_(counters) {}
 
-  // Room for one datagram of up to `length` bytes (less than kArena); valid until `commit`.
+  // A socket was full and has not been tried since.
+  bool blocked() const { return blocked_; }
+
+  // Room for one datagram of up to `length` bytes; valid until `commit`. Null while a full socket's datagrams take it all.
   uint8_t* reserve(size_t length) {
     if (arena_ == nullptr) arena_.reset(new uint8_t[kArena]);
-    if (used_ + length > kArena || entries_.size() >= kEntries) flush();
-    return arena_.get() + used_;
+    if (!hasRoom(length) && !blocked_) flush();
+    return hasRoom(length) ? arena_.get() + used_ : nullptr;
   }
 
   // Queues the first `length` bytes of what `reserve` gave.
   void commit(Destination* to, size_t length) {
     if (to->fd < 0) {
-      counters.failed++;
+      counters_.failed++;
       return;
     }
     const int index = int(entries_.size());
@@ -59,34 +48,38 @@ class OutQueue {
     to->tail = index;
   }
 
-  // Everything has left, or was dropped and counted, when it returns; no list holds anything then.
-  void flush() {
-    size_t begin = 0;
-    while (begin < waiting_.size()) {
-      const int fd = waiting_[begin]->fd;
-      messageCount_ = vectorCount_ = 0;
-      size_t at = begin;
-      for (; at < waiting_.size() && waiting_[at]->fd == fd; at++) addMessages(fd, waiting_[at]);
-      sendMessages(fd);
-      begin = at;
+  // True: nothing waits any more. False: a socket is full; call again in a millisecond or so.
+  bool flush() {
+    blocked_ = false;
+    messageCount_ = vectorCount_ = 0;
+    fd_ = -1;
+    for (auto* destination : waiting_) {
+      if (destination->fd != fd_ && !sendMessages()) break;
+      fd_ = destination->fd;
+      if (!addMessages(destination)) break;
     }
-    for (auto* destination : waiting_) destination->head = destination->tail = -1;
-    waiting_.clear();
-    entries_.clear();
-    used_ = 0;
-    pollsLeft_ = kPolls;
+    if (!blocked_) sendMessages();
+    if (blocked_ && nowUs() - blockedSinceUs_ > kStuckUs) giveUpAll();
+    keepWaiting();
+    return !blocked_;
+  }
+
+  // Drops and counts what still waits for a destination that ends or moves.
+  void forget(Destination* to) {
+    if (to->head < 0) return;
+    dropList(to);
+    keepWaiting();
   }
 
  private:
-  static constexpr size_t kArena = 2 * 1024 * 1024;
+  static constexpr size_t kArena = 1024 * 1024;
   static constexpr size_t kEntries = 4096;
-  static constexpr size_t kBatch = 512;           // messages per system call
-  static constexpr size_t kMaxSegments = 60;      // the kernel takes 64
-  static constexpr size_t kMaxMessage = 60'000;   // below what a UDP length can say
-  static constexpr size_t kMaxSegment = 1'400;    // longer ones may need fragments, and the kernel refuses to cut those
-  static constexpr int kSegmentFailures = 4;      // without one success between them: this kernel or device cannot
-  static constexpr int kPolls = 3;                // of kPollMs each per flush, when a socket's buffer is full
-  static constexpr int kPollMs = 1;
+  static constexpr size_t kBatch = 512;          // messages per system call
+  static constexpr size_t kMaxSegments = 60;     // the kernel takes 64
+  static constexpr size_t kMaxMessage = 60'000;  // below what a UDP length can say
+  static constexpr size_t kMaxSegment = 1'400;   // longer ones may need fragments, and the kernel refuses to cut those
+  static constexpr int kSegmentFailures = 4;     // without one success between them: this kernel or device cannot
+  static constexpr int64_t kStuckUs = 200'000;   // a socket that takes nothing for so long is not worth waiting for
 
   struct Entry {
     uint32_t offset, length;
@@ -96,10 +89,41 @@ class OutQueue {
     cmsghdr header;
     char space[CMSG_SPACE(sizeof(uint16_t))];
   };
+  // To whom a message goes, and what is to be sent there after it.
+  struct Mark {
+    Destination* to;
+    int next;
+  };
 
-  void addMessages(int fd, Destination* to) {
+  bool hasRoom(size_t length) const { return used_ + length <= kArena && entries_.size() < kEntries; }
+
+  void dropList(Destination* to) {
+    for (int at = to->head; at >= 0; at = entries_[size_t(at)].next) counters_.dropped++;
+    to->head = to->tail = -1;
+  }
+
+  void giveUpAll() {
+    for (auto* destination : waiting_) dropList(destination);
+    blocked_ = false;
+    blockedSinceUs_ = 0;
+  }
+
+  // Takes out of the list who waits no more; room comes back when nobody does.
+  void keepWaiting() {
+    size_t kept = 0;
+    for (auto* destination : waiting_) {
+      if (destination->head >= 0) waiting_[kept++] = destination;
+    }
+    waiting_.resize(kept);
+    if (kept > 0) return;
+    entries_.clear();
+    used_ = 0;
+  }
+
+  // False: stop, a socket is full.
+  bool addMessages(Destination* to) {
     for (int at = to->head; at >= 0;) {
-      if (messageCount_ == kBatch || vectorCount_ + kMaxSegments > kVectors) sendMessages(fd);
+      if ((messageCount_ == kBatch || vectorCount_ + kMaxSegments > kVectors) && !sendMessages()) return false;
       const size_t segment = entries_[size_t(at)].length;
       const size_t first = vectorCount_;
       size_t total = 0;
@@ -114,18 +138,19 @@ class OutQueue {
         total += entry.length;
         open = entry.length == segment;
       }
-      addMessage(to, first, vectorCount_ - first, uint16_t(segment));
+      addMessage({to, at}, first, uint16_t(segment));
     }
+    return true;
   }
 
-  void addMessage(Destination* to, size_t first, size_t count, uint16_t segment) {
+  void addMessage(Mark mark, size_t first, uint16_t segment) {
     msghdr& header = messages_[messageCount_].msg_hdr;
     header = {};
-    header.msg_name = &to->address;
-    header.msg_namelen = to->addressLength;
+    header.msg_name = &mark.to->address;
+    header.msg_namelen = mark.to->addressLength;
     header.msg_iov = &vectors_[first];
-    header.msg_iovlen = count;
-    if (count > 1) {
+    header.msg_iovlen = vectorCount_ - first;
+    if (header.msg_iovlen > 1) {
       Control& control = controls_[messageCount_];
       memset(&control, 0, sizeof control);
       control.header.cmsg_level = SOL_UDP;
@@ -135,51 +160,57 @@ class OutQueue {
       header.msg_control = &control;
       header.msg_controllen = sizeof control.space;
     }
-    messageCount_++;
+    marks_[messageCount_++] = mark;
   }
 
-  void sendMessages(int fd) {
+  // Hands over what was added, all for `fd_`. False: its buffer is full; what was not taken stays in the lists.
+  bool sendMessages() {
     size_t done = 0;
     while (done < messageCount_) {
-      const int sent = sendSome(fd, &messages_[done], messageCount_ - done);
+      const int sent = sendSome(&messages_[done], messageCount_ - done);
       if (sent > 0) {
-        for (int i = 0; i < sent; i++) countSent(messages_[done + size_t(i)].msg_hdr);
-        done += size_t(sent);
-      } else if (!mayRetry(fd)) {
-        giveUp(fd, messages_[done++].msg_hdr);
+        blockedSinceUs_ = 0;
+        for (int i = 0; i < sent; i++, done++) {
+          countSent(messages_[done].msg_hdr);
+          advance(marks_[done]);
+        }
+      } else if (isFull()) {
+        counters_.waits++;
+        if (blockedSinceUs_ == 0) blockedSinceUs_ = nowUs();
+        blocked_ = true;
+        break;
+      } else if (errno != EINTR) {
+        giveUp(messages_[done].msg_hdr);
+        advance(marks_[done++]);
       }
     }
     messageCount_ = vectorCount_ = 0;
+    return !blocked_;
   }
 
+  static void advance(const Mark& mark) {
+    mark.to->head = mark.next;
+    if (mark.next < 0) mark.to->tail = -1;
+  }
+
+  // ENOBUFS: the device's queue is full.
+  static bool isFull() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS; }
+
   // How many left, or -1 with errno.
-  int sendSome(int fd, mmsghdr* messages, size_t count) {
-    counters.systemCalls++;
+  int sendSome(mmsghdr* messages, size_t count) {
+    counters_.systemCalls++;
     if (batches_) {
-      const int sent = sendmmsg(fd, messages, unsigned(count), MSG_DONTWAIT | MSG_NOSIGNAL);
+      const int sent = sendmmsg(fd_, messages, unsigned(count), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (sent >= 0 || errno != ENOSYS) return sent;
       batches_ = false;
     }
-    return sendmsg(fd, &messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
-  }
-
-  bool mayRetry(int fd) {
-    if (errno == EINTR) return true;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-    if (pollsLeft_ == 0) return false;
-    pollsLeft_--;
-    counters.waits++;
-    pollfd wanted = {fd, POLLOUT, 0};
-    poll(&wanted, 1, kPollMs);
-    errno = EAGAIN;
-    return true;
+    return sendmsg(fd_, &messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
   }
 
   // The kernel refused this message. What it refuses to cut is sent piece by piece; else it is lost.
-  void giveUp(int fd, const msghdr& message) {
-    const bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
-    if (message.msg_iovlen == 1 || full) {
-      counters.failed += double(message.msg_iovlen);
+  void giveUp(const msghdr& message) {
+    if (message.msg_iovlen == 1) {
+      counters_.failed++;
       return;
     }
     if (++segmentFailures_ >= kSegmentFailures) segments_ = false;
@@ -189,30 +220,33 @@ class OutQueue {
       single.msg_iovlen = 1;
       single.msg_control = nullptr;
       single.msg_controllen = 0;
-      counters.systemCalls++;
-      if (sendmsg(fd, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) counters.failed++;
+      counters_.systemCalls++;
+      if (sendmsg(fd_, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) counters_.failed++;
       else countSent(single);
     }
   }
 
   void countSent(const msghdr& message) {
-    counters.packets += double(message.msg_iovlen);
-    for (size_t i = 0; i < message.msg_iovlen; i++) counters.bytes += double(message.msg_iov[i].iov_len);
+    counters_.packets += double(message.msg_iovlen);
+    for (size_t i = 0; i < message.msg_iovlen; i++) counters_.bytes += double(message.msg_iov[i].iov_len);
     if (message.msg_iovlen < 2) return;
-    counters.segmented += double(message.msg_iovlen);
+    counters_.segmented += double(message.msg_iovlen);
     segmentFailures_ = 0;
   }
 
   static constexpr size_t kVectors = 4 * kBatch;
+  Counters& counters_;
   std::unique_ptr<uint8_t[]> arena_;
   size_t used_ = 0;
   std::vector<Entry> entries_;
   std::vector<Destination*> waiting_;
   mmsghdr messages_[kBatch];
+  Mark marks_[kBatch];
   iovec vectors_[kVectors];
   Control controls_[kBatch];
   size_t messageCount_ = 0, vectorCount_ = 0;
-  bool batches_ = true, segments_ = true;
+  int fd_ = -1;
+  bool batches_ = true, segments_ = true, blocked_ = false;
   int segmentFailures_ = 0;
-  int pollsLeft_ = kPolls;
+  int64_t blockedSinceUs_ = 0;
 };

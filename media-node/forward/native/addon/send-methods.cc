@@ -1,4 +1,4 @@
-// Packets from JavaScript on their way out, and what was counted of them.
+// Packets from JavaScript on their way out.
 #include "methods.h"
 
 namespace {
@@ -9,6 +9,8 @@ Engine& engineOf(Call& call) { return call.owner<Engine>(); }
 enum { kPayloadOffset, kPayloadLength, kMarker, kPaddingOnly, kSequence, kTimestamp, kMask, kOffsets };
 constexpr size_t kLengths = kOffsets + kCopied;
 constexpr size_t kDescriptor = kLengths + kCopied;
+constexpr double kMaxPosition = 9e15;
+constexpr double kMaxRows = 1024;
 
 size_t inside(double offset, double length, size_t end) {
   if (!(offset >= 0 && length >= 0 && offset + length <= double(end))) {
@@ -17,7 +19,7 @@ size_t inside(double offset, double length, size_t end) {
   return size_t(offset);
 }
 
-Packet readPacket(Call& call, size_t index) {
+Packet describedPacket(Call& call, size_t index) {
   const auto bytes = call.bytes(index);
   const double* from = call.doubles(index + 1, kDescriptor);
   Packet packet = {};
@@ -41,75 +43,118 @@ Packet readPacket(Call& call, size_t index) {
   return packet;
 }
 
-// group, bytes, descriptor
-double fanout(Call& call) {
-  const auto& group = engineOf(call).groups.get(call.handle(0));
-  engineOf(call).fanout(group, readPacket(call, 1));
-  return 0;
+Packet storedPacket(const Group& group, double start, double length) {
+  if (group.log == nullptr) throw std::range_error("the group has no log");
+  const double size = double(group.log->size);
+  Packet packet = {};
+  const bool isCount = start >= 0 && start < kMaxPosition && length >= 0 && std::trunc(start) == start;
+  const double offset = isCount ? std::fmod(start, size) : 0;
+  if (!isCount || !(offset + length <= size) ||
+      !readPacket(group.log->data.get() + size_t(offset), size_t(length), group.sourceIds, packet)) {
+    throw std::range_error("there is no packet at this place");
+  }
+  return packet;
 }
 
-// sink, bytes, descriptor, extended sequence, timestamp, [out]: queued, or written into `out`; the length
-template <size_t (Engine::*protect)(Sink&, const Packet&, double, double, uint8_t*)>
-double sendPacket(Call& call) {
-  Engine& engine = engineOf(call);
-  auto& sink = engine.sinks.get(call.handle(0));
-  const Packet packet = readPacket(call, 1);
-  const double sequence = call.number(3), timestamp = call.number(4);
-  if (protect == &Engine::protectRtx && !sink.hasRtx) return 0;
-  if (call.given(5)) {
-    const auto out = call.bytes(5);
+// group, bytes, descriptor: of a packet that is not in the group's log. 1: held for those that follow in its frame
+double fanout(Call& call) {
+  Group& group = engineOf(call).groups.get(call.handle(0));
+  Packet packet = describedPacket(call, 1);
+  const size_t length = call.bytes(1).length;
+  auto copy = std::make_shared<PacketLog>(length);
+  if (length > 0) memcpy(copy->data.get(), packet.bytes, length);
+  packet.payload = copy->data.get() + (packet.payload - packet.bytes);
+  packet.bytes = copy->data.get();
+  return engineOf(call).queue.add(group, {packet, copy, -1, nowUs()}) ? 0 : 1;
+}
+
+// group, where in its log, length, sequence number. 1: held
+double fanoutStored(Call& call) {
+  Group& group = engineOf(call).groups.get(call.handle(0));
+  const double start = call.number(1), length = call.number(2), sequence = call.number(3);
+  Packet packet = storedPacket(group, start, length);
+  packet.sequence = sequence;
+  group.written = std::max(group.written, start + length);
+  return engineOf(call).queue.add(group, {packet, group.log, start, nowUs()}) ? 0 : 1;
+}
+
+using Protect = size_t (Sink::*)(const Packet&, double, double, uint8_t*);
+
+// Queued, or written into the argument at `outIndex` when there is one; the length.
+double sendPacket(Call& call, Protect protect, Sink& sink, const Packet& packet, double sequence, double timestamp,
+                  size_t outIndex) {
+  if (call.given(outIndex)) {
+    const auto out = call.bytes(outIndex);
     if (out.length < kMaxDatagram) throw std::range_error("the buffer is too short");
-    return double((engine.*protect)(sink, packet, sequence, timestamp, out.data));
+    return double((sink.*protect)(packet, sequence, timestamp, out.data));
   }
-  const size_t length = (engine.*protect)(sink, packet, sequence, timestamp, engine.out.reserve(kMaxDatagram));
-  engine.out.commit(&sink.peer->destination, length);
+  uint8_t* to = engineOf(call).reserveFor(sink);
+  if (to == nullptr) return 0;
+  const size_t length = (sink.*protect)(packet, sequence, timestamp, to);
+  engineOf(call).commit(*sink.peer, length);
   return double(length);
+}
+
+// sink, bytes, descriptor, extended sequence, timestamp, [out]
+template <bool asRtx>
+double sendDescribed(Call& call) {
+  Sink& sink = engineOf(call).sinks.get(call.handle(0));
+  const Packet packet = describedPacket(call, 1);
+  const double sequence = call.number(3), timestamp = call.number(4);
+  if (asRtx && !sink.hasRtx) return 0;
+  return sendPacket(call, asRtx ? &Sink::protectRtx : &Sink::protect, sink, packet, sequence, timestamp, 5);
+}
+
+// Float64Array layout of each packet that ../../stored-packets.ts writes.
+enum { kRowStart, kRowLength, kRowSequence, kRowTimestamp, kRow };
+
+// sink, group, rows, first row, rows after the last one, 1 by RTX or 0, [out, of one packet]; the length of the last one
+double sendStored(Call& call) {
+  Sink& sink = engineOf(call).sinks.get(call.handle(0));
+  const Group& group = engineOf(call).groups.get(call.handle(1));
+  const auto first = size_t(call.integer(3, 0, kMaxRows)), end = size_t(call.integer(4, 0, kMaxRows));
+  const double* rows = call.doubles(2, end * kRow);
+  const bool asRtx = call.integer(5, 0, 1) == 1;
+  double length = 0;
+  if (asRtx && !sink.hasRtx) return 0;
+  for (size_t i = first; i < end; i++) {
+    const double* row = rows + i * kRow;
+    const Packet packet = storedPacket(group, row[kRowStart], row[kRowLength]);
+    length = sendPacket(call, asRtx ? &Sink::protectRtx : &Sink::protect, sink, packet, row[kRowSequence],
+                        row[kRowTimestamp], 6);
+  }
+  return length;
 }
 
 // peer, bytes, length, [in place]: queued, or protected where it is; the new length
 double sendRtcp(Call& call) {
-  const auto& peer = engineOf(call).peers.get(call.handle(0));
+  Engine& engine = engineOf(call);
+  Peer& peer = *engine.peers.get(call.handle(0));
   const auto bytes = call.bytes(1);
   const auto length = size_t(call.integer(2, kRtcpClear, kMaxPayload));
   const bool inPlace = call.given(3);
   if (length + (inPlace ? kSrtpOverhead : 0) > bytes.length) throw std::range_error("the buffer is too short");
-  if (peer->srtp.rtcpExhausted()) throw std::range_error("SRTCP index exhausted");
-  if (inPlace) return double(peer->srtp.protectRtcp(bytes.data, length));
-  uint8_t* to = engineOf(call).out.reserve(length + kSrtpOverhead);
+  if (peer.srtp.rtcpExhausted()) throw std::range_error("SRTCP index exhausted");
+  if (inPlace) return double(peer.srtp.protectRtcp(bytes.data, length));
+  for (auto* sink : peer.sinks) engine.queue.catchUp(*sink);
+  uint8_t* to = engine.reserve(length + kSrtpOverhead);
+  if (to == nullptr) return 0;
   memcpy(to, bytes.data, length);
-  const size_t total = peer->srtp.protectRtcp(to, length);
-  engineOf(call).out.commit(&peer->destination, total);
+  const size_t total = peer.srtp.protectRtcp(to, length);
+  engine.commit(peer, total);
   return double(total);
 }
 
-double sinkCounters(Call& call) {
-  const auto& sink = engineOf(call).sinks.get(call.handle(0));
-  double* into = call.doubles(1, 2);
-  into[0] = sink.packets;
-  into[1] = sink.bytes;
-  return 0;
-}
-
-double counters(Call& call) {
-  const Counters& all = engineOf(call).out.counters;
-  const double values[] = {all.packets, all.bytes, all.failed, all.systemCalls, all.segmented, all.waits};
-  memcpy(call.doubles(0, 6), values, sizeof values);
-  return 0;
-}
-
-double flush(Call& call) {
-  engineOf(call).out.flush();
-  return 0;
-}
+double flush(Call& call) { return engineOf(call).work(); }
 
 }  // namespace
 
 const std::vector<Method> kSendMethods = {
     {"fanout", entry<fanout>},
-    {"sendOne", entry<sendPacket<&Engine::protect>>},
-    {"sendRtx", entry<sendPacket<&Engine::protectRtx>>},
+    {"fanoutStored", entry<fanoutStored>},
+    {"sendOne", entry<sendDescribed<false>>},
+    {"sendRtx", entry<sendDescribed<true>>},
+    {"sendStored", entry<sendStored>},
     {"sendRtcp", entry<sendRtcp>},
-    {"sinkCounters", entry<sinkCounters>},
-    {"counters", entry<counters>},
     {"flush", entry<flush>},
 };

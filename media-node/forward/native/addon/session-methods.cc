@@ -52,14 +52,15 @@ double setRoute(Call& call) {
 
 // peer, ssrc, payload type, RTX ssrc, RTX payload type (255: no RTX), id of mid, mid, copied ids
 double openSink(Call& call) {
-  const auto peer = engineOf(call).peers.get(call.handle(0));
+  Engine& engine = engineOf(call);
+  const auto peer = engine.peers.get(call.handle(0));
   const auto mid = call.bytes(6);
   const auto copied = call.bytes(7);
   const uint8_t rtxPayloadType = call.byte(4);
   if (mid.length > kMaxMid) throw std::range_error("the mid is too long");
   if (copied.length != kCopied) throw std::range_error("a wrong count of extension ids");
   const std::string text(reinterpret_cast<const char*>(mid.data), mid.length);
-  return engineOf(call).sinks.add(std::unique_ptr<Sink>(
+  return engine.openSink(std::unique_ptr<Sink>(
       new Sink{peer, call.word(1), uint8_t(call.byte(2) & 0x7f), rtxPayloadType != 0xff, call.word(3),
                uint8_t(rtxPayloadType & 0x7f), HeaderWriter(call.byte(5), text, copied.data)}));
 }
@@ -69,7 +70,15 @@ double closeSink(Call& call) {
   return 0;
 }
 
-double openGroup(Call& call) { return engineOf(call).groups.add(std::make_unique<Group>()); }
+// ids of the publisher's extensions, whether its packets come in frames
+double openGroup(Call& call) {
+  auto group = std::make_unique<Group>();
+  const auto ids = call.bytes(0);
+  if (ids.length != kCopied) throw std::range_error("a wrong count of extension ids");
+  memcpy(group->sourceIds, ids.data, kCopied);
+  group->framed = call.integer(1, 0, 1) == 1;
+  return engineOf(call).groups.add(std::move(group));
+}
 
 double closeGroup(Call& call) {
   engineOf(call).closeGroup(call.handle(0));

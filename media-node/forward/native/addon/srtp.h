@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "openssl.h"
+#include "packet.h"
 
 constexpr size_t kGcmTag = 16;
 constexpr size_t kHmacTag = 10;
@@ -28,9 +29,6 @@ inline void put16(uint8_t* to, uint32_t value) {
 inline void put32(uint8_t* to, uint32_t value) {
   put16(to, value >> 16);
   put16(to + 2, value);
-}
-inline uint32_t get32(const uint8_t* from) {
-  return uint32_t(from[0]) << 24 | uint32_t(from[1]) << 16 | uint32_t(from[2]) << 8 | from[3];
 }
 inline void xor32(uint8_t* to, uint32_t value) {
   for (int i = 0; i < 4; i++) to[i] ^= uint8_t(value >> (24 - 8 * i));
