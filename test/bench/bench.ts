@@ -1,5 +1,5 @@
 /** What a benchmark is, and how its result is printed. */
-import { cpus, release, totalmem, type } from 'node:os';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
 
 export interface Table {
   title: string;
@@ -9,12 +9,29 @@ export interface Table {
   notes: readonly string[];
 }
 
-export interface Bench {
-  name: string;
-  run(progress: (message: string) => void): Promise<Table>;
+export const ENGINES = ['portable', 'native'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+/** What the command line may change; each bench takes what means something to it. */
+export interface BenchOptions {
+  engines: readonly EngineName[];
+  /** Null: the bench's own. */
+  viewers: readonly number[] | null;
+  /** Length of a window, or of a soak; null: the bench's own. */
+  windowS: number | null;
+  /** Each measurement is repeated this often, and its median told. */
+  runs: number;
 }
 
-/** Each measurement is repeated this often, and its median told. */
+export interface Bench {
+  name: string;
+  /** For how long, about, with its own settings. */
+  about: string;
+  /** Null: cannot be measured here; why was told by `progress`. */
+  run(progress: (message: string) => void, options: BenchOptions): Promise<Table | null>;
+}
+
+/** How often, when nothing else is asked. */
 export const RUNS = 5;
 
 const GIB = 2 ** 30;
@@ -23,7 +40,8 @@ export function machineLine(): string {
   const processors = cpus();
   const model = processors[0]?.model.trim() ?? 'unknown processor';
   const memory = `${(totalmem() / GIB).toFixed(1)} GiB`;
-  return `${model}, ${processors.length} cores, ${memory}, ${type()} ${release()}, Node ${process.version}`;
+  const load = loadavg()[0]?.toFixed(2) ?? '?';
+  return `${model}, ${processors.length} cores, ${memory}, ${type()} ${release()}, Node ${process.version}, load before ${load}`;
 }
 
 export function printTable({ title, headers, rows, notes }: Table): string {

@@ -35,6 +35,7 @@ async function measure(page: Page): Promise<Measured> {
 
 export const glassBench: Bench = {
   name: 'glass',
+  about: 'a clock drawn into the picture at one end and read at the other (2 min)',
   async run(progress): Promise<Table> {
     await using vestibule = await startVestibule();
     await using chromium = await launchBenchChromium();

@@ -5,7 +5,7 @@ import { randomBase32 } from '../../shared/ids.ts';
 import { readOffer } from '../support/recorded-offers.ts';
 import { startVestibule } from '../support/start-vestibule.ts';
 import { type Bench, RUNS, type Table } from './bench.ts';
-import { LoadProcess } from './load-process.ts';
+import { PublisherProcess, QUIET } from './load-process.ts';
 import { quantile, spread } from './statistics.ts';
 
 const REQUESTS = 200;
@@ -69,9 +69,10 @@ async function measure(client: KeepAliveClient, url: string, offer: string, coun
 
 export const httpBench: Bench = {
   name: 'http',
+  about: 'POST to 201, WHIP and WHEP, over the local edge (1 min)',
   async run(progress): Promise<Table> {
     await using vestibule = await startVestibule();
-    await using _publisher = await LoadProcess.publisher(`${vestibule.url}/api/whip/publish/live`, 'quiet');
+    await using _publisher = await PublisherProcess.start(`${vestibule.url}/api/whip/publish/live`, QUIET);
     const client = new KeepAliveClient();
     const rows: string[][] = [];
     for (const [name, path, offer] of [

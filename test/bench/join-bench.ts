@@ -5,7 +5,7 @@ import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
 import { startVestibule } from '../support/start-vestibule.ts';
 import type { Bench, Table } from './bench.ts';
 import { launchBenchChromium } from './chromium-pages.ts';
-import { LoadProcess } from './load-process.ts';
+import { PublisherProcess, STUBBORN } from './load-process.ts';
 import { quantile, spread } from './statistics.ts';
 
 const JOINS = 20;
@@ -36,6 +36,7 @@ async function measure(page: Page, url: string): Promise<{ answerMs: number[]; f
 
 export const joinBench: Bench = {
   name: 'join',
+  about: 'WHEP POST to the first picture presented in Chromium (4 min)',
   async run(progress): Promise<Table> {
     await using vestibule = await startVestibule();
     await using chromium = await launchBenchChromium();
@@ -57,7 +58,7 @@ export const joinBench: Bench = {
       await tell('FFmpeg, ignores PLI, a keyframe every 2 s', 'ffmpeg');
     }
     {
-      await using _synthetic = await LoadProcess.publisher(whip('synthetic'), 'stubborn');
+      await using _synthetic = await PublisherProcess.start(whip('synthetic'), STUBBORN);
       await tell('synthetic, 2.6 Mb/s, ignores PLI, a keyframe every 2 s', 'synthetic');
     }
     return {

@@ -1,64 +1,120 @@
 /** Clients in processes of their own, so that their work is not counted as the server's. */
 import { z } from 'zod';
+import type { GroupOptions } from '../load/viewer-group.ts';
 import { LineProcess } from '../support/line-process.ts';
 
-const START_DEADLINE_MS = 20_000;
-const JOIN_DEADLINE_MS = 60_000;
+const START_DEADLINE_MS = 60_000;
+/** On top of the time that the joins should take. */
+const JOIN_GRACE_MS = 60_000;
+const MS_PER_S = 1_000;
+const JOINS_PER_SECOND = 50;
 
-const countSchema = z.object({
+export const patternSchema = z.object({
+  video: z.boolean().default(true),
+  audio: z.boolean().default(true),
+  /** Sound included. */
+  packetsPerSecond: z.number().default(355),
+  videoBps: z.number().default(2_480_000),
+  answersPli: z.boolean().default(true),
+});
+export type Pattern = z.input<typeof patternSchema>;
+
+/** 355 packets/s and 2.6 Mb/s: what the goals were measured with. */
+export const COMMON: Pattern = {};
+/** Of LiveKit's published benchmark: 187 packets/s and 1.4 Mb/s for each viewer. */
+export const LIVEKIT: Pattern = { packetsPerSecond: 187, videoBps: 1_310_000 };
+/** Ignores PLI, as OBS and FFmpeg do. */
+export const STUBBORN: Pattern = { answersPli: false };
+/** Sound only: 50 packets/s. */
+export const QUIET: Pattern = { video: false };
+
+const sentSchema = z.object({ atMs: z.number(), packets: z.number(), bytes: z.number() });
+export type SentCount = z.infer<typeof sentSchema>;
+
+const seenSchema = z.object({
   atMs: z.number(),
   packets: z.number(),
-  missing: z.number().default(0),
-  bytes: z.number().default(0),
+  bytes: z.number(),
+  packetsOfViewers: z.array(z.number()),
+  connected: z.number(),
+  failed: z.number(),
+  ended: z.number(),
+  failures: z.record(z.string(), z.number()),
+  expected: z.number(),
+  missing: z.number(),
+  duplicates: z.number(),
+  overflowed: z.number(),
+  feedback: z.number(),
+  rtcp: z.number(),
+  generatorCpuS: z.number(),
+  receiverCpuS: z.number(),
+  native: z.boolean(),
+  joinP50Ms: z.number().nullable(),
+  joinP99Ms: z.number().nullable(),
 });
-export type Count = z.infer<typeof countSchema>;
+export type SeenCount = z.infer<typeof seenSchema>;
 
-export type Pattern = 'bench' | 'stubborn' | 'quiet';
+abstract class LoadProcess implements AsyncDisposable {
+  readonly process: LineProcess;
 
-export class LoadProcess implements AsyncDisposable {
-  readonly #process: LineProcess;
-
-  private constructor(process: LineProcess) {
-    this.#process = process;
-  }
-
-  static publisher(url: string, pattern: Pattern): Promise<LoadProcess> {
-    return LoadProcess.#start(['test/bench/load/publish.ts', url, pattern]);
-  }
-
-  static viewers(url: string): Promise<LoadProcess> {
-    return LoadProcess.#start(['test/bench/load/watch.ts', url]);
-  }
-
-  static async #start(script: readonly string[]): Promise<LoadProcess> {
-    const process = new LineProcess({ script });
-    try {
-      await process.event('ready', START_DEADLINE_MS);
-      return new LoadProcess(process);
-    } catch (error) {
-      await process.end('SIGKILL');
-      throw error;
-    }
+  constructor(process: LineProcess) {
+    this.process = process;
   }
 
   get pid(): number {
-    return this.#process.pid;
+    return this.process.pid;
   }
 
-  /** Opens that many more viewers. */
-  async add(count: number): Promise<void> {
-    const from = this.#process.events.length;
-    this.#process.send(`add ${count}`);
-    await this.#process.event('added', JOIN_DEADLINE_MS, from);
-  }
-
-  /** The next count that it tells; one comes every 250 ms. */
-  async nextCount(): Promise<Count> {
-    const from = this.#process.events.length;
-    return countSchema.parse(await this.#process.event('count', START_DEADLINE_MS, from));
+  protected async ask(line: string, answer: string, deadlineMs: number): Promise<unknown> {
+    const from = this.process.events.length;
+    this.process.send(line);
+    return await this.process.event(answer, deadlineMs, from);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#process.end();
+    await this.process.end();
+  }
+}
+
+export class PublisherProcess extends LoadProcess {
+  static async start(url: string, pattern: Pattern = COMMON): Promise<PublisherProcess> {
+    return new PublisherProcess(await started(['test/bench/load/publish.ts', url, JSON.stringify(pattern)]));
+  }
+
+  async count(): Promise<SentCount> {
+    return sentSchema.parse(await this.ask('count', 'count', START_DEADLINE_MS));
+  }
+}
+
+export class ViewersProcess extends LoadProcess {
+  static async start(url: string, options: Partial<GroupOptions> = {}): Promise<ViewersProcess> {
+    return new ViewersProcess(await started(['test/bench/load/watch.ts', url, JSON.stringify(options)]));
+  }
+
+  /** Opens that many more; resolves when each has connected or failed. */
+  async add(count: number, joinsPerSecond = JOINS_PER_SECOND): Promise<void> {
+    if (count <= 0) return;
+    const deadlineMs = (count * MS_PER_S) / joinsPerSecond + JOIN_GRACE_MS;
+    await this.ask(`add ${count} ${joinsPerSecond}`, 'added', deadlineMs);
+  }
+
+  /** That many leave. */
+  async remove(count: number): Promise<void> {
+    if (count > 0) await this.ask(`remove ${count}`, 'removed', JOIN_GRACE_MS);
+  }
+
+  async count(): Promise<SeenCount> {
+    return seenSchema.parse(await this.ask('count', 'count', START_DEADLINE_MS));
+  }
+}
+
+async function started(script: readonly string[]): Promise<LineProcess> {
+  const process = new LineProcess({ script });
+  try {
+    await process.event('ready', START_DEADLINE_MS);
+    return process;
+  } catch (error) {
+    await process.end('SIGKILL');
+    throw error;
   }
 }

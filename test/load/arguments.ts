@@ -103,7 +103,8 @@ play:
   --feedback LIST    RTCP per viewer and second: rr:1,nack:0.5,pli:0.1 (none)
   --rtcp             the same as --feedback rr:1
   --srtp KIND        protection to offer: gcm, cm, both (viewers in turn) or any (any)
-  --source-pps N     what each viewer should get; who gets less than 99 % is starved (default: the best one's rate)
+  --source-pps N     what each viewer should get; who gets less than 99 % is starved (default: what was
+                     numbered for the best one)
   --no-native        count in JavaScript, even if a C++ compiler is there
 
 Exit code: 0; 1 when nothing connected; 2 when the command is wrong.`;

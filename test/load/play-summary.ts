@@ -80,7 +80,11 @@ export function summarizePlay(
   );
   const least = ofViewers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const most = ofViewers.reduce((a, b) => Math.max(a, b), 0);
-  const sourcePps = request.sourcePps ?? most;
+  // What the server numbered for its viewers; what it never numbered, only its publisher can tell (--source-pps).
+  const numbered = counts.expectedOfViewers.map(
+    (count, index) => (count - (from.counts.expectedOfViewers[index] ?? 0)) / seconds,
+  );
+  const sourcePps = request.sourcePps ?? numbered.reduce((a, b) => Math.max(a, b), most);
   const generatorS = counts.generatorCpuS - from.counts.generatorCpuS;
   const receiverS = counts.receiverCpuS - from.counts.receiverCpuS;
   return {

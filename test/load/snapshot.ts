@@ -30,6 +30,8 @@ export const snapshotSchema = z.object({
   feedback: counter,
   /** By viewer that connected: packets so far. */
   packetsOfViewers: z.array(counter),
+  /** The same, with those that are missing. */
+  expectedOfViewers: z.array(counter),
   /** From before the POST to media keys. */
   joinMs: z.array(z.number()),
   /** From before the POST to the first packet, of those that got one. */
@@ -62,6 +64,7 @@ type MediaCounts = Pick<
   | 'rtcp'
   | 'feedback'
   | 'packetsOfViewers'
+  | 'expectedOfViewers'
   | 'firstPacketMs'
 >;
 const SUMS = ['bytes', 'expected', 'missing', 'gaps', 'duplicates', 'overflowed', 'rtcp'] as const;
@@ -77,6 +80,7 @@ export function countMedia(joined: readonly JoinedViewer[]): MediaCounts {
     rtcp: 0,
     feedback: 0,
     packetsOfViewers: [],
+    expectedOfViewers: [],
     firstPacketMs: [],
   };
   for (const { viewer, startedMs } of joined) {
@@ -84,6 +88,7 @@ export function countMedia(joined: readonly JoinedViewer[]): MediaCounts {
     for (const name of SUMS) counts[name] += own[name];
     counts.feedback += viewer.feedbackSent;
     counts.packetsOfViewers.push(own.packets);
+    counts.expectedOfViewers.push(own.packets + own.missing);
     if (own.firstMs !== null) counts.firstPacketMs.push(own.firstMs - startedMs);
   }
   return counts;
@@ -118,6 +123,7 @@ export function addSnapshots(snapshots: readonly Snapshot[]): Snapshot {
     sum.native &&= one.native;
     sum.generatorCpuS += one.generatorCpuS;
     sum.packetsOfViewers.push(...one.packetsOfViewers);
+    sum.expectedOfViewers.push(...one.expectedOfViewers);
     sum.serverPorts = [...new Set([...sum.serverPorts, ...one.serverPorts])];
     sum.joinMs.push(...one.joinMs);
     sum.firstPacketMs.push(...one.firstPacketMs);

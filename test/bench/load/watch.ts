@@ -1,47 +1,52 @@
 /**
- * Many cheap viewers in one process: `node watch.ts URL`. Each line `add N` on standard input opens N more; they count
- * what comes and check that nothing is missing, without opening packets.
+ * Many cheap viewers in one process: `node watch.ts URL OPTIONS` (JSON, those of a viewer group). Told by lines on
+ * standard input: `add N PER_SECOND`, `remove N`, `count`.
  */
 import { createInterface } from 'node:readline';
-import { play, type Viewer } from '../../support/client/viewer.ts';
+import { NO_FEEDBACK } from '../../load/feedback.ts';
+import { groupOptionsSchema, ViewerGroup } from '../../load/viewer-group.ts';
+import { quantile } from '../statistics.ts';
 import { say, stopWhenTold } from './say.ts';
 
-const COUNT_INTERVAL_MS = 250;
-/** Handshakes at a time. */
-const JOINING = 4;
+const [url = '', json = '{}'] = process.argv.slice(2);
+const defaults = {
+  address: '127.0.0.1',
+  viewers: 1,
+  joinsPerSecond: 50,
+  codecs: ['H264', 'VP8'],
+  srtp: 'gcm',
+  feedback: NO_FEEDBACK,
+  native: true,
+};
+const group = new ViewerGroup(groupOptionsSchema.parse({ url, ...defaults, ...JSON.parse(json) }));
 
-const [url = ''] = process.argv.slice(2);
-const viewers: Viewer[] = [];
+async function count(): Promise<void> {
+  const { packetsOfViewers, expectedOfViewers, joinMs, firstPacketMs, ...counts } = await group.snapshot();
+  say('count', {
+    ...counts,
+    atMs: performance.now(),
+    packets: packetsOfViewers.reduce((sum, packets) => sum + packets, 0),
+    packetsOfViewers,
+    joinP50Ms: quantile(joinMs, 0.5),
+    joinP99Ms: quantile(joinMs, 0.99),
+  });
+}
 
-async function add(count: number): Promise<void> {
-  let left = count;
-  const worker = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      viewers.push(await play({ url, cheap: true }));
-    }
-  };
-  await Promise.all(Array.from({ length: JOINING }, worker));
-  say('added', { viewers: viewers.length });
+async function obey(line: string): Promise<void> {
+  const [command, number, rate] = line.split(' ');
+  if (command === 'add') {
+    await group.add(Number(number), Number(rate));
+    say('added');
+  } else if (command === 'remove') {
+    await group.remove(Number(number));
+    say('removed');
+  } else if (command === 'count') {
+    await count();
+  }
 }
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const [command, count] = line.split(' ');
-  if (command === 'add') add(Number(count)).catch((error: unknown) => say('failed', { message: String(error) }));
+  obey(line).catch((error: unknown) => say('failed', { message: String(error) }));
 });
-
-const counting = setInterval(() => {
-  const tracks = viewers.flatMap((viewer) => viewer.tracks);
-  say('count', {
-    atMs: performance.now(),
-    viewers: viewers.length,
-    packets: tracks.reduce((sum, { packets }) => sum + packets, 0),
-    missing: tracks.reduce((sum, { missing }) => sum + missing, 0),
-  });
-}, COUNT_INTERVAL_MS);
-
-stopWhenTold(async () => {
-  clearInterval(counting);
-  await Promise.allSettled(viewers.map((viewer) => viewer.leave()));
-});
+stopWhenTold(() => group.close());
 say('ready');
