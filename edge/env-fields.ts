@@ -13,6 +13,16 @@ function text<T extends z.ZodType>(inner: T) {
 
 export const optionalText = text(z.string().optional());
 
+/** As `optionalText`, for what must be hard to guess. */
+export function optionalSecret(minChars: number) {
+  return text(
+    z
+      .string()
+      .min(minChars, { error: `must have at least ${minChars} characters` })
+      .optional(),
+  );
+}
+
 /** A setting without which nothing can be done safely. The value is never repeated in a message: it is a secret. */
 export function requiredText(rule: { minChars: number; pattern?: RegExp; expected?: string }) {
   return text(

@@ -13,6 +13,7 @@ import {
   jwksUrl,
   list,
   number,
+  optionalSecret,
   optionalText,
   origins,
   publicUrl,
@@ -88,7 +89,7 @@ export const FLEET_NAME = 'fleet';
 /** The one `Records` object: `env.RECORDS.getByName(RECORDS_NAME)`. */
 export const RECORDS_NAME = 'records';
 
-/** `SESSION_SECRET` keys the MAC of session URLs and can be attacked offline, so it has to be long. */
+/** `SESSION_SECRET` keys the MAC of session URLs, `JWT_SECRET` that of tokens: both can be attacked offline, so they have to be long. */
 const MIN_SESSION_SECRET_CHARS = 16;
 const DEFAULT_PUBLISHER_GRACE_MS = 15_000;
 const DEFAULT_MEMBER_GRACE_MS = 15_000;
@@ -154,7 +155,7 @@ const settingsSchema = z.object({
   AUTH_TOKEN: optionalText,
   ROOM_TOKENS: roomTokens,
   ADMIN_TOKEN: optionalText,
-  JWT_SECRET: optionalText,
+  JWT_SECRET: optionalSecret(MIN_SESSION_SECRET_CHARS),
   JWT_AUDIENCE: optionalText,
   JWKS_URL: jwksUrl,
   REGISTER_TOKEN: optionalText,

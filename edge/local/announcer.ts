@@ -1,12 +1,12 @@
 /**
  * Says on stdout that everything is up: for people (the banner), or with VESTIBULE_READY=json one JSON object per line:
- * `ready` once, then `workerd` and `node` when one of them was replaced.
+ * `ready` once, then `workerd`, `node` and `worker` when one of them was replaced.
  */
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { banner } from './banner.ts';
 import type { Demo } from './demo.ts';
-import type { MediaNodeReady } from './media-node-process.ts';
+import type { MediaNodeReady, WorkerReady } from './media-node-process.ts';
 import { VERSION } from './project.ts';
 import type { Settings } from './settings.ts';
 
@@ -53,6 +53,10 @@ export class Announcer {
     this.#isLinked = true;
     this.#linked.resolve();
     if (this.#announced) this.#tell({ event: 'linked' });
+  }
+
+  workerReplaced(worker: WorkerReady): void {
+    this.#tell({ event: 'worker', ...worker });
   }
 
   /** Resolves when the node is linked, or when that takes too long. */

@@ -37,8 +37,14 @@ test('has everything to paste, and no colour codes where nobody wants them', () 
   expect(print({}, { color: true })).toContain('\x1b[');
 });
 
+test('several nodes have an address each', () => {
+  const workers = [1, 2].map((index) => ({ node: `local-${index}`, addresses: [`127.0.0.1:884${index}`], pid: index }));
+  const text = print({}, { node: { ...NODE, addresses: workers.flatMap(({ addresses }) => addresses), workers } });
+  expect(text).toContain('UDP 127.0.0.1:8841, 127.0.0.1:8842 (nodes local-1 to local-2, portable fan-out)');
+});
+
 test('a secret is named, never shown', () => {
-  const text = print({ AUTH_TOKEN: 'hush', JWT_SECRET: 'hush' });
+  const text = print({ AUTH_TOKEN: 'hush', JWT_SECRET: 'hush, and long enough' });
   expect(text).toContain('one token for all rooms, JWT');
   expect(text).toContain('-authorization TOKEN');
   expect(text).not.toContain('hush');

@@ -123,7 +123,10 @@ function ffmpegCommand(base: string, closed: boolean): string {
 }
 
 function mediaLine(node: MediaNodeReady): string {
-  return `UDP ${node.addresses.join(', ')} (node ${node.node}, ${node.engine} fan-out)`;
+  const { workers } = node;
+  if (workers === undefined) return `UDP ${node.addresses.join(', ')} (node ${node.node}, ${node.engine} fan-out)`;
+  const names = workers.length === 1 ? workers[0]?.node : `${workers[0]?.node} to ${workers.at(-1)?.node}`;
+  return `UDP ${workers.map(({ addresses }) => addresses[0]).join(', ')} (nodes ${names}, ${node.engine} fan-out)`;
 }
 
 function nodeHints({ secretsFile }: BannerInput, base: string, row: Row): string[] {

@@ -91,7 +91,7 @@ test('an edge that refuses is told about', async () => {
 
 test('whoever sets up tokens gets no demo', () => {
   expect(wantsDemo(parseSettings({}))).toBe(true);
-  expect(wantsDemo(parseSettings({ JWT_SECRET: 'x' }))).toBe(true);
+  expect(wantsDemo(parseSettings({ JWT_SECRET: 'x'.repeat(32) }))).toBe(true);
   expect(wantsDemo(parseSettings({ ADMIN_TOKEN: 'x' }))).toBe(false);
   expect(wantsDemo(parseSettings({ REGISTER_TOKEN: 'x' }))).toBe(false);
 });

@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { Announcer } from './announcer.ts';
+import { type LauncherArguments, launcherHelp, parseLauncherArguments } from './arguments.ts';
 import { buildWeb, endBundler } from './bundle.ts';
 import { openDemo, wantsDemo } from './demo.ts';
 import { EmbeddedEdge } from './embedded-edge.ts';
@@ -14,7 +15,7 @@ import { requireTcpPort, requireUdpPort } from './port.ts';
 import { PROJECT_ROOT } from './project.ts';
 import { RunRecord } from './run-record.ts';
 import { keptSecrets, SECRETS_FILE, type Secrets } from './secrets.ts';
-import { loadSettings, mediaBindAddresses, type Settings, stateDirectory } from './settings.ts';
+import { loadSettings, mediaBindAddresses, mediaPorts, type Settings, stateDirectory } from './settings.ts';
 import { Shutdown } from './shutdown.ts';
 
 /** In the state directory. */
@@ -25,6 +26,18 @@ const LAUNCHER = 'edge/local/';
 
 /** Starts everything, prints where it is, and returns; the process then lives until a signal ends it. */
 export async function launch(parts: { mediaNode: boolean }): Promise<void> {
+  let wishes: LauncherArguments;
+  try {
+    wishes = parseLauncherArguments(process.argv.slice(2), parts);
+  } catch (error) {
+    logLine(`Error: ${error instanceof Error ? error.message : String(error)} (--help says what there is)`);
+    process.exitCode = 1;
+    return;
+  }
+  if (wishes.help) {
+    process.stdout.write(launcherHelp(parts));
+    return;
+  }
   const cleanups: (() => Promise<void> | void)[] = [];
   const keeper = new Keeper();
   const shutdown = new Shutdown({
@@ -36,7 +49,8 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
     log: logLine,
   });
   try {
-    const settings = loadSettings(PROJECT_ROOT, process.env);
+    const workers = wishes.workers === null ? {} : { NODE_WORKERS: wishes.workers };
+    const settings = loadSettings(PROJECT_ROOT, { ...process.env, ...workers });
     const { launcher, environment, warnings } = settings;
     for (const warning of warnings) logLine(`Warning: ${warning}`);
     const state = stateDirectory(PROJECT_ROOT, settings);
@@ -91,6 +105,7 @@ export async function launch(parts: { mediaNode: boolean }): Promise<void> {
       onProcess: (child) => watch(child, MEDIA_NODE_SCRIPT),
       onReady: (ready) => announcer.nodeReady(ready, node.pid),
       onLinked: () => announcer.nodeLinked(),
+      onWorker: (worker) => announcer.workerReplaced(worker),
     });
     cleanups.push(() => node.stop());
     await node.ready;
@@ -114,7 +129,8 @@ async function announceDemo(settings: Settings, url: URL, secrets: Secrets, anno
 /** The ports are asked first, so that the error can name the variable. */
 async function requirePorts(settings: Settings, mediaNode: boolean): Promise<void> {
   await requireTcpPort('PORT', settings.launcher.HOST, settings.launcher.PORT);
-  if (mediaNode) await requireUdpPort('MEDIA_PORT', mediaBindAddresses(settings), settings.launcher.MEDIA_PORT);
+  if (!mediaNode) return;
+  for (const port of mediaPorts(settings)) await requireUdpPort('MEDIA_PORT', mediaBindAddresses(settings), port);
 }
 
 /** What the node beside the edge is told besides its inherited environment: it dials as a remote one would. */
@@ -124,6 +140,7 @@ function nodeVariables(settings: Settings, edgeUrl: URL, nodeToken: string): Rec
     NODE_TOKEN: nodeToken,
     NODE_ID: settings.launcher.NODE_ID,
     MEDIA_PORT: String(settings.launcher.MEDIA_PORT),
+    NODE_WORKERS: settings.launcher.NODE_WORKERS === null ? '' : String(settings.launcher.NODE_WORKERS),
   };
 }
 

@@ -11,6 +11,7 @@ const GOOD_NODE = `
   console.log('not an event');
   console.log('${READY}');
   console.log('{"event":"linked"}');
+  console.log('{"event":"worker","node":"n-2","addresses":[],"pid":7}');
   setInterval(() => {}, 1000);
 `;
 /** Ignores SIGTERM. */
@@ -47,6 +48,7 @@ function startNode(source: string) {
       onReady();
     },
     onLinked: linked.resolve,
+    onWorker: (worker) => log.push(`worker ${worker.node}`),
   });
   nodes.push(node);
   const nextReady = (): Promise<void> =>
@@ -69,7 +71,7 @@ describe('a node that works', () => {
     const { node, log, linked } = startNode(GOOD_NODE);
     expect(await node.ready).toEqual(JSON.parse(READY));
     await linked;
-    expect(log.toSorted()).toEqual(['a log line', 'not an event']);
+    await expect.poll(() => log.toSorted()).toEqual(['a log line', 'not an event', 'worker n-2']);
   });
 
   test('ends in order when it is stopped, and stays away', async () => {

@@ -1,10 +1,12 @@
 /**
- * Runs one media node as a child process: reads its ready line, passes its logs on, starts it anew when it dies, and ends
+ * Runs one media node (or the supervisor of several) as a child process: reads its ready line, passes its logs on, starts it anew when it dies, and ends
  * it politely first.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+
+const workerSchema = z.object({ node: z.string(), addresses: z.array(z.string()), pid: z.int() });
 
 const eventSchema = z.discriminatedUnion('event', [
   z.object({
@@ -14,10 +16,16 @@ const eventSchema = z.discriminatedUnion('event', [
     addresses: z.array(z.string()),
     engine: z.string(),
     version: z.string(),
+    /** `host:port` of its status port. */
+    status: z.string().optional(),
+    /** When it is several under a supervisor. */
+    workers: z.array(workerSchema).optional(),
   }),
   z.object({ event: z.literal('linked') }),
+  workerSchema.extend({ event: z.literal('worker') }),
 ]);
 export type MediaNodeReady = Extract<z.infer<typeof eventSchema>, { event: 'ready' }>;
+export type WorkerReady = z.infer<typeof workerSchema>;
 
 const FIRST_RESTART_MS = 200;
 const LONGEST_RESTART_MS = 5_000;
@@ -43,6 +51,8 @@ export interface MediaNodeProcessOptions {
   onReady: (ready: MediaNodeReady) => void;
   /** The edge has welcomed the node. */
   onLinked: () => void;
+  /** The node is several, and one of them was replaced. */
+  onWorker: (worker: WorkerReady) => void;
 }
 
 export class MediaNodeProcess {
@@ -106,6 +116,8 @@ export class MediaNodeProcess {
       this.#wasReady = true;
       this.#options.onReady(event);
       this.#ready.resolve(event);
+    } else if (event.event === 'worker') {
+      this.#options.onWorker(event);
     } else {
       this.#options.onLinked();
     }

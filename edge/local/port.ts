@@ -17,9 +17,20 @@ export class PortError extends Error {
   }
 }
 
-/** Throws `PortError` when nothing can listen there. Port 0 is always free. */
+const NO_SUCH_HOST = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL'];
+
+/** HOST names no address that this machine could listen on. */
+export class HostError extends Error {
+  constructor(variable: string, host: string) {
+    super(
+      `${variable}=${host} is no address of this machine. 127.0.0.1 is for this machine only, 0.0.0.0 for its networks.`,
+    );
+    this.name = 'HostError';
+  }
+}
+
+/** Throws `HostError` or `PortError` when nothing can listen there. Port 0 is free on every address of the machine. */
 export async function requireTcpPort(variable: string, host: string, port: number): Promise<void> {
-  if (port === 0) return;
   const server = createServer();
   try {
     server.listen({ host, port, exclusive: true });
@@ -27,7 +38,9 @@ export async function requireTcpPort(variable: string, host: string, port: numbe
     server.close();
     await once(server, 'close');
   } catch (error) {
-    throw new PortError(variable, 'TCP', host, port, codeOf(error));
+    const code = codeOf(error);
+    if (NO_SUCH_HOST.includes(code)) throw new HostError('HOST', host);
+    throw new PortError(variable, 'TCP', host, port, code);
   }
 }
 

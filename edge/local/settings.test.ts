@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from './project.ts';
-import { KNOWN_NAMES, loadSettings, mediaBindAddresses, parseSettings, SettingsError } from './settings.ts';
+import { KNOWN_NAMES, loadSettings, mediaBindAddresses, mediaPorts, parseSettings, SettingsError } from './settings.ts';
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
@@ -115,4 +115,26 @@ test("the README's table and .env.example know every setting, and no other", () 
   // How a script is told that it is up, and where tests keep their state: not for a file that stays.
   const expected = KNOWN_NAMES.filter((name) => !name.startsWith('VESTIBULE_'));
   expect(inExample.toSorted()).toEqual(expected.toSorted());
+});
+
+describe('weak secrets', () => {
+  test('a JWT_SECRET that can be tried out is refused, a short one complained about', () => {
+    expect(() => parseSettings({ JWT_SECRET: 'secret' })).toThrow(/JWT_SECRET must have at least 16 characters/);
+    const { warnings } = loadSettings(tmpdir(), { JWT_SECRET: 'x'.repeat(31) });
+    expect(warnings).toEqual([expect.stringContaining('JWT_SECRET has 31 characters')]);
+    expect(loadSettings(tmpdir(), { JWT_SECRET: 'x'.repeat(32) }).warnings).toEqual([]);
+  });
+
+  test.each(['NODE_TOKEN', 'ADMIN_TOKEN', 'REGISTER_TOKEN'])('a short %s is complained about', (name) => {
+    expect(loadSettings(tmpdir(), { [name]: 'short' }).warnings).toEqual([
+      expect.stringContaining(`${name} has 5 characters`),
+    ]);
+  });
+});
+
+test('each worker has a port; beyond the last one the node says so itself', () => {
+  expect(mediaPorts(parseSettings({}))).toEqual([8840]);
+  expect(mediaPorts(parseSettings({ NODE_WORKERS: '3', MEDIA_PORT: '9000' }))).toEqual([9000, 9001, 9002]);
+  expect(mediaPorts(parseSettings({ NODE_WORKERS: '3', MEDIA_PORT: '65535' }))).toEqual([65_535]);
+  expect(() => parseSettings({ NODE_WORKERS: 'some' })).toThrow(/NODE_WORKERS must be a number of processes/);
 });

@@ -5,10 +5,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { nodeIdSchema } from '../../shared/ids.ts';
+import { NODE_SETTINGS } from '../../shared/node-settings.ts';
 import { type Settings as EdgeSettings, type Env, MisconfiguredError, readSettings } from '../env.ts';
 import { closestName } from './closest-name.ts';
 
@@ -17,6 +19,9 @@ const DEFAULT_PORT = 8080;
 const DEFAULT_MEDIA_PORT = 8840;
 const MAX_PORT = 65_535;
 const MAX_REGION_CHARS = 64;
+/** A key of HS256 is to have 256 bits (RFC 7518 §3.2). */
+const JWT_SECRET_CHARS = 32;
+const TOKEN_CHARS = 16;
 
 const NOT_A_PORT = 'must be a port number, 0 to 65535 (0 picks a free one)';
 const port = z
@@ -39,6 +44,11 @@ const nodeChecks = {
   KEYFRAME_CACHE: z.enum(['0', '1', 'true', 'false'], 'must be true or false').optional(),
   KEYFRAME_CACHE_BYTES: wholeNumber(0).optional(),
   FANOUT_ENGINE: z.enum(['portable', 'native', 'auto'], 'must be portable, native or auto').optional(),
+  NODE_STATUS_PORT: port.optional(),
+  NODE_STATUS_HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be an address or a host name')
+    .optional(),
 };
 
 const launcherSchema = z.object({
@@ -54,6 +64,13 @@ const launcherSchema = z.object({
     .default('local'),
   NODE_REGION: z.string().max(MAX_REGION_CHARS, `must not be longer than ${MAX_REGION_CHARS} characters`).optional(),
   MEDIA_PORT: port.default(DEFAULT_MEDIA_PORT),
+  /** How many media nodes side by side; null: one, and no supervisor. */
+  NODE_WORKERS: z
+    .string()
+    .regex(/^(auto|[1-9]\d{0,2})$/, 'must be a number of processes, 1 to 999, or auto')
+    .transform((text) => (text === 'auto' ? availableParallelism() : Number(text)))
+    .nullable()
+    .default(null),
   MEDIA_ADDRESSES: z
     .string()
     .transform((text) => entries(text))
@@ -103,14 +120,14 @@ const EDGE_VARIABLES = [
   'S3_PATH_STYLE',
 ] as const satisfies (keyof Env)[];
 
-/** Unchecked: the launcher says the first, the second is looked for when it is needed. Known, so no misspellings. */
-const NODE_VARIABLES = ['EDGE_URL', 'FFMPEG_PATH'];
-
 /** Every variable that means something to us. */
 export const KNOWN_NAMES: readonly string[] = [
-  ...Object.keys(launcherSchema.shape),
-  ...EDGE_VARIABLES,
-  ...NODE_VARIABLES,
+  ...new Set([
+    ...Object.keys(launcherSchema.shape),
+    ...EDGE_VARIABLES,
+    // Some of them unchecked: the launcher says EDGE_URL, FFMPEG_PATH is looked for when it is needed.
+    ...NODE_SETTINGS.map(({ name }) => name),
+  ]),
 ];
 
 /** Takes the place of a secret that is made up later; passes the worker's rules. */
@@ -149,7 +166,9 @@ export function loadSettings(directory: string, environment: Environment): Loade
   const file = readEnvFile(resolve(directory, '.env'));
   const merged: Record<string, string | undefined> = { ...file };
   for (const [name, value] of Object.entries(environment)) if (isSet(value)) merged[name] = value;
-  return { ...parseSettings(merged), environment: merged, warnings: misspellings(environment, file) };
+  const settings = parseSettings(merged);
+  const warnings = [...misspellings(environment, file), ...weakSecrets(settings)];
+  return { ...settings, environment: merged, warnings };
 }
 
 /** Throws `SettingsError`. */
@@ -177,6 +196,14 @@ export function parseSettings(environment: Environment): Settings {
 /** Local half of each `MEDIA_ADDRESSES` entry; null when the node chooses by itself. */
 export function mediaBindAddresses(settings: Settings): string[] | null {
   return settings.launcher.MEDIA_ADDRESSES?.map((entry) => entry.split('/')[0]?.trim() ?? '') ?? null;
+}
+
+/** The UDP port of each media node; 0 stands for any. What is beyond the last port is the node's to complain about. */
+export function mediaPorts({ launcher: { MEDIA_PORT, NODE_WORKERS } }: Settings): number[] {
+  if (MEDIA_PORT === 0) return [0];
+  return Array.from({ length: NODE_WORKERS ?? 1 }, (_, index) => MEDIA_PORT + index).filter(
+    (value) => value <= MAX_PORT,
+  );
 }
 
 /** Where secrets, the Durable Objects' databases and the record of running processes are kept: absolute path. */
@@ -207,6 +234,23 @@ function misspellings(environment: Environment, file: Environment): string[] {
     const meant = closestName(name, KNOWN_NAMES);
     if (meant !== null) warnings.push(`${name} is not a setting; did you mean ${meant}?`);
     else if (name in file) warnings.push(`${name} in .env is not a setting of ours`);
+  }
+  return warnings;
+}
+
+/** Secrets that somebody who tries, or who has one JWT to try on, may find out. The made-up ones are long. */
+function weakSecrets({ edge, edgeVariables }: Settings): string[] {
+  const warnings: string[] = [];
+  const { jwtSecret } = edge;
+  if (jwtSecret !== null && jwtSecret.length < JWT_SECRET_CHARS) {
+    warnings.push(
+      `JWT_SECRET has ${jwtSecret.length} characters: who sees one JWT can try them out; take ${JWT_SECRET_CHARS} or more`,
+    );
+  }
+  for (const name of ['NODE_TOKEN', 'ADMIN_TOKEN', 'REGISTER_TOKEN'] as const) {
+    const length = edgeVariables[name]?.trim().length ?? Number.POSITIVE_INFINITY;
+    if (length < TOKEN_CHARS)
+      warnings.push(`${name} has ${length} characters and may be guessed; take ${TOKEN_CHARS} or more`);
   }
   return warnings;
 }
