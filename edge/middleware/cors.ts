@@ -9,7 +9,7 @@ import { settingsOrNull } from './context.ts';
 export const ALLOWED_METHODS = 'OPTIONS, GET, HEAD, POST, PATCH, DELETE';
 /** `Authorization` has to be named (`*` does not cover it); Eyevinn's publisher sends `ETag` as a request header. */
 const ALLOWED_HEADERS =
-  'Authorization, Content-Type, If-Match, ETag, Accept, Last-Event-ID, X-Auth-Token, X-Req-Token, X-Csrf-Token';
+  'Authorization, Content-Type, If-Match, ETag, Accept, Last-Event-ID, Vestibule-Replaces, X-Auth-Token, X-Req-Token, X-Csrf-Token';
 /** The last one lets Eyevinn's publisher read the trickle switch from another origin. */
 const EXPOSED_HEADERS =
   'Location, Link, ETag, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, X-Req-Token, X-Csrf-Token, ' +

@@ -178,7 +178,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   #start(): void {
     const runner = new SessionRunner({
       role: 'publish',
-      createPeer: (onState) => this.#createPeer(onState),
+      createPeer: ({ onState }) => this.#createPeer(onState),
       onStatus: (status) => {
         if (this.#runner === runner) this.#onSendStatus(status);
       },

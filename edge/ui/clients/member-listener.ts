@@ -51,7 +51,7 @@ export class MemberListener {
     this.#options = options;
     this.#runner = new SessionRunner({
       role: 'play',
-      createPeer: (onState) => this.#createPeer(onState),
+      createPeer: ({ onState }) => this.#createPeer(onState),
       onStatus: options.onStatus,
       onError: options.onError,
     });

@@ -17,7 +17,12 @@ export interface PeerSessionOptions extends EndpointOptions {
   /** The server makes the offer (a POST without body) and gets our answer by this. Offers later than that: `answer`. */
   sendAnswer?(answer: string): Promise<void>;
   onState(state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended'): void;
+  /** The server asks us to come back by a new session: the node that carries this one is about to leave. */
+  onReconnect?(): void;
 }
+
+/** The data channel on which the node tells things about the session; servers that know nothing of it refuse it. */
+const EVENTS_LABEL = 'vestibule-events';
 
 /** Without trickle, gathering is cut here: a STUN server that does not answer must not hold up the start. */
 const GATHER_LIMIT_MS = 2_000;
@@ -57,6 +62,7 @@ export class PeerSession {
   /** Offer, POST, answer. Resolves when the answer is applied (or accepted); throws `ClientError`. */
   async open(): Promise<void> {
     this.#options.prepare(this.connection);
+    if (this.#options.onReconnect !== undefined) this.#listen(this.#options.onReconnect);
     await (this.#options.sendAnswer === undefined ? this.#offer() : this.#acceptOffer(this.#options.sendAnswer));
     this.#watchDtls();
     this.#scheduleTrickle();
@@ -126,6 +132,14 @@ export class PeerSession {
     if (this.#trickleTimer !== null) clearTimeout(this.#trickleTimer);
     this.connection.close();
     await this.#resource?.delete();
+  }
+
+  /** Before the offer is made, so that the channel is in it. */
+  #listen(onReconnect: () => void): void {
+    const channel = this.connection.createDataChannel(EVENTS_LABEL);
+    channel.addEventListener('message', ({ data }) => {
+      if (!this.#closed && isReconnect(data)) onReconnect();
+    });
   }
 
   #adopt(resource: SessionResource): void {
@@ -223,6 +237,15 @@ export class PeerSession {
         if (!this.#closed && transport.state === 'closed') this.#options.onState('ended');
       });
     }
+  }
+}
+
+/** `{"type": "reconnect", "data": {}}`, as the WHEP event of that name. */
+function isReconnect(message: unknown): boolean {
+  try {
+    return typeof message === 'string' && JSON.parse(message)?.type === 'reconnect';
+  } catch {
+    return false;
   }
 }
 

@@ -71,6 +71,8 @@ export type SessionEvent =
   | { kind: 'flowing' }
   /** The device moved to another network, or came back online. */
   | { kind: 'networkChanged' }
+  /** Another session has taken the place of the running one, and is connected. */
+  | { kind: 'moved' }
   /** The page came to the front: try now rather than later. */
   | { kind: 'nudge' }
   | { kind: 'tick' };
@@ -252,6 +254,8 @@ function stepConnected(state: SessionMachine, event: SessionEvent, now: number, 
       if (event.status !== null && event.status < 500 && event.status !== 429) return lost(state, now, random);
       if (event.status === 501) return lost(state, now, random);
       return { state: { ...state, wakeAt: now + backoffDelayMs({ attempt: state.restarts, random }) }, effects: [] };
+    case 'moved':
+      return goLive({ ...state, phase: 'live' }, now);
     case 'tick':
       return isDue(state, now) ? stepDue(state, now, random) : stay(state);
     default:

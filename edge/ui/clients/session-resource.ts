@@ -14,6 +14,8 @@ export interface EndpointOptions {
   token?: string | undefined;
   /** `include`: cookies go to and are taken from another origin, too. Default `same-origin`, as in `fetch`. */
   credentials?: RequestCredentials | undefined;
+  /** URL of an own session whose place the new one shall take: the server would refuse a second publisher. */
+  replaces?: string | undefined;
   /** Sends the POST in place of `sendRequest`. */
   send?: Send | undefined;
 }
@@ -56,7 +58,12 @@ export class SessionResource {
     const response = await (endpoint.send ?? sendRequest)(String(endpoint.url), {
       ...common,
       method: 'POST',
-      headers: { ...headers, 'Content-Type': SDP_TYPE, Accept: SDP_TYPE },
+      headers: {
+        ...headers,
+        'Content-Type': SDP_TYPE,
+        Accept: SDP_TYPE,
+        ...(endpoint.replaces === undefined ? {} : { 'Vestibule-Replaces': endpoint.replaces }),
+      },
       body: offer,
     });
     if (!response.ok) throw await ClientError.fromResponse(response);

@@ -1,5 +1,9 @@
-/** Runs a `SessionMachine`: one timer, one peer session at a time, the network's and the page's events. */
+/**
+ * Runs a `SessionMachine`: one timer, one peer session at a time (two while it moves), the network's and the page's
+ * events.
+ */
 import { ClientError } from './errors.ts';
+import { type MoveEffect, type MoveEvent, NO_MOVE, stepMove } from './move-machine.ts';
 import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
 import {
   type FailureCause,
@@ -12,14 +16,29 @@ import {
   step,
 } from './session-machine.ts';
 
+/** What a peer session tells the runner. */
+export type PeerEvents = Pick<PeerSessionOptions, 'onState' | 'onReconnect'>;
+
 export interface RunnerOptions {
   role: Role;
-  /** Makes the peer session of each attempt; not opened yet. */
-  createPeer(onState: PeerSessionOptions['onState']): PeerSession;
+  /** Makes the peer session of each attempt; not opened yet. `replaces`: the running one, whose place it shall take. */
+  createPeer(events: PeerEvents, replaces: PeerSession | null): PeerSession;
+  /** Absent: sessions of this kind stay where they are until they end. */
+  moving?: {
+    /** Resolves when a session that is to replace another one shows something; it is connected by then. */
+    whenShown(peer: PeerSession): Promise<void>;
+    /** It has taken the other one's place, which ends a moment later. */
+    onMoved?(peer: PeerSession): void;
+  };
   onStatus(status: SessionStatus): void;
   /** `fatal`: the runner has given up and rests in `failed`. */
   onError(error: ClientError, fatal: boolean): void;
 }
+
+/** The old session stays for this long after a move: the element that shows it changes over meanwhile. */
+const MOVE_OVERLAP_MS = 1_000;
+/** Phases in which there is a session that can be moved. */
+const MOVABLE: readonly string[] = ['live', 'stalled', 'interrupted', 'restarting'];
 
 export class SessionRunner {
   readonly #options: RunnerOptions;
@@ -27,6 +46,12 @@ export class SessionRunner {
   #peer: PeerSession | null = null;
   #lastError: ClientError | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #move = NO_MOVE;
+  /** The session that a move is opening. */
+  #next: PeerSession | null = null;
+  #moveTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Sessions that were moved away from, until they are closed. */
+  readonly #left = new Map<PeerSession, ReturnType<typeof setTimeout>>();
   /** A new session waits for the old one's DELETE, or a publisher would be refused because of itself. */
   #closing: Promise<void> = Promise.resolve();
   #listening: AbortController | null = null;
@@ -50,6 +75,10 @@ export class SessionRunner {
     this.#machine = state;
     this.#setTimer(state.wakeAt);
     this.#listen(!['idle', 'stopped', 'failed'].includes(state.phase));
+    // Before the effects: the second session goes with the first.
+    if (!MOVABLE.includes(state.phase)) this.#dispatchMove({ kind: 'ended' });
+    if (state.phase === 'stopped' || state.phase === 'failed')
+      for (const peer of [...this.#left.keys()]) this.#leave(peer);
     for (const effect of effects) this.#run(effect);
     if (this.status !== before) this.#options.onStatus(this.status);
   }
@@ -80,9 +109,7 @@ export class SessionRunner {
   }
 
   async #open(): Promise<void> {
-    const peer: PeerSession = this.#options.createPeer((state) => {
-      if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
-    });
+    const peer = this.#createPeer(null);
     this.#peer = peer;
     try {
       await this.#closing;
@@ -98,6 +125,83 @@ export class SessionRunner {
       this.dispatch({ kind: 'openFailed', status, retryAfterMs: error.retryAfterMs });
       if (this.status !== 'failed') this.#options.onError(error, false);
     }
+  }
+
+  #createPeer(replaces: PeerSession | null): PeerSession {
+    const peer: PeerSession = this.#options.createPeer(
+      {
+        onState: (state) => {
+          if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
+          else if (this.#next === peer && (state === 'failed' || state === 'ended')) {
+            this.#dispatchMove({ kind: 'failed', retryAfterMs: null });
+          }
+        },
+        onReconnect: () => {
+          if (this.#peer === peer) this.#dispatchMove({ kind: 'asked' });
+        },
+      },
+      replaces,
+    );
+    return peer;
+  }
+
+  #dispatchMove(event: MoveEvent): void {
+    const canMove = this.#options.moving !== undefined && MOVABLE.includes(this.#machine.phase);
+    if (event.kind === 'asked' && !canMove) return;
+    const { state, effects } = stepMove(this.#move, event, performance.now(), Math.random());
+    this.#move = state;
+    if (this.#moveTimer !== null) clearTimeout(this.#moveTimer);
+    const { wakeAt } = state;
+    this.#moveTimer =
+      wakeAt === null
+        ? null
+        : setTimeout(() => this.#dispatchMove({ kind: 'tick' }), Math.max(0, Math.ceil(wakeAt - performance.now())));
+    for (const effect of effects) this.#runMove(effect);
+  }
+
+  #runMove(effect: MoveEffect): void {
+    const next = this.#next;
+    switch (effect.kind) {
+      case 'open':
+        void this.#openNext();
+        return;
+      case 'drop':
+        this.#next = null;
+        void next?.close();
+        return;
+      case 'adopt': {
+        const old = this.#peer;
+        if (next === null || old === null) return;
+        this.#peer = next;
+        this.#next = null;
+        this.#left.set(
+          old,
+          setTimeout(() => this.#leave(old), MOVE_OVERLAP_MS),
+        );
+        this.dispatch({ kind: 'moved' });
+        this.#options.moving?.onMoved?.(next);
+      }
+    }
+  }
+
+  async #openNext(): Promise<void> {
+    const next = this.#createPeer(this.#peer);
+    this.#next = next;
+    try {
+      await next.open();
+      if (this.#next === next) await this.#options.moving?.whenShown(next);
+      if (this.#next === next) this.#dispatchMove({ kind: 'ready' });
+    } catch (thrown) {
+      if (this.#next !== next) return;
+      this.#dispatchMove({ kind: 'failed', retryAfterMs: ClientError.fromUnknown(thrown).retryAfterMs });
+    }
+  }
+
+  /** Ends a session that was moved away from. */
+  #leave(peer: PeerSession): void {
+    clearTimeout(this.#left.get(peer));
+    this.#left.delete(peer);
+    this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
   }
 
   async #restart(): Promise<void> {
@@ -120,7 +224,7 @@ export class SessionRunner {
   #close(): void {
     const peer = this.#peer;
     this.#peer = null;
-    if (peer !== null) this.#closing = peer.close();
+    if (peer !== null) this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
   }
 
   #failure(cause: FailureCause): ClientError {

@@ -11,7 +11,7 @@
  * It waits for a publisher that is not there yet, restarts ICE when the path breaks, opens a new session when the old one
  * is gone, and gives up only when the server says that it may not watch (401, 403) or cannot (422).
  */
-import type { ClientError } from './errors.ts';
+import { ClientError } from './errors.ts';
 import { PeerSession } from './peer-session.ts';
 import { withOpusParameters } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
@@ -54,6 +54,7 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
   readonly #options: WhepOptions;
   readonly #runner: SessionRunner;
   #stream: MediaStream | null = null;
+  readonly #streams = new WeakMap<RTCPeerConnection, MediaStream>();
   #state: WhepState = 'idle';
   #checkTimer: ReturnType<typeof setInterval> | null = null;
   #packets = { connection: null as RTCPeerConnection | null, received: 0, changedAt: 0 };
@@ -63,18 +64,25 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     this.#options = options;
     this.#runner = new SessionRunner({
       role: 'play',
-      createPeer: (onState) =>
+      createPeer: (events, replaces) =>
         new PeerSession({
           url: options.url,
           token: options.token,
           iceServers: options.iceServers ?? [],
           trickle: options.trickle ?? true,
-          prepare: (connection) => this.#prepare(connection),
+          prepare: (connection) => this.#prepare(connection, replaces === null),
           // Without it browsers fold stereo Opus to one channel.
           mungeOffer: (sdp) => withOpusParameters(sdp, { stereo: '1' }),
           mungeAnswer: (sdp) => sdp,
-          onState,
+          ...events,
         }),
+      moving: {
+        whenShown: (peer) => whenDecoding(peer.connection),
+        onMoved: ({ connection }) => {
+          const stream = this.#streams.get(connection);
+          if (stream !== undefined) this.#adopt(stream);
+        },
+      },
       onStatus: (status) => this.#setState(status),
       onError: (error, fatal) => this.emit('error', { error, fatal }),
     });
@@ -109,8 +117,10 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     await this.#runner.settled();
   }
 
-  #prepare(connection: RTCPeerConnection): void {
+  /** `adopted`: its stream is shown as soon as there is one; otherwise when the session has taken the other's place. */
+  #prepare(connection: RTCPeerConnection, adopted: boolean): void {
     const stream = new MediaStream();
+    this.#streams.set(connection, stream);
     const targetMs = this.#options.jitterBufferTargetMs ?? 0;
     for (const kind of this.#options.kinds ?? ['audio', 'video']) {
       const { receiver } = connection.addTransceiver(kind, { direction: 'recvonly' });
@@ -119,10 +129,13 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     }
     connection.addEventListener('track', ({ track }) => {
       stream.addTrack(track);
-      if (stream.getTracks().length > 1) return;
-      this.#stream = stream;
-      this.emit('stream', { stream });
+      if (adopted && stream.getTracks().length === 1) this.#adopt(stream);
     });
+  }
+
+  #adopt(stream: MediaStream): void {
+    this.#stream = stream;
+    this.emit('stream', { stream });
   }
 
   #setState(state: WhepState): void {
@@ -154,5 +167,26 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     } else if (now - this.#packets.changedAt >= SILENCE_MS) {
       this.#runner.dispatch({ kind: 'silent' });
     }
+  }
+}
+
+/** A frame is looked for this often; without any, a connection that has been up for this long has to do. */
+const FRAME_CHECK_MS = 40;
+const FRAME_PATIENCE_MS = 3_000;
+
+/** Resolves when the connection decodes pictures (or, without any, brings sound); rejects when it has ended. */
+async function whenDecoding(connection: RTCPeerConnection): Promise<void> {
+  let connectedSince: number | null = null;
+  for (;;) {
+    const state = connection.connectionState;
+    if (state === 'closed' || state === 'failed') throw new ClientError('The connection ended', { code: 'ended' });
+    const now = performance.now();
+    if (state === 'connected') connectedSince ??= now;
+    const stats = [...(await connection.getStats()).values()].filter(({ type }) => type === 'inbound-rtp');
+    const video = stats.some(({ kind }) => kind === 'video');
+    if (stats.some(({ framesDecoded, packetsReceived }) => (video ? framesDecoded : packetsReceived) > 0)) return;
+    // A publisher that is away has nothing to show on either side.
+    if (connectedSince !== null && now - connectedSince > FRAME_PATIENCE_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, FRAME_CHECK_MS));
   }
 }

@@ -94,9 +94,11 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
     return new Promise((resolve, reject) => {
       const runner = new SessionRunner({
         role: 'publish',
-        createPeer: (onState) =>
+        moving: { whenShown: (peer) => whenConnected(peer.connection) },
+        createPeer: (events, replaces) =>
           new PeerSession({
             url: this.#options.url,
+            replaces: replaces?.resourceUrl ?? undefined,
             token: this.#options.token,
             iceServers: this.#options.iceServers ?? [],
             trickle: this.#options.trickle ?? true,
@@ -120,7 +122,7 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
               // The browser sends two channels only to a receiver that says it wants them.
               return stereo ? withOpusParameters(started, { stereo: '1' }) : started;
             },
-            onState,
+            ...events,
           }),
         onStatus: (status) => {
           if (this.#runner !== runner || status === 'waiting') return;
@@ -158,6 +160,19 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
     this.#state = state;
     this.emit('state', { state, previous });
   }
+}
+
+/** Resolves when media can flow; rejects when it never will. */
+function whenConnected(connection: RTCPeerConnection): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      const state = connection.connectionState;
+      if (state === 'connected') resolve();
+      if (state === 'failed' || state === 'closed') reject(new ClientError('No media path', { code: 'no_path' }));
+    };
+    connection.addEventListener('connectionstatechange', look);
+    look();
+  });
 }
 
 function encodings({ simulcast, maxBitrateBps }: PublishOptions): RTCRtpEncodingParameters[] {

@@ -100,7 +100,8 @@ export class PlayerPage {
 
   /** The last picture stays until the new stream has something to show. */
   #adopt(stream: MediaStream): void {
-    if (this.#video.srcObject === null) {
+    // After a move the new one flows already.
+    if (this.#video.srcObject === null || stream.getTracks().some((track) => !track.muted)) {
       this.#show(stream);
       return;
     }
