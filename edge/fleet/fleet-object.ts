@@ -124,6 +124,13 @@ export class Fleet extends DurableObject<Env> implements FleetRpc {
     return succeeded(statusOf(this.#state.nodes.get(input.node) ?? known));
   }
 
+  async viewersOf(input: { lobby: LobbyId }): Promise<{ node: NodeId; subscribers: number }[]> {
+    return [...this.#state.nodes].flatMap(([node, { lobbies }]) => {
+      const load = lobbies.find(({ lobby }) => lobby === input.lobby);
+      return load === undefined ? [] : [{ node, subscribers: load.subscribers }];
+    });
+  }
+
   async nodeUpdated(input: { snapshot: NodeSnapshot; lobbies: LobbyLoad[] }): Promise<void> {
     this.#step({ type: 'node-updated', ...input });
   }

@@ -28,7 +28,7 @@ test('a full node gets nothing until its report says that it has room', async ()
   const small = await dial({ node: 'small', capacity: 1 });
   expect(await placeSomewhere()).toMatchObject({ value: { node: 'small', boot: small.boot } });
   expect((await placeSomewhere()).ok, 'what is on its way counts').toBe(false);
-  small.report([]);
+  small.report([], { load: { sessions: 0, packetsPerSecond: 1, cpu: 0 } });
   await eventually(placeSomewhere, (outcome) => outcome.ok);
 });
 

@@ -63,13 +63,6 @@ export function apiRoutes(app: App): void {
       return emptyOk();
     },
   });
-
-  route(app, '/api/admin/nodes', {
-    GET: async (c) => {
-      await requireAdmin(c);
-      return c.json(await c.env.FLEET.getByName(FLEET_NAME).nodes(), 200, NO_STORE);
-    },
-  });
 }
 
 /** How the recording of each of these rooms fares; a finished one is nothing to tell. */

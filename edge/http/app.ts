@@ -9,6 +9,7 @@ import { endpointRoutes } from './endpoints.ts';
 import { route } from './methods.ts';
 import { answerNode, NODE_LINK_PATH } from './node-link.ts';
 import { nodeRecordRoutes } from './node-records.ts';
+import { nodeRoutes } from './node-routes.ts';
 import { pageRoutes } from './page-routes.ts';
 import { recordRoutes } from './record-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -28,6 +29,7 @@ export function buildApp(): App {
   endpointRoutes(app);
   sessionRoutes(app);
   apiRoutes(app);
+  nodeRoutes(app);
   recordRoutes(app);
   authenticateRoute(app);
   spaceRoutes(app);

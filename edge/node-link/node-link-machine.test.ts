@@ -11,6 +11,7 @@ import {
 import {
   CLOSE_REPLACED,
   CLOSE_SILENT,
+  CLOSE_TAKEN,
   type LinkEvent,
   type LinkState,
   linkRecordSchema,
@@ -25,14 +26,26 @@ const BOOT = mintBootId();
 const T0 = 1_700_000_000_000;
 const PROMISE_MS = 10_000;
 
+const other = { type: 'hello' as const, connection: 2, node: NODE, boot: mintBootId() };
+
 function linked(connection = 1): LinkState {
-  return step(null, { type: 'hello', connection, node: NODE, boot: BOOT }, T0).state;
+  return step(null, { type: 'hello', connection, node: NODE, boot: BOOT, heardAt: null }, T0).state;
 }
 
 test('a newer connection of the same node replaces the older', () => {
-  const { state, effects } = step(linked(1), { type: 'hello', connection: 2, node: NODE, boot: BOOT }, T0);
+  const { state, effects } = step(linked(1), { type: 'hello', connection: 2, node: NODE, boot: BOOT, heardAt: T0 }, T0);
   expect(state).toMatchObject({ connection: 2, downSince: null });
   expect(effects).toEqual([{ type: 'drop', connection: 1, code: CLOSE_REPLACED, reason: 'replaced' }]);
+});
+
+test('another life of the node is refused while this one is alive, and let in when it is silent or gone', () => {
+  const state = linked(1);
+  const refused = step(state, { ...other, heardAt: T0 + 1_000 }, T0 + 3_000);
+  expect(refused).toMatchObject({ state, effects: [{ type: 'drop', connection: 2, code: CLOSE_TAKEN }] });
+  const silent = step(state, { ...other, heardAt: T0 }, T0 + 2 * PING_INTERVAL_MS);
+  expect(silent).toMatchObject({ state: { connection: 2, boot: other.boot }, effects: [{ connection: 1 }] });
+  const { state: down } = step(state, { type: 'closed', connection: 1 }, T0);
+  expect(step(down, { ...other, heardAt: null }, T0).state).toMatchObject({ connection: 2, boot: other.boot });
 });
 
 test('the end of a replaced connection is not the end of the link', () => {
@@ -47,7 +60,7 @@ test('a closed link may come back within the grace', () => {
   expect(mayBeLinked(closed.state, T0 + RELINK_GRACE_MS)).toBe(false);
   const early = step(closed.state, { type: 'tick', heardAt: null }, T0 + RELINK_GRACE_MS - 1);
   expect(early).toEqual({ state: closed.state, effects: [] });
-  const back = step(closed.state, { type: 'hello', connection: 2, node: NODE, boot: BOOT }, T0 + 2_000);
+  const back = step(closed.state, { type: 'hello', connection: 2, node: NODE, boot: BOOT, heardAt: null }, T0 + 2_000);
   expect(back).toMatchObject({ state: { connection: 2, downSince: null, gone: false }, effects: [] });
 });
 
@@ -62,7 +75,7 @@ test('after the grace it is gone, is told so until all lobbies know, and is forg
 test('a node that comes back while its lobbies are told is not forgotten', () => {
   const { state: down } = step(linked(), { type: 'closed', connection: 1 }, T0);
   const { state: gone } = step(down, { type: 'tick', heardAt: null }, T0 + RELINK_GRACE_MS);
-  const { state: back } = step(gone, { type: 'hello', connection: 2, node: NODE, boot: mintBootId() }, T0 + 6_000);
+  const { state: back } = step(gone, { ...other, heardAt: null }, T0 + 6_000);
   expect(step(back, { type: 'forgotten' }, T0 + 6_000).state).toBe(back);
 });
 
@@ -143,6 +156,7 @@ test('any order of events: a link is up or down, never both, and gone only when 
       connection,
       node: fc.constant(NODE),
       boot: fc.constantFrom(...boots),
+      heardAt: fc.option(fc.integer({ min: T0, max: T0 + 20_000 })),
     }),
     fc.record({ type: fc.constant('closed' as const), connection }),
     fc.record({ type: fc.constant('woken' as const), connections: fc.array(connection, { maxLength: 3 }) }),

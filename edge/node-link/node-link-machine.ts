@@ -15,9 +15,12 @@ import {
   CONTROL_PROTOCOL_VERSION,
   type Hello,
   LINK_SILENCE_MS,
+  PING_INTERVAL_MS,
   RELINK_GRACE_MS,
 } from '../../shared/protocol/control.ts';
 
+/** Two pings may be late, and whoever sends them is still alive. */
+const ALIVE_MS = 2 * PING_INTERVAL_MS;
 /** When telling the lobbies failed, they are told again after this long. */
 const GONE_RETRY_MS = 1_000;
 
@@ -36,7 +39,8 @@ export const linkRecordSchema = z.object({
 export type LinkState = z.infer<typeof linkRecordSchema> | null;
 
 export type LinkEvent =
-  | { type: 'hello'; connection: number; node: NodeId; boot: BootId }
+  /** `heardAt`: Unix ms of the last sign of life on the present link; null without one. */
+  | { type: 'hello'; connection: number; node: NodeId; boot: BootId; heardAt: number | null }
   | { type: 'closed'; connection: number }
   /** The object woke up; these connections are still there. */
   | { type: 'woken'; connections: readonly number[] }
@@ -46,7 +50,7 @@ export type LinkEvent =
   | { type: 'forgotten' };
 
 export type LinkEffect =
-  /** A newer connection of the same node took over, or this one is dead. */
+  /** A newer connection of the same node took over, this one is dead, or it is not welcome. */
   | { type: 'drop'; connection: number; code: number; reason: string }
   | { type: 'unlinked'; node: NodeId; boot: BootId }
   | { type: 'gone'; node: NodeId; boot: BootId };
@@ -61,12 +65,18 @@ export const CLOSE_POLICY = 1008;
 export const CLOSE_TRY_AGAIN = 1011;
 export const CLOSE_REPLACED = 4000;
 export const CLOSE_SILENT = 4001;
+export const CLOSE_BUSY = 4002;
+export const CLOSE_TAKEN = 4003;
 
 export function step(state: LinkState, event: LinkEvent, now: number): LinkStep {
   switch (event.type) {
     case 'hello': {
       const { connection, node, boot } = event;
       const effects: LinkEffect[] = [];
+      if (isTaken(state, event, now)) {
+        effects.push({ type: 'drop', connection, code: CLOSE_TAKEN, reason: 'another node with this id is linked' });
+        return { state, effects };
+      }
       if (state !== null && state.connection !== null && state.connection !== connection) {
         effects.push({ type: 'drop', connection: state.connection, code: CLOSE_REPLACED, reason: 'replaced' });
       }
@@ -83,6 +93,16 @@ export function step(state: LinkState, event: LinkEvent, now: number): LinkStep 
     case 'forgotten':
       return { state: state?.gone === true ? null : state, effects: [] };
   }
+}
+
+/**
+ * Another process claims to be this node while the node is alive: two with one id would throw each other out for ever, and
+ * each would end the other's sessions. The one that is here stays. A node that was restarted is not meant: its former
+ * process closed the link when it died, and where a whole machine died its silence is noticed in a moment.
+ */
+function isTaken(state: LinkState, event: Extract<LinkEvent, { type: 'hello' }>, now: number): boolean {
+  if (state === null || state.connection === null || state.boot === event.boot || event.heardAt === null) return false;
+  return now - event.heardAt < ALIVE_MS;
 }
 
 /** Unix ms of the next tick that may change something; null: none. */

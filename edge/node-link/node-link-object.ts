@@ -14,15 +14,20 @@ import {
   PING_FRAME,
   PONG_FRAME,
   REQUEST_DEADLINE_MS,
+  type Report,
   resultSchemas,
 } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
 import type { NodeLinkRpc } from '../rpc.ts';
+import { credibleHello, credibleReport } from './credible.ts';
+import { HelloGate, MAX_GREETING } from './hello-gate.ts';
 import { type Attachment, aboutOf, closeQuietly, readAttachment, snapshotOf, writeAttachment } from './link-socket.ts';
 import { LinkStore } from './link-store.ts';
 import { LobbyTable } from './lobby-table.ts';
 import {
+  CLOSE_BUSY,
   CLOSE_POLICY,
+  CLOSE_TAKEN,
   CLOSE_TRY_AGAIN,
   type LinkEvent,
   type LinkState,
@@ -31,8 +36,9 @@ import {
   objectionTo,
   step,
 } from './node-link-machine.ts';
-import { NODE_TIMEOUT, NODE_UNREACHABLE, PendingRequests } from './pending-requests.ts';
+import { NODE_TIMEOUT, NODE_TOO_OLD, NODE_UNREACHABLE, PendingRequests } from './pending-requests.ts';
 import { Reporter } from './reporter.ts';
+import { begins, ends, protocolOf } from './request-kinds.ts';
 import { Waiters } from './waiters.ts';
 import { welcomeFor } from './welcome.ts';
 
@@ -48,6 +54,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   readonly #pending = new PendingRequests();
   readonly #reporter: Reporter;
   readonly #waiters = new Waiters();
+  readonly #gate = new HelloGate();
   /** Unix ms of the last frame on the link; pings are answered by the runtime and asked for separately. */
   #frameAt = 0;
 
@@ -78,6 +85,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (!node.success) return new Response('Vestibule-Node does not name a node\n', { status: 400 });
     const { 0: client, 1: server } = new WebSocketPair();
     const connection = Math.max(Date.now(), 1 + Math.max(this.#state?.connection ?? 0, ...this.#connections()));
+    this.#makeWay();
     this.ctx.acceptWebSocket(server);
     writeAttachment(server, { connection, since: Date.now(), node: node.data, stage: 'greeting', about: null });
     this.#schedule();
@@ -92,24 +100,25 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const asked: NodeRequest = request;
     const endsAt = Date.now() + deadlineMs;
     // Before it is sent, so that the node's hello after a crash finds its lobby again.
-    const opens = asked.method === 'publish' || asked.method === 'join';
-    const isNew = opens && this.#table.revisionOf(asked.lobby) === null;
-    if (opens) this.#table.remember(asked.lobby, asked.revision);
+    const begun = begins(asked);
+    const isNew = begun !== null && this.#table.revisionOf(begun.lobby) === null;
+    if (begun !== null) this.#table.remember(begun.lobby, begun.revision);
     const socket = await this.#readySocket(Math.min(deadlineMs, RELINK_WAIT_MS));
     const reached = socket !== null && (boot === undefined || this.#state?.boot === boot);
-    const outcome = reached
-      ? await this.#pending.send(socket, asked, Math.max(1, endsAt - Date.now()))
-      : failed(NODE_UNREACHABLE);
+    const isTooOld = reached && (readAttachment(socket)?.about?.protocol ?? 0) < protocolOf(asked.method);
+    const outcome = !reached
+      ? failed(NODE_UNREACHABLE)
+      : isTooOld
+        ? failed(NODE_TOO_OLD)
+        : await this.#pending.send(socket, asked, Math.max(1, endsAt - Date.now()));
     if (!outcome.ok) {
       const { code } = outcome.problem;
       const maybeOpened = reached && (code === NODE_TIMEOUT.code || code === NODE_UNREACHABLE.code);
-      if (opens && isNew && !maybeOpened) this.#table.forget(asked.lobby, asked.revision);
+      if (begun !== null && isNew && !maybeOpened) this.#table.forget(begun.lobby, begun.revision);
       return outcome;
     }
-    const ends =
-      (asked.method === 'apply' && asked.desired.publisher === null) ||
-      (asked.method === 'apply-stream' && asked.desired.members.length === 0);
-    if (ends) this.#table.forget(asked.desired.lobby, asked.desired.revision);
+    const ended = ends(asked);
+    if (ended !== null) this.#table.forget(ended.lobby, ended.revision);
     const result = resultSchemas[request.method].safeParse(outcome.value);
     if (result.success) return succeeded(result.data as NodeResult<M>);
     const detail = 'the media node gave an answer that was not understood';
@@ -120,7 +129,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const socket = this.#socketOf(this.#state?.connection ?? null);
     const about = socket === null ? null : readAttachment(socket)?.about;
     // Being woken for this call, the object has noticed by itself when the link is down; what it has forgotten it says here.
-    if (about) this.ctx.waitUntil(this.#reporter.refresh(about));
+    if (about) this.ctx.waitUntil(this.#reporter.refresh(about, true));
     else if (this.#state?.boot !== input.boot) this.ctx.waitUntil(this.#reporter.gone(input));
     else this.ctx.waitUntil(this.#reporter.unlinked(input));
   }
@@ -137,7 +146,11 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       return closeQuietly(socket, CLOSE_POLICY, 'hello expected');
     }
     // What does not fit is dropped; so is what a replaced connection still says.
-    if (frame === null || attachment.connection !== this.#state?.connection) return;
+    if (attachment.connection !== this.#state?.connection) return;
+    if (frame === null) {
+      this.#gate.complain(`node ${attachment.node}: a frame that fits nothing was dropped`, Date.now());
+      return;
+    }
     switch (frame.type) {
       case 'hello':
         this.#closed(socket);
@@ -145,8 +158,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       case 'response':
         return this.#pending.answer(frame);
       case 'report':
-        if (attachment.about === null) return;
-        return this.#reporter.report(attachment.connection, attachment.about, frame);
+        return this.#reported(socket, attachment, frame);
     }
   }
 
@@ -180,14 +192,41 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     this.#schedule();
   }
 
-  async #greet(socket: WebSocket, attachment: Attachment, hello: Hello): Promise<void> {
-    const objection = objectionTo(hello, attachment.node);
-    if (objection !== null) return closeQuietly(socket, CLOSE_POLICY, objection);
+  /** What is said is checked, kept and carried on. */
+  async #reported(socket: WebSocket, attachment: Attachment, frame: Report): Promise<void> {
+    if (attachment.about === null) return;
+    const { said, complaints } = credibleReport(frame);
+    this.#complain(attachment.node, complaints);
+    const draining = said.draining ?? false;
+    const isNews = draining !== attachment.about.draining;
+    const about = isNews ? { ...attachment.about, draining } : attachment.about;
+    if (isNews) writeAttachment(socket, { ...attachment, about });
+    await this.#reporter.report(attachment.connection, about, said, isNews ? this.#table.lobbies : []);
+  }
+
+  #complain(node: NodeId, complaints: readonly string[]): void {
+    if (complaints.length === 0) return;
+    this.#gate.complain(`node ${node} says what cannot be, and was corrected: ${complaints.join(', ')}`, Date.now());
+  }
+
+  async #greet(socket: WebSocket, attachment: Attachment, claimed: Hello): Promise<void> {
+    const now = Date.now();
+    const refuse = (code: number, reason: string) => {
+      this.#gate.complain(`a link for node ${attachment.node} was refused: ${reason}`, now);
+      closeQuietly(socket, code, reason);
+    };
+    if (!this.#gate.admits(claimed.boot === this.#state?.boot, now)) return refuse(CLOSE_BUSY, 'too many hellos');
+    const objection = objectionTo(claimed, attachment.node);
+    if (objection !== null) return refuse(CLOSE_POLICY, objection);
+    const { said: hello, complaints } = credibleHello(claimed);
+    this.#complain(attachment.node, complaints);
     const { connection } = attachment;
-    const linked: Attachment = { ...attachment, stage: 'linked', since: Date.now(), about: aboutOf(hello) };
+    const linked: Attachment = { ...attachment, stage: 'linked', since: now, about: aboutOf(hello) };
+    const heardAt = this.#heardAt();
+    this.#step({ type: 'hello', connection, node: hello.node, boot: hello.boot, heardAt });
+    if (this.#state?.connection !== connection) return refuse(CLOSE_TAKEN, 'another node with this id is linked');
     writeAttachment(socket, linked);
-    this.#frameAt = Date.now();
-    this.#step({ type: 'hello', connection, node: hello.node, boot: hello.boot });
+    this.#frameAt = now;
     this.#schedule();
     try {
       const [frame] = await Promise.all([
@@ -199,6 +238,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       socket.send(JSON.stringify(frame));
       writeAttachment(socket, { ...linked, stage: 'ready' });
       this.#waiters.wakeAll();
+      if (hello.draining === true) await this.#reporter.drains(connection, aboutOf(hello), this.#table.lobbies);
     } catch (error) {
       console.error('a node could not be welcomed', error);
       this.#closed(socket);
@@ -272,6 +312,12 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (ready !== null || !mayBeLinked(this.#state, Date.now())) return ready;
     await this.#waiters.wait(waitMs);
     return find();
+  }
+
+  /** However many dial and say nothing, there is room for one who does. */
+  #makeWay(): void {
+    const greeting = this.ctx.getWebSockets().filter((socket) => readAttachment(socket)?.stage === 'greeting');
+    for (const socket of greeting.slice(MAX_GREETING - 1)) closeQuietly(socket, CLOSE_BUSY, 'too many connections');
   }
 
   #connections(): number[] {

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { mintBootId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
+  FLEET_PROTOCOL_VERSION,
   LINK_SILENCE_MS,
   PING_FRAME,
   RELINK_GRACE_MS,
@@ -114,6 +115,67 @@ describe('hello', () => {
     expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
     await node.until(() => node.closed !== null);
     expect(node.closed).toMatchObject({ code: 1008, reason: 'no hello' });
+  });
+});
+
+describe('who must not disturb others', () => {
+  test('another process with the same id is refused while the first is alive, and nothing of the first is lost', async () => {
+    const node = await dial();
+    const { session } = await publishIn('r');
+    const impostor = await dial({ hello: false });
+    impostor.hello();
+    await impostor.until(() => impostor.closed !== null);
+    expect(impostor.closed).toMatchObject({ code: 4003, reason: expect.stringMatching(/another node/) });
+    expect(impostor.welcomes).toEqual([]);
+    expect((await probe(session)).ok).toBe(true);
+    expect((await fleet().nodes())[0]).toMatchObject({ boot: node.boot, linked: true });
+  });
+
+  test('a flood of hellos is refused; the node that is here stays, and may come back', async () => {
+    const node = await dial();
+    let refused = 0;
+    for (let index = 0; index < 20; index += 1) {
+      const flood = await dial({ hello: false });
+      flood.hello({ boot: mintBootId() });
+      await flood.until(() => flood.closed !== null);
+      if (flood.closed?.code === 4002) refused += 1;
+    }
+    expect(refused).toBeGreaterThan(5);
+    expect(node.closed).toBeNull();
+    await redial(node);
+  });
+
+  test('many who dial and say nothing make way for one who does', async () => {
+    const silent: FakeNode[] = [];
+    for (let index = 0; index < 20; index += 1) silent.push(await dial({ hello: false }));
+    await dial();
+    const [first] = silent;
+    await first?.until(() => first.closed !== null);
+    expect(first?.closed).toMatchObject({ code: 4002 });
+  });
+
+  test('a load that cannot be true is cut down before others see it', async () => {
+    const node = await dial({ capacity: 1e12 });
+    expect((await fleet().nodes())[0]?.capacity.sessions).toBe(100_000);
+    node.report([], { lobbies: [{ lobby: lobbyIdOf('r'), subscribers: 5e9 }] });
+    const [known] = await eventually(
+      () => fleet().nodes(),
+      ([one]) => (one?.load.sessions ?? 0) > 0,
+    );
+    expect(known).toMatchObject({ load: { sessions: 100_000 }, lobbies: [{ subscribers: 100_000 }] });
+  });
+});
+
+describe('a node of the version before', () => {
+  test('is not asked for what it does not know', async () => {
+    const node = await dial({ hello: false });
+    node.hello({ protocol: FLEET_PROTOCOL_VERSION - 1 });
+    expect(await node.welcome()).toMatchObject({ protocol: FLEET_PROTOCOL_VERSION - 1 });
+    const outcome = await nodeLink(NODE).request<'drain'>({ method: 'drain', timeoutMs: 1 });
+    expect(outcome).toMatchObject({ problem: { status: 501, code: 'node_too_old' } });
+    expect(node.requests).toEqual([]);
+    expect((await probe(mintSessionId())).ok, 'and serves as before').toBe(false);
+    expect(node.requests).toMatchObject([{ method: 'probe' }]);
   });
 });
 

@@ -18,6 +18,12 @@ export const NODE_TIMEOUT: Problem = {
   retryAfterSeconds: 2,
 };
 
+export const NODE_TOO_OLD: Problem = {
+  status: 501,
+  code: 'node_too_old',
+  detail: 'the media node is of a version that cannot do this',
+};
+
 interface Pending {
   socket: WebSocket;
   timer: ReturnType<typeof setTimeout>;

@@ -8,7 +8,7 @@ import {
   type Welcome,
 } from '../../shared/protocol/control.ts';
 import type { LobbyTable } from './lobby-table.ts';
-import { byLobby, type Reporter } from './reporter.ts';
+import { byLobby, NO_WORDS, type Reporter } from './reporter.ts';
 
 /** Lobbies asked at the same time: a node with thousands of them shall not stall the others' calls. */
 const LOBBIES_AT_ONCE = 32;
@@ -19,7 +19,7 @@ const LOBBIES_AT_ONCE = 32;
  */
 export async function welcomeFor(hello: Hello, table: LobbyTable, reporter: Reporter): Promise<Welcome> {
   const { node, boot } = hello;
-  const carried = byLobby(hello.ingress, hello.lives);
+  const carried = byLobby(hello);
   const named = new Set<LobbyId>([...table.lobbies, ...carried.keys(), ...hello.lobbies.map((load) => load.lobby)]);
   const todo = [...named];
   const desired: DesiredLobby[] = [];
@@ -30,7 +30,7 @@ export async function welcomeFor(hello: Hello, table: LobbyTable, reporter: Repo
       const wanted = await reporter.reconcile(lobby, {
         node,
         boot,
-        ...(carried.get(lobby) ?? { ingress: [], lives: [] }),
+        ...(carried.get(lobby) ?? NO_WORDS),
       });
       if (wanted !== null) {
         if ('members' in wanted) streams.push(wanted);
