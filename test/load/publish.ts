@@ -1,6 +1,7 @@
 /** `publish`: one synthetic publisher with a given rate. */
 import { AUDIO, OPUS_FRAMES_PER_SECOND, VIDEO, type VideoPattern } from '../support/client/pattern.ts';
 import { Publisher } from '../support/client/publisher.ts';
+import { openMediaFile } from '../support/media/open-media.ts';
 import type { PublishRequest } from './arguments.ts';
 import { explainFailure } from './failure.ts';
 import { localAddressTowards } from './local-address.ts';
@@ -57,7 +58,9 @@ export async function runPublish(request: PublishRequest, stop: AbortSignal): Pr
   const { url, token, seconds, audio, answersPli, answersNack } = request;
   const address = request.bind ?? (await localAddressTowards(url));
   const signalling = tolerantSignalling(url, token);
+  const media = request.file === undefined ? null : await openMediaFile(request.file, request.framesPerSecond);
   const publisher = new Publisher({
+    ...(media === null ? {} : { media }),
     signalling,
     address,
     video: videoPattern(request),

@@ -28,17 +28,26 @@ export class OutgoingTrack {
   readonly #keyframeEveryMs: number;
   readonly #clockRate: number;
   readonly #frameMs: number;
-  readonly #firstTimestamp = randomInt(2 ** 32);
+  readonly #timing: ((frame: number) => { sendMs: number; presentMs: number; isKeyframe: boolean }) | null;
+  readonly #firstTimestamp: number;
   readonly #sentAtMs = new Float64Array(REMEMBERED_FRAMES);
   #startMs = Number.NaN;
 
-  constructor(kind: 'audio' | 'video', mid: string, layers: readonly Layer[], keyframeEveryMs: number) {
+  constructor(
+    kind: 'audio' | 'video',
+    mid: string,
+    layers: readonly Layer[],
+    keyframeEveryMs: number,
+    firstTimestamp = randomInt(2 ** 32),
+  ) {
     const [first] = layers;
     if (first === undefined) throw new RangeError('a track needs a layer');
     this.kind = kind;
     this.mid = mid;
     this.layers = layers;
     this.#keyframeEveryMs = keyframeEveryMs;
+    this.#firstTimestamp = firstTimestamp;
+    this.#timing = first.source.timing?.bind(first.source) ?? null;
     this.#clockRate = first.source.clockRate;
     this.#frameMs = MS_PER_S / first.source.framesPerSecond;
   }
@@ -46,7 +55,7 @@ export class OutgoingTrack {
   /** Sends the frames that are due; after a stall all that were missed. */
   pump(nowMs: number): void {
     if (Number.isNaN(this.#startMs)) this.#startMs = nowMs;
-    while (this.#startMs + this.frames * this.#frameMs <= nowMs) this.#sendFrame(nowMs);
+    while (this.#startMs + this.#dueMs(this.frames) <= nowMs) this.#sendFrame(nowMs);
   }
 
   /** When that frame was sent; undefined when it was not, or is forgotten. */
@@ -65,13 +74,18 @@ export class OutgoingTrack {
     for (const { stream } of this.layers) stream.writeSenderReport(writer, ntp, timestamp);
   }
 
+  #dueMs(frame: number): number {
+    return this.#timing?.(frame).sendMs ?? frame * this.#frameMs;
+  }
+
   #timestampAt(elapsedMs: number): number {
     return (this.#firstTimestamp + Math.round((elapsedMs * this.#clockRate) / MS_PER_S)) >>> 0;
   }
 
   #sendFrame(nowMs: number): void {
     const frame = this.frames++;
-    const timestamp = this.#timestampAt(frame * this.#frameMs);
+    const timing = this.#timing?.(frame) ?? null;
+    const timestamp = this.#timestampAt(timing?.presentMs ?? frame * this.#frameMs);
     this.#sentAtMs[frame % REMEMBERED_FRAMES] = nowMs;
     for (const layer of this.layers) {
       if (!layer.active) {
@@ -79,7 +93,8 @@ export class OutgoingTrack {
         continue;
       }
       const isKeyframe =
-        this.kind === 'video' && (layer.wantsKeyframe || nowMs - layer.keyframeMs >= this.#keyframeEveryMs);
+        this.kind === 'video' &&
+        (timing?.isKeyframe ?? (layer.wantsKeyframe || nowMs - layer.keyframeMs >= this.#keyframeEveryMs));
       if (isKeyframe) {
         layer.wantsKeyframe = false;
         layer.keyframeMs = nowMs;

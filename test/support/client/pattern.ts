@@ -55,6 +55,11 @@ export interface FrameSource {
   readonly clockRate: number;
   readonly framesPerSecond: number;
   next(frame: number, isKeyframe: boolean): Buffer[];
+  /**
+   * Of a source whose frames are as they are, keyframes among them: when to send and when to show each, from the start.
+   * Without it they are evenly spaced, and any can be a keyframe.
+   */
+  timing?(frame: number): { sendMs: number; presentMs: number; isKeyframe: boolean };
 }
 
 export function videoSource(pattern: VideoPattern): FrameSource {

@@ -4,6 +4,8 @@ import type { ExtensionName } from '../../../media-node/negotiate/extensions.ts'
 import { ntpHigh, ntpLow } from '../../../media-node/rtcp/ntp.ts';
 import { parseRtcp, type RtcpVisitor } from '../../../media-node/rtcp/parse.ts';
 import { RtcpWriter } from '../../../media-node/rtcp/write.ts';
+import { fileSource } from '../media/file-source.ts';
+import type { MediaFile } from '../media/media-track.ts';
 import { ClientSession, type SessionOptions } from './client-session.ts';
 import { ClientTransport, RTCP_TAIL_BYTES } from './client-transport.ts';
 import type { OfferedSection } from './offer.ts';
@@ -38,6 +40,10 @@ export type PublishOptions = SessionOptions & {
   reports?: boolean;
   /** Extended number of the first video packet; random by default. */
   firstSequence?: number;
+  /** RTP time of the first video frame; random by default. */
+  firstTimestamp?: number;
+  /** Sent in place of the patterns; what the file has not is not offered. */
+  media?: MediaFile;
 };
 
 /** Publishes until closed. @throws SignallingError, or Error when there is no connection within 10 s */
@@ -185,7 +191,8 @@ export class Publisher implements RtcpVisitor {
   }
 
   #offeredSections(): OfferedSection[] {
-    const { video = VIDEO, audio = AUDIO, rids = [], rtx = true } = this.#options;
+    const { media, rids = [], rtx = true } = this.#options;
+    const { video = VIDEO, audio = AUDIO } = media ?? this.#options;
     const sections: OfferedSection[] = [];
     const common = { direction: 'sendonly', rids: [] } as const;
     if (audio !== null) {
@@ -204,11 +211,18 @@ export class Publisher implements RtcpVisitor {
   }
 
   #openTrack(track: RemoteTrack, sections: readonly OfferedSection[], transport: ClientTransport): OutgoingTrack {
-    const { video, audio, firstSequence } = this.#options;
+    const { video, audio, firstSequence, firstTimestamp, media } = this.#options;
+    const loopMs = Math.max(media?.video?.durationMs ?? 0, media?.audio?.durationMs ?? 0);
+    const ofFile = track.kind === 'audio' ? media?.audio : media?.video;
     const ssrcs = sections.find(({ mid }) => mid === track.mid)?.ssrcs ?? null;
     if (track.kind === 'audio') {
       const stream = openStream(track, null, ssrcs, transport);
-      return new OutgoingTrack('audio', track.mid, [layerOf(null, audioSource(audio ?? AUDIO), stream)], Infinity);
+      const source = ofFile ? fileSource(ofFile, loopMs) : audioSource(audio ?? AUDIO);
+      return new OutgoingTrack('audio', track.mid, [layerOf(null, source, stream)], Infinity);
+    }
+    if (ofFile) {
+      const layer = layerOf(null, fileSource(ofFile, loopMs), openStream(track, null, ssrcs, transport, firstSequence));
+      return new OutgoingTrack('video', track.mid, [layer], Infinity, firstTimestamp);
     }
     const pattern = video ?? VIDEO;
     const rids = track.rids.length > 0 ? track.rids : [null];
@@ -218,7 +232,7 @@ export class Publisher implements RtcpVisitor {
       const scaled = { ...pattern, packetsPerSecond: packetsPerSecond * factor, bitrateBps: bitrateBps * factor };
       return layerOf(rid, videoSource(scaled), openStream(track, rid, ssrcs, transport, firstSequence));
     });
-    return new OutgoingTrack('video', track.mid, layers, pattern.keyframeEveryMs);
+    return new OutgoingTrack('video', track.mid, layers, pattern.keyframeEveryMs, firstTimestamp);
   }
 }
 
