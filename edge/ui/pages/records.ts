@@ -57,12 +57,9 @@ function row(record: RecordSummary): HTMLLIElement {
     className: state === 'failed' ? 'record-note failed' : 'record-note',
     textContent: noteOf(record),
   });
-  const text = create(
-    'div',
-    { className: 'record-text' },
-    create('div', { className: 'record-name', textContent: name }),
-    note,
-  );
+  const title = create('div', { className: 'record-name', textContent: record.room ?? 'A lobby' });
+  const file = create('div', { className: 'record-file', textContent: name });
+  const text = create('div', { className: 'record-text' }, title, note, file);
   const actions = create('div', { className: 'record-actions' });
   if (url !== null) {
     const play = action('Play', `play-${name}`, () => playRecord(record));

@@ -1,0 +1,105 @@
+/** The recordings page: signed in to, listed, played, sought in, deleted. */
+import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import ffmpeg from '@ffmpeg-installer/ffmpeg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CatalogueClient } from '../records/catalogue-client.ts';
+import { cached } from '../support/cache.ts';
+import { type Chromium, launchChromium } from '../support/chromium.ts';
+import { PROJECT_ROOT } from '../support/line-process.ts';
+import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
+
+const SCREENSHOTS = join(PROJECT_ROOT, 'test/e2e/screenshots');
+const NODE_TOKEN = 'a-token-for-nodes';
+const ADMIN_TOKEN = 'a-token-for-operators';
+const CLIP_SECONDS = 10;
+
+let vestibule: Vestibule;
+let chromium: Chromium;
+
+beforeAll(async () => {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  [vestibule, chromium] = await Promise.all([
+    startVestibule({ part: 'edge', env: { NODE_TOKEN, ADMIN_TOKEN } }),
+    launchChromium(),
+  ]);
+});
+afterAll(async () => {
+  await chromium?.close();
+  await vestibule?.stop();
+});
+
+/** H.264 and Opus in fragments, as our nodes write it. */
+function clip(): Promise<string> {
+  return cached(`recorded-${CLIP_SECONDS}s.mp4`, async (draft) => {
+    const sources = ['-f', 'lavfi', '-i', 'testsrc2=s=640x360:r=30', '-f', 'lavfi', '-i', 'sine=r=48000'];
+    const codecs = ['-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-g', '30', '-c:a', 'libopus', '-strict', '-2'];
+    const form = ['-movflags', 'frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4', draft];
+    await promisify(execFile)(ffmpeg.path, [...sources, '-t', String(CLIP_SECONDS), ...codecs, ...form]);
+  });
+}
+
+async function recorded(room: string, bytes: Buffer): Promise<CatalogueClient> {
+  const client = new CatalogueClient(vestibule.url, NODE_TOKEN, room);
+  await client.begin();
+  const receipts = await client.upload(bytes);
+  const response = await client.complete(receipts, bytes.length);
+  if (!response.ok) throw new Error(`not complete: ${response.status}`);
+  return client;
+}
+
+async function told(room: string, update: Record<string, unknown>): Promise<CatalogueClient> {
+  const client = new CatalogueClient(vestibule.url, NODE_TOKEN, room);
+  await client.begin();
+  await client.say('PATCH', `/${client.id}`, update);
+  return client;
+}
+
+test('an operator signs in, watches a recording, seeks in it and deletes it', async () => {
+  const bytes = await readFile(await clip());
+  const first = await recorded('show', bytes);
+  const uploading = { state: 'uploading', bytes: 300_000_000, durationMs: 754_000, uploadedBytes: 123_000_000 };
+  await told('stage', uploading);
+  await told('stage', { state: 'recording', bytes: 5_200_000, durationMs: 21_000 });
+  await told('kitchen', { state: 'failed', bytes: 900_000, durationMs: 4_000, error: 'no space left on device' });
+  const page = await chromium.context.newPage();
+  await page.goto(`${vestibule.url}/web/records.html`);
+
+  await page.getByTestId('token').fill('not this one');
+  await page.getByTestId('enter').click();
+  await page.getByTestId('error').waitFor();
+  await page.getByTestId('token').fill(ADMIN_TOKEN);
+  await page.getByTestId('enter').click();
+  const row = page.getByTestId(`record-${first.name}`);
+  await row.waitFor();
+  expect(await page.getByTestId('records').locator('li').count()).toBe(4);
+  expect(await page.getByTestId('status').textContent()).toBe('4 recordings, 2 in the making');
+
+  await page.getByTestId(`play-${first.name}`).click();
+  await page.waitForFunction(() => {
+    const video = document.querySelector('video');
+    return video !== null && video.currentTime > 0.3 && video.videoWidth === 640;
+  });
+  await page.screenshot({ path: join(SCREENSHOTS, 'records-desktop.png') });
+  await page.evaluate(() => {
+    const video = document.querySelector('video');
+    if (video !== null) video.currentTime = 7;
+  });
+  await page.waitForFunction(() => {
+    const video = document.querySelector('video');
+    return video !== null && !video.seeking && video.currentTime > 7.2;
+  });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot({ path: join(SCREENSHOTS, 'records-phone.png') });
+
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.getByTestId(`delete-${first.name}`).click();
+  await row.waitFor({ state: 'detached' });
+  const gone = await fetch(`${vestibule.url}/records/${first.name}`, {
+    headers: { Authorization: `Bearer ${ADMIN_TOKEN}` },
+  });
+  expect(gone.status).toBe(404);
+  await page.close();
+});
