@@ -6,18 +6,28 @@ import { PART_BYTES, type PartReceipt, type UploadPlan } from '../../shared/prot
 export class CatalogueClient {
   readonly id = createHash('sha256').update(String(Math.random())).digest('base64url').slice(0, 22);
   readonly name: string;
+  readonly #room: string;
   readonly #url: string;
   readonly #headers: Record<string, string>;
 
   constructor(url: string, nodeToken: string, room = 'room') {
     this.#url = url;
+    this.#room = room;
     this.name = `${room}_${mintSessionId()}_${Math.floor(Date.now() / 1000)}.mp4`;
     this.#headers = { Authorization: `Bearer ${nodeToken}`, 'Vestibule-Node': 'n1' };
   }
 
   begin(): Promise<Response> {
-    const record = { id: this.id, name: this.name, boot: mintBootId(), lobby: 'room:room', session: mintSessionId() };
-    return this.say('POST', '', { ...record, contentType: 'video/mp4', codecs: ['H264'], startedAt: Date.now() });
+    const { id, name } = this;
+    const whose = { boot: mintBootId(), lobby: `room:${this.#room}`, session: mintSessionId() };
+    return this.say('POST', '', {
+      id,
+      name,
+      ...whose,
+      contentType: 'video/mp4',
+      codecs: ['H264'],
+      startedAt: Date.now(),
+    });
   }
 
   async plan(): Promise<UploadPlan> {
