@@ -5,8 +5,11 @@
  */
 import { z } from 'zod';
 
-/** The `type` of a frame. */
-export const SIGNAL = { offer: 1, answer: 2, mute: 3 } as const;
+/**
+ * The `type` of a frame. `reconnect`: the node is about to leave; the member shall come back with new sessions, elsewhere,
+ * and then leave these. Clients that do not know it ignore it.
+ */
+export const SIGNAL = { offer: 1, answer: 2, mute: 3, reconnect: 4 } as const;
 export type SignalType = keyof typeof SIGNAL;
 
 /** Longer frames are not read: an answer of a hundred sections stays below. UTF-16 units of text, bytes otherwise. */
@@ -37,15 +40,18 @@ export const muteFrameSchema = z.object({
   data: z.object({ mid: z.string().max(256), mute: z.boolean() }),
 });
 
+export const reconnectFrameSchema = z.object({ id, type: z.literal(SIGNAL.reconnect), data: z.object({}) });
+
 const signalFrameSchema = z.preprocess(
   readType,
-  z.discriminatedUnion('type', [offerFrameSchema, answerFrameSchema, muteFrameSchema]),
+  z.discriminatedUnion('type', [offerFrameSchema, answerFrameSchema, muteFrameSchema, reconnectFrameSchema]),
 );
 
 export type OfferFrame = z.infer<typeof offerFrameSchema>;
 export type AnswerFrame = z.infer<typeof answerFrameSchema>;
 export type MuteFrame = z.infer<typeof muteFrameSchema>;
-export type SignalFrame = OfferFrame | AnswerFrame | MuteFrame;
+export type ReconnectFrame = z.infer<typeof reconnectFrameSchema>;
+export type SignalFrame = OfferFrame | AnswerFrame | MuteFrame | ReconnectFrame;
 
 /** `2`, `"2"` and `"answer"` are the same type. */
 function readType(frame: unknown): unknown {
@@ -72,6 +78,10 @@ export function answerFrame(offer: OfferFrame, sdp: string): AnswerFrame {
 
 export function muteFrame(mid: string, mute: boolean): MuteFrame {
   return { id: 0, type: SIGNAL.mute, data: { mid, mute } };
+}
+
+export function reconnectFrame(): ReconnectFrame {
+  return { id: 0, type: SIGNAL.reconnect, data: {} };
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });

@@ -32,7 +32,7 @@ const sourcesFor = (name: string) => (name.startsWith('wrtc') ? [OBS_OPUS, VP8] 
 describe.each(offerNames('view'))('the answer to %s', (name) => {
   const offer = parseSdp(readOffer(name));
   const { parsed, text, tracks, mids, remote } = play(readOffer(name), sourcesFor(name));
-  const live = parsed.media.filter((section) => section.port !== 0);
+  const live = parsed.media.filter((section) => section.port !== 0 && section.kind !== 'application');
 
   test('#30 begins with v=0, has CRLF everywhere and stays short', () => {
     expect(text.startsWith('v=0\r\n')).toBe(true);
@@ -103,11 +103,22 @@ describe('answerPlay', () => {
     expect(tracks[0]?.feedback).toEqual({ nack: true, pli: true, fir: true, remb: true, transportCc: false });
   });
 
-  test('#116 a data channel is rejected by port 0, outside the group', () => {
-    const { parsed } = play(readOffer('chromium-view-datachannel'), [OBS_OPUS, OBS_H264]);
+  test('a data channel is taken: the node tells the player on it when it is about to leave', () => {
+    const { parsed, dataChannel } = play(readOffer('chromium-view-datachannel'), [OBS_OPUS, OBS_H264]);
+
+    expect(parsed.media[2]).toMatchObject({ kind: 'application', port: 9, mid: '2' });
+    expect(parsed.groups[0]?.mids).toEqual(['0', '1', '2']);
+    expect(dataChannel).toEqual({ remotePort: 5000, maxMessageBytes: 262_144 });
+  });
+
+  test('#116 a data channel outside of the group is rejected by port 0', () => {
+    const view = readOffer('chromium-view-datachannel').replace('BUNDLE 0 1 2', 'BUNDLE 0 1');
+
+    const { parsed, dataChannel } = play(view, [OBS_OPUS, OBS_H264]);
 
     expect(parsed.media[2]).toMatchObject({ kind: 'application', port: 0, mid: '2' });
     expect(parsed.groups[0]?.mids).toEqual(['0', '1']);
+    expect(dataChannel).toBeNull();
   });
 
   test.each([
@@ -116,8 +127,9 @@ describe('answerPlay', () => {
   ] as const)('#116 a room with %s: the other section is rejected', (_what, sources, kind, mids) => {
     const { parsed, tracks } = play(readOffer('chromium-view-datachannel'), sources);
 
-    expect(parsed.media.filter((section) => section.port !== 0).map((section) => section.kind)).toEqual([kind]);
-    expect(parsed.groups[0]?.mids).toEqual(mids);
+    const live = parsed.media.filter((section) => section.port !== 0).map((section) => section.kind);
+    expect(live).toEqual([kind, 'application']);
+    expect(parsed.groups[0]?.mids).toEqual([...mids, '2']);
     expect(tracks.map((track) => track.kind)).toEqual([kind]);
     expect(parsed.media.find((section) => section.mid === mids[0])?.candidates.length).toBeGreaterThan(0);
   });

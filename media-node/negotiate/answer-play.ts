@@ -4,9 +4,17 @@ import { bundleMids, isLive } from '../../shared/sdp/bundle.ts';
 import { checkPlayOffer } from '../../shared/sdp/offer-rules.ts';
 import type { MediaSection, MediaSource, SessionDescription, Setup } from '../../shared/sdp/types.ts';
 import { type ChosenFormat, choosePlayed, readFeedback } from './codecs.ts';
+import { dataChannelSection, findDataChannel } from './data-channel-section.ts';
 import { acceptExtensions, EGRESS_EXTENSIONS, extensionIds } from './extensions.ts';
 import { playedFmtp } from './fmtp.ts';
-import type { EgressTrackPlan, Feedback, LocalTransport, RemoteTransport, SourceTrackInfo } from './plan.ts';
+import type {
+  DataChannelPlan,
+  EgressTrackPlan,
+  Feedback,
+  LocalTransport,
+  RemoteTransport,
+  SourceTrackInfo,
+} from './plan.ts';
 import { bundleOrder, liveSection, printDescription, rejectedSection, trackMid } from './sections.ts';
 import { type SenderIds, senderAttributes } from './sender-lines.ts';
 import { attribute, readRemoteTransport, roleAsAnswerer } from './transport-lines.ts';
@@ -18,6 +26,8 @@ export interface PlayAnswer {
   answer: string;
   remote: RemoteTransport;
   tracks: EgressTrackPlan[];
+  /** Null when the offer has none: the node tells the player of its end on one. */
+  dataChannel: DataChannelPlan | null;
   /** Of the accepted m-sections, the BUNDLE-tagged one first; empty when a lone section has none. */
   mids: string[];
 }
@@ -30,7 +40,7 @@ interface Pairing {
 
 /**
  * Answers with exactly what the publisher sends, under the viewer's payload types and extension ids. Sections that
- * nothing is sent on (a kind that the room lacks, a second one of a kind, data channels) are rejected by port 0.
+ * nothing is sent on (a kind that the room lacks, a second one of a kind) are rejected by port 0.
  * @throws ProblemError 400 and 422 of `checkPlayOffer`; 422 `no_common_codec` when a track would stay black or silent;
  *   422 `nothing_to_play` when no section fits any track
  */
@@ -46,20 +56,26 @@ export function answerPlay(
   if (pairings.size === 0) {
     throw new ProblemError(422, 'nothing_to_play', 'the offer holds no section for any track of this room');
   }
-  const { mids, bundled } = bundleOrder([...pairings.keys()], bundleMids(offer));
+  const bundle = bundleMids(offer);
+  const channel = findDataChannel(offer.media, bundle);
+  const accepted = offer.media.filter((section) => pairings.has(section) || section === channel?.section);
+  const { mids, bundled } = bundleOrder(accepted, bundle);
   const setup: Setup = remote.dtlsRole === 'client' ? 'active' : 'passive';
   const tracks: EgressTrackPlan[] = [];
   const media = offer.media.map((section): MediaSource => {
+    const tagged = section.mid === (mids[0] ?? null);
+    if (section === channel?.section) return dataChannelSection(section.mid, section.protocol, setup, local, tagged);
     const pairing = pairings.get(section);
     if (pairing === undefined) return rejectedSection(section);
     const ssrc = ids.nextSsrc();
     const rtxSsrc = pairing.chosen.rtx === null ? null : ids.nextSsrc();
     const track = planEgress(section, pairing, { ssrc, rtxSsrc, cname: ids.cname });
     tracks.push(track);
-    return answerSection(section, pairing, track, { setup, local, ids, tagged: section.mid === (mids[0] ?? null) });
+    return answerSection(section, pairing, track, { setup, local, ids, tagged });
   });
   const semantic = attribute('msid-semantic', ` WMS ${ids.streamId}`);
-  return { answer: printDescription(media, bundled, local, offer.extmapAllowMixed, [semantic]), remote, tracks, mids };
+  const answer = printDescription(media, bundled, local, offer.extmapAllowMixed, [semantic]);
+  return { answer, remote, tracks, dataChannel: channel?.plan ?? null, mids };
 }
 
 /** The first live section of each kind gets the first track of that kind. */

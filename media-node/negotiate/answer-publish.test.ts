@@ -234,14 +234,15 @@ describe('answerPublish', () => {
     expect(publish(offer).parsed.groups).toEqual([{ semantics: 'BUNDLE', mids: ['1'] }]);
   });
 
-  test('#112 a data channel is rejected by port 0, outside the group', () => {
+  test('#112 a data channel is taken beside the tracks', () => {
     const offer = `${OBS.replace('BUNDLE 0 1', 'BUNDLE 0 1 2')}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n`;
 
-    const { parsed, tracks } = publish(offer);
+    const { parsed, tracks, dataChannel } = publish(offer);
 
-    expect(parsed.media[2]).toMatchObject({ kind: 'application', port: 0, mid: '2' });
-    expect(parsed.groups[0]?.mids).toEqual(['0', '1']);
+    expect(parsed.media[2]).toMatchObject({ kind: 'application', port: 9, mid: '2' });
+    expect(parsed.groups[0]?.mids).toEqual(['0', '1', '2']);
     expect(tracks).toHaveLength(2);
+    expect(dataChannel?.remotePort).toBe(5000);
   });
 
   test.each([

@@ -19,12 +19,19 @@ import { acceptAnswer, printOffer } from './listener-offer.ts';
 import { emptyListener } from './listener-sdp.ts';
 import { withTracks } from './listener-tracks.ts';
 import { acceptPlayAnswer, offerPlay } from './offer-play.ts';
+import { answerRelay } from './relay-answer.ts';
+import { acceptRelayAnswer, offerRelay } from './relay-offer.ts';
 
 const RUNS = 10_000;
 const TEST_TIMEOUT_MS = 120_000;
 const OFFERS = offerNames().map((name) => readOffer(name).split('\r\n'));
 const SOURCES = [source('opus', 'stereo=1'), source('H264', 'packetization-mode=1;profile-level-id=42e01f')];
 const PENDING = offerPlay(SOURCES, LOCAL, fixedIds());
+const RELAY = offerRelay(
+  SOURCES.map((track) => ({ ...track, stream: 'room' })),
+  LOCAL,
+  fixedIds(),
+);
 const WANTED = [
   wantedTrack('u1/0', 'opus', 'stereo=1'),
   wantedTrack('u1/1', 'H264', 'packetization-mode=1;profile-level-id=42e01f'),
@@ -138,12 +145,15 @@ function negotiateAll(text: string): boolean {
   const published = tolerate(() => answerPublish(offer, LOCAL));
   const played = tolerate(() => answerPlay(offer, LOCAL, SOURCES, fixedIds()));
   tolerate(() => acceptPlayAnswer(PENDING.pending, offer));
+  tolerate(() => answerRelay(offer, LOCAL));
+  tolerate(() => acceptRelayAnswer(RELAY.pending, offer));
   joinAndListen(offer);
   for (const result of [published, played]) {
     if (result === null) continue;
     const answer = parseSdp(result.answer);
     expect(answer.media.map((section) => section.mid)).toEqual(offer.media.map((section) => section.mid));
-    expect(answer.media.filter((section) => section.port !== 0)).toHaveLength(result.tracks.length);
+    const live = result.tracks.length + (result.dataChannel === null ? 0 : 1);
+    expect(answer.media.filter((section) => section.port !== 0)).toHaveLength(live);
   }
   return published !== null || played !== null;
 }

@@ -1,27 +1,41 @@
 /**
- * What this node carries of one lobby: its publisher and its viewers. The edge decides who may be here; this class sees
- * to it that every viewer is attached to the tracks of the present publisher.
+ * What this node carries of one room: where its tracks come from (a publisher, or a relay from the node that has one), its
+ * viewers, and the nodes that relay from here. The edge decides who may be here; this class sees to it that everybody is
+ * attached to the present tracks.
  */
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import type { IngressReport, NodeRequest, NodeResult } from '../../shared/protocol/control.ts';
+import type {
+  DesiredLobby,
+  IngressReport,
+  NodeRequest,
+  NodeResult,
+  RelayReport,
+} from '../../shared/protocol/control.ts';
 import type { SourceTrackInfo } from '../negotiate/plan.ts';
+import { RelayIntake } from '../relay/relay-intake.ts';
+import { ServedRelays } from '../relay/served-relays.ts';
 import { canReplace } from './codec-match.ts';
 import type { NodeContext } from './context.ts';
+import { toPlayer } from './egress-negotiation.ts';
 import { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import { IngressSession } from './ingress-session.ts';
+import type { TrackSource } from './track-source.ts';
 
-type PublishRequest = Extract<NodeRequest, { method: 'publish' }>;
-type PlayRequest = Extract<NodeRequest, { method: 'play' }>;
+type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
 
 export interface CarriedLobbyEvents {
   onIngressChange(session: IngressSession): void;
-  /** The number of viewers changed. */
+  /** The number of viewers, or of relays from here, changed. */
   onEgressChange(): void;
   /** A viewer closed the connection; its DELETE may still come. */
   onViewerLeft(session: SessionId): void;
+  onRelayChange(report: RelayReport): void;
 }
+
+/** All tracks of a room are one MediaStream. */
+const ROOM_STREAM = 'room';
 
 export class CarriedLobby {
   readonly id: LobbyId;
@@ -30,34 +44,53 @@ export class CarriedLobby {
   readonly #context: NodeContext;
   readonly #events: CarriedLobbyEvents;
   #publisher: IngressSession | null = null;
-  /** Of the present publisher, or of the last one while its viewers are kept. */
+  readonly #intake: RelayIntake;
+  /** Of the present publisher or relay, or of the last one while its viewers are kept. */
   #sources: readonly SourceTrackInfo[] = [];
   readonly #viewers = new Map<SessionId, EgressSession>();
+  readonly #served: ServedRelays;
 
   constructor(id: LobbyId, context: NodeContext, events: CarriedLobbyEvents) {
     this.id = id;
     this.#context = context;
     this.#events = events;
+    this.#intake = new RelayIntake({
+      context,
+      lobby: id,
+      events: { onTracks: () => this.#attachAll(), onReport: (report) => events.onRelayChange(report) },
+      wanted: () => this.#viewers.size > 0 || this.#served.size > 0,
+    });
+    this.#served = new ServedRelays({ context, find: () => this.#origin, onChange: () => this.#egressChanged() });
   }
 
   get publisher(): IngressSession | null {
     return this.#publisher;
   }
 
+  /** Viewers. */
   get subscriberCount(): number {
     return this.#viewers.size;
   }
 
   get sessionCount(): number {
-    return this.#viewers.size + (this.#publisher === null ? 0 : 1);
+    return this.#viewers.size + this.#served.size + this.#intake.sessionCount + (this.#publisher === null ? 0 : 1);
   }
 
   get empty(): boolean {
-    return this.sessionCount === 0;
+    return this.sessionCount === 0 && this.#intake.desired === null;
+  }
+
+  /** Somebody would miss this node. */
+  get busy(): boolean {
+    return this.#viewers.size + this.#served.size > 0 || this.#publisher !== null;
   }
 
   ingressReports(): IngressReport[] {
     return this.#publisher === null ? [] : [this.#publisher.report()];
+  }
+
+  relayReports(): RelayReport[] {
+    return this.#intake.reports();
   }
 
   /**
@@ -65,7 +98,7 @@ export class CarriedLobby {
    * came for and the codecs match.
    * @throws ProblemError 400 or 422; the lobby is as before then.
    */
-  publish(request: PublishRequest): NodeResult<'publish'> {
+  publish(request: RequestOf<'publish'>): NodeResult<'publish'> {
     const session = new IngressSession({
       context: this.#context,
       lobby: this.id,
@@ -75,7 +108,10 @@ export class CarriedLobby {
       events: {
         onChange: (changed) => this.#events.onIngressChange(changed),
         onMedia: (publisher) => {
-          if (publisher === this.#publisher) this.#attachAll();
+          if (publisher !== this.#publisher) return;
+          // A relay of what it published elsewhere has served until now.
+          this.#intake.close();
+          this.#attachAll();
         },
         // The lobby and its viewers wait for what the edge decides: grace, a successor, or the end.
         onEnded: (ended) => {
@@ -87,7 +123,11 @@ export class CarriedLobby {
     });
     const resumed = request.replaces !== null && canReplace(this.#sources, session.sources);
     this.#publisher?.close();
-    if (!resumed) this.#closeViewers();
+    if (!resumed) {
+      this.#intake.close();
+      this.#closeViewers();
+      this.#served.end();
+    }
     this.#publisher = session;
     this.#sources = session.sources;
     this.revision = Math.max(this.revision, request.revision);
@@ -95,84 +135,144 @@ export class CarriedLobby {
   }
 
   /** @throws ProblemError 404 without a publisher, 403 above the limit, 400 or 422 for the offer. */
-  play(request: PlayRequest): NodeResult<'play'> {
-    if (this.#publisher === null) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+  play(request: RequestOf<'play'>): NodeResult<'play'> {
+    this.#refuseWithoutTracks();
     if (request.maxSubscribers > 0 && this.#viewers.size >= request.maxSubscribers) {
       throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
     }
     const viewer = new EgressSession({
       context: this.#context,
       session: request.session,
-      offer: request.offer,
-      sources: this.#sources,
+      negotiation: toPlayer(request.offer, this.#sources),
       events: {
         onMedia: (connected) => this.#attach(connected),
         onEnded: (ended, reason) => {
           this.#viewers.delete(ended.id);
           if (reason === 'peer-closed') this.#events.onViewerLeft(ended.id);
-          this.#events.onEgressChange();
+          this.#egressChanged();
         },
       },
     });
     this.#viewers.set(viewer.id, viewer);
-    this.#events.onEgressChange();
+    this.#egressChanged();
     return { sdp: viewer.sdp, etag: viewer.ice.etag };
+  }
+
+  /** Offers the tracks to another node. @throws ProblemError 404 without a publisher, 409 for a session that is here */
+  relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
+    this.#refuseWithoutTracks();
+    const tracks = this.#sources.map(({ mid, kind, codec }) => ({ mid, kind, codec, stream: ROOM_STREAM }));
+    return { offer: this.#served.offer(request.session, null, tracks) };
+  }
+
+  /**
+   * Gets the tracks from another node. Viewers, and the nodes that relay from here, stay when the codecs match.
+   * @throws ProblemError 409 `publisher_here`, 409 `session_exists`, 400 or 422 for the offer; the lobby is as before then
+   */
+  relayPull(request: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+    if (this.#publisher !== null) throw new ProblemError(409, 'publisher_here', 'the publisher is on this node');
+    const before = this.#sources;
+    const relay = this.#intake.pull(request.relay, request.offer, (sources) => canReplace(before, sources));
+    const resumed = canReplace(before, relay.sources);
+    if (!resumed) this.#closeViewers();
+    this.#sources = relay.sources;
+    this.revision = Math.max(this.revision, request.revision);
+    this.#attachAll();
+    return { answer: relay.answer, resumed };
   }
 
   /** False when the session is not here. @throws ProblemError 422 when no answer is awaited, 400 or 422 for a bad one */
   acceptAnswer(session: SessionId, answer: string): boolean {
     const viewer = this.#viewers.get(session);
     viewer?.acceptAnswer(answer);
-    return viewer !== undefined;
+    return viewer !== undefined || this.#served.acceptAnswer(session, answer);
   }
 
-  /** Of the publisher or of a viewer; null when the session is not here. */
+  /** Of the publisher, a viewer or a relay from here; null when the session is not here. */
   ice(session: SessionId): IceResource | null {
     if (this.#publisher?.id === session) return this.#publisher.ice;
-    return this.#viewers.get(session)?.ice ?? null;
+    return this.#viewers.get(session)?.ice ?? this.#served.ice(session);
   }
 
-  /** Closes a viewer; false when it is not here. A publisher leaves by `keepPublisher` and `close`. */
+  /** Closes a viewer or a relay from here; false when it is not here. Where tracks come from is said by `apply`. */
   closeSession(session: SessionId): boolean {
     const viewer = this.#viewers.get(session);
-    if (viewer === undefined) return false;
+    if (viewer === undefined) return this.#served.close(session);
     this.#viewers.delete(session);
     viewer.close();
-    this.#events.onEgressChange();
+    this.#egressChanged();
     return true;
   }
 
-  /** Ends a publisher that is not the one the edge knows; its viewers wait for the one that is. */
-  keepPublisher(session: SessionId): void {
-    if (this.#publisher === null || this.#publisher.id === session) return;
-    this.#publisher.close();
-    this.#publisher = null;
-    this.#attachAll();
+  /**
+   * Ends a publisher that is not the one the edge knows, and relays that it does not want; viewers wait for what it does.
+   * @param desired with a publisher or a relay: one without is the end of the lobby here
+   */
+  apply({ publisher, relay = null, revision }: DesiredLobby): void {
+    if (revision < this.revision) return;
+    this.revision = revision;
+    if (this.#publisher !== null && this.#publisher.id !== publisher?.session) {
+      this.#publisher.close();
+      this.#publisher = null;
+      this.#attachAll();
+    }
+    // Beside a publisher that is just connecting a relay may serve on; its first media ends that.
+    const awaited = this.#publisher !== null && this.#publisher.state === 'connecting';
+    if (relay !== null || !awaited) this.#intake.want(relay);
+  }
+
+  /** Asks all clients that understand it to make a new session elsewhere. */
+  askToMove(): void {
+    this.#publisher?.askToMove();
+    for (const viewer of this.#viewers.values()) viewer.askToMove();
   }
 
   /** Ends everything of this lobby here. Idempotent. */
   close(): void {
     this.#publisher?.close();
     this.#publisher = null;
+    this.#intake.close();
     this.#sources = [];
     this.#closeViewers();
+    this.#served.end();
+  }
+
+  /** What the tracks come from at present. A relay serves until the publisher that follows it is up. */
+  get #origin(): TrackSource | null {
+    if (this.#intake.connected) return this.#intake;
+    const publisher = this.#publisher;
+    return publisher === null || publisher.state === 'connecting' ? null : publisher;
+  }
+
+  #refuseWithoutTracks(): void {
+    const expected = this.#publisher !== null || this.#intake.desired !== null;
+    if (!expected || this.#sources.length === 0) {
+      throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+    }
+  }
+
+  #egressChanged(): void {
+    this.#intake.noteDemand();
+    this.#events.onEgressChange();
   }
 
   #closeViewers(): void {
     if (this.#viewers.size === 0) return;
     for (const viewer of this.#viewers.values()) viewer.close();
     this.#viewers.clear();
-    this.#events.onEgressChange();
+    this.#egressChanged();
   }
 
   #attachAll(): void {
     for (const viewer of this.#viewers.values()) this.#attach(viewer);
+    this.#served.attach();
   }
 
   #attach(viewer: EgressSession): void {
-    viewer.attach((kind) => {
-      const source = this.#sources.find((candidate) => candidate.kind === kind);
-      return source === undefined ? null : (this.#publisher?.sourceTrack(source.mid) ?? null);
+    const origin = this.#origin;
+    viewer.attach(({ kind }) => {
+      const source = origin?.sources.find((candidate) => candidate.kind === kind);
+      return source === undefined ? null : (origin?.sourceTrack(source.mid) ?? null);
     });
   }
 }

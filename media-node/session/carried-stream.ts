@@ -1,6 +1,6 @@
 /**
- * What this node carries of one stream lobby: its members, each of whom gets the tracks of all others; an audience that
- * gets the main tracks; and what goes on the air. The edge decides who may be here.
+ * What this node carries of one stream lobby: its members, each of whom gets the tracks of all others, those of members on
+ * other nodes included; an audience that gets the main tracks; and what goes on the air. The edge decides who may be here.
  */
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
@@ -10,14 +10,18 @@ import type {
   LiveReport,
   NodeRequest,
   NodeResult,
+  RelayReport,
 } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
+import { RemoteMember } from '../relay/remote-member.ts';
+import { ServedRelays } from '../relay/served-relays.ts';
 import type { NodeContext } from './context.ts';
 import type { IceResource } from './ice-resource.ts';
 import { LobbyAir, type Pushing } from './lobby-air.ts';
 import { MainAudience } from './main-audience.ts';
-import { MemberSession } from './member-session.ts';
+import { MemberSession, type MemberTrack } from './member-session.ts';
 import { noSession } from './refusals.ts';
+import type { TrackSource } from './track-source.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
 
@@ -30,6 +34,7 @@ export interface CarriedStreamEvents {
   /** One of the audience closed the connection; its DELETE may still come. */
   onViewerLeft(session: SessionId): void;
   onLiveChange(report: LiveReport): void;
+  onRelayChange(report: RelayReport): void;
 }
 
 export interface CarriedStreamOptions {
@@ -45,6 +50,9 @@ export class CarriedStream {
   readonly #options: CarriedStreamOptions;
   /** In the order in which they came. */
   readonly #members = new Map<SessionId, MemberSession>();
+  /** Members on other nodes. */
+  readonly #remotes = new Map<SessionId, RemoteMember>();
+  readonly #served: ServedRelays;
   readonly #audience: MainAudience;
   readonly #air: LobbyAir;
   readonly #timer: NodeJS.Timeout;
@@ -53,7 +61,15 @@ export class CarriedStream {
     this.id = id;
     this.#options = options;
     const { context, pushing, events } = options;
-    this.#audience = new MainAudience(context, events);
+    this.#audience = new MainAudience(context, {
+      ...events,
+      onEgressChange: () => this.#egressChanged(),
+    });
+    this.#served = new ServedRelays({
+      context,
+      find: (source) => this.#trackSource(source),
+      onChange: () => this.#egressChanged(),
+    });
     this.#air = new LobbyAir({ context, lobby: id, pushing, onChange: (report) => events.onLiveChange(report) });
     this.#timer = setInterval(() => {
       for (const member of [...this.#members.values()]) member.tick();
@@ -61,12 +77,19 @@ export class CarriedStream {
   }
 
   get empty(): boolean {
-    return this.#members.size === 0 && this.#audience.size === 0 && !this.#air.busy;
+    return !this.busy && this.#remotes.size === 0;
   }
 
-  /** Members, their listeners and the audience. */
+  /** Somebody would miss this node. */
+  get busy(): boolean {
+    return this.#members.size + this.#audience.size + this.#served.size > 0 || this.#air.busy;
+  }
+
+  /** Members, their listeners, the audience, and relays in both directions. */
   get sessionCount(): number {
-    return this.#members.size + this.subscriberCount;
+    let count = this.#members.size + this.subscriberCount + this.#served.size;
+    for (const { intake } of this.#remotes.values()) count += intake.sessionCount;
+    return count;
   }
 
   /** Egress sessions. */
@@ -78,6 +101,10 @@ export class CarriedStream {
 
   ingressReports(): IngressReport[] {
     return [...this.#members.values()].map((member) => member.report());
+  }
+
+  relayReports(): RelayReport[] {
+    return [...this.#remotes.values()].flatMap(({ intake }) => intake.reports());
   }
 
   liveReports(): LiveReport[] {
@@ -98,9 +125,7 @@ export class CarriedStream {
       events: {
         onChange: (changed) => this.#memberChanged(changed),
         onTracks: () => this.#tracksChanged(),
-        onMute: (muting, track) => {
-          for (const other of this.#members.values()) if (other !== muting) other.tellMute(track);
-        },
+        onMute: (muting, track) => this.#tellMute(track, muting),
         onEnded: (ended) => this.#remove(ended),
         wanted: (listening) => this.#tracksFor(listening),
         find: (key) => this.#find(key),
@@ -119,6 +144,43 @@ export class CarriedStream {
     return { sdp: listener.sdp, etag: listener.ice.etag };
   }
 
+  /** Offers a member's tracks to another node. @throws ProblemError 404 `no_session` without that member, 422 without tracks */
+  relayOffer({ session, source }: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
+    const member = source === null ? undefined : (this.#members.get(source) ?? this.#remotes.get(source));
+    if (member === undefined) throw noSession();
+    return { offer: this.#served.offer(session, source, member.tracks) };
+  }
+
+  /**
+   * Gets a member's tracks from another node.
+   * @throws ProblemError 404 `no_session` without a source, 409 `publisher_here`, 409 `session_exists`, 400 or 422
+   */
+  relayPull({ revision, relay, source, tracks, offer }: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+    if (source === null) throw noSession();
+    if (this.#members.has(source.session)) {
+      throw new ProblemError(409, 'publisher_here', 'this member is on this node');
+    }
+    const known = this.#remotes.get(source.session);
+    const remote = known ?? this.#openRemote(source.session, source.generation);
+    const result = remote.pull(relay, offer, tracks);
+    this.#remotes.set(remote.id, remote);
+    this.revision = Math.max(this.revision, revision);
+    if (known !== undefined) this.#tracksChanged();
+    return result;
+  }
+
+  #openRemote(session: SessionId, generation: number): RemoteMember {
+    const { context, events } = this.#options;
+    return new RemoteMember({
+      context,
+      lobby: this.id,
+      session,
+      generation,
+      events: { onTracks: () => this.#tracksChanged(), onReport: (report) => events.onRelayChange(report) },
+      wanted: () => this.subscriberCount > 0 || this.#air.busy || this.#served.serves(session),
+    });
+  }
+
   /** One of the audience. @throws ProblemError 404 without main tracks, 403 above the limit, 400 or 422 for the offer */
   play(request: RequestOf<'play'>): NodeResult<'play'> {
     return this.#audience.open(request);
@@ -128,20 +190,22 @@ export class CarriedStream {
   acceptAnswer(session: SessionId, answer: string): boolean {
     const member = this.#listening(session);
     if (member !== undefined) member.acceptAnswer(answer);
-    return member !== undefined || this.#audience.acceptAnswer(session, answer);
+    if (member !== undefined) return true;
+    return this.#audience.acceptAnswer(session, answer) || this.#served.acceptAnswer(session, answer);
   }
 
   /** Of any session that is here; null when it is not. */
   ice(session: SessionId): IceResource | null {
     const member = this.#members.get(session);
-    return member?.ingress.ice ?? this.#listening(session)?.listener?.ice ?? this.#audience.ice(session);
+    const own = member?.ingress.ice ?? this.#listening(session)?.listener?.ice;
+    return own ?? this.#audience.ice(session) ?? this.#served.ice(session);
   }
 
-  /** Closes a listener or one of the audience; false when it is not here. Members leave by `apply`. */
+  /** Closes a listener, one of the audience or a relay from here; false when it is not here. Members leave by `apply`. */
   closeSession(session: SessionId): boolean {
     const member = this.#listening(session);
     member?.closeListener();
-    return member !== undefined || this.#audience.close(session);
+    return member !== undefined || this.#audience.close(session) || this.#served.close(session);
   }
 
   /**
@@ -157,7 +221,27 @@ export class CarriedStream {
       if (wish === undefined || wish.generation !== member.ingress.generation) this.#close(member);
       else if (member.listener !== null && member.listener.id !== wish.listener) member.closeListener();
     }
+    this.#applyRemotes(desired.remotes ?? []);
     this.#air.apply(desired.live);
+  }
+
+  #applyRemotes(wishes: NonNullable<DesiredStream['remotes']>): void {
+    const wanted = new Map(wishes.map((wish) => [wish.session, wish]));
+    for (const remote of [...this.#remotes.values()]) {
+      const wish = wanted.get(remote.id);
+      if (wish === undefined || wish.generation !== remote.generation) {
+        this.#dropRemote(remote);
+        continue;
+      }
+      remote.intake.want(wish.relay);
+      for (const track of remote.update(wish.tracks)) this.#tellMute(track, null);
+    }
+  }
+
+  /** Asks all who understand it to make a new session elsewhere. */
+  askToMove(): void {
+    for (const member of this.#members.values()) member.askToMove();
+    this.#audience.askToMove();
   }
 
   /** Ends everything of this lobby here; resolves when nothing is on the air any more. Idempotent. */
@@ -165,6 +249,9 @@ export class CarriedStream {
     clearInterval(this.#timer);
     for (const member of this.#members.values()) member.close();
     this.#members.clear();
+    for (const remote of this.#remotes.values()) remote.close();
+    this.#remotes.clear();
+    this.#served.end();
     this.#audience.end();
     await this.#air.close();
   }
@@ -176,6 +263,15 @@ export class CarriedStream {
 
   #remove(member: MemberSession): void {
     if (!this.#members.delete(member.id)) return;
+    this.#served.end(member.id);
+    this.#tracksChanged();
+    this.#options.events.onEgressChange();
+  }
+
+  #dropRemote(remote: RemoteMember): void {
+    if (!this.#remotes.delete(remote.id)) return;
+    remote.close();
+    this.#served.end(remote.id);
     this.#tracksChanged();
     this.#options.events.onEgressChange();
   }
@@ -183,27 +279,54 @@ export class CarriedStream {
   #memberChanged(member: MemberSession): void {
     // Also at its end, when it is not among the members any more for whoever asks next.
     this.#options.events.onIngressChange(member.report());
+    this.#egressChanged();
+  }
+
+  #egressChanged(): void {
+    for (const { intake } of this.#remotes.values()) intake.noteDemand();
     this.#options.events.onEgressChange();
+  }
+
+  #tellMute(track: MemberTrack, muting: MemberSession | null): void {
+    for (const other of this.#members.values()) if (other !== muting) other.tellMute(track);
   }
 
   #tracksChanged(): void {
     for (const member of this.#members.values()) member.noteTracks();
-    const senders = [...this.#members.values()].filter(({ sending }) => sending);
-    const main = senders.flatMap(({ tracks }) => tracks).filter(({ info }) => info.purpose === 'main');
+    const main = this.#senders()
+      .flatMap(({ tracks }) => tracks)
+      .filter(({ info }) => info.purpose === 'main');
     const find = (key: string): SourceTrack | null => this.#find(key);
     this.#audience.setTracks(main, find);
     this.#air.setTracks(main, find);
+    this.#served.attach();
   }
 
-  #tracksFor(listening: MemberSession) {
-    return [...this.#members.values()]
-      .filter((member) => member !== listening && member.sending)
+  /** All whose tracks there are, in the order in which they came to the lobby: the same on every node. */
+  #senders(): (MemberSession | RemoteMember)[] {
+    return [...this.#members.values(), ...this.#remotes.values()]
+      .filter(({ sending }) => sending)
+      .toSorted((a, b) => a.generation - b.generation);
+  }
+
+  #tracksFor(listening: MemberSession): MemberTrack[] {
+    return this.#senders()
+      .filter((member) => member !== listening)
       .flatMap(({ tracks }) => tracks);
   }
 
   #find(key: string): SourceTrack | null {
     const [session, mid] = splitKey(key);
-    return this.#members.get(session)?.ingress.sourceTrack(mid) ?? null;
+    return this.#trackSource(session)?.sourceTrack(mid) ?? null;
+  }
+
+  /** Null while its tracks do not flow. */
+  #trackSource(session: SessionId | null): TrackSource | null {
+    if (session === null) return null;
+    const member = this.#members.get(session);
+    if (member !== undefined) return member.sending ? member.ingress : null;
+    const remote = this.#remotes.get(session);
+    return remote?.intake.connected ? remote.intake : null;
   }
 
   #listening(session: SessionId): MemberSession | undefined {

@@ -1,4 +1,4 @@
-/** The stream lobbies of this node: opened by the first member, ended with the last or by the edge. */
+/** The stream lobbies of this node: opened by the first member, here or by a relay; ended with the last or by the edge. */
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId } from '../../shared/ids.ts';
 import type { DesiredStream, NodeRequest, NodeResult } from '../../shared/protocol/control.ts';
@@ -39,6 +39,24 @@ export class CarriedStreams {
     return await stream.listen(request);
   }
 
+  /** @throws ProblemError 404 `no_session`, and as `CarriedStream.relayOffer` */
+  relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
+    const stream = this.#streams.get(request.lobby);
+    if (stream === undefined) throw noSession();
+    return stream.relayOffer(request);
+  }
+
+  /** @throws ProblemError 409 `stale_revision`, and as `CarriedStream.relayPull` */
+  relayPull(request: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+    const known = this.#streams.get(request.lobby);
+    refuseWhenStale(known, request.revision);
+    try {
+      return (known ?? this.#open(request.lobby)).relayPull(request);
+    } finally {
+      this.#forgetWhenEmpty(request.lobby);
+    }
+  }
+
   /** @throws ProblemError 404 `lobby_not_running`, and as `CarriedStream.play` */
   play(request: RequestOf<'play'>): NodeResult<'play'> {
     const stream = this.#streams.get(request.lobby);
@@ -50,7 +68,7 @@ export class CarriedStreams {
   apply(desired: DesiredStream): void {
     const stream = this.#streams.get(desired.lobby);
     if (stream === undefined || desired.revision < stream.revision) return;
-    if (desired.members.length === 0) this.#end(stream);
+    if (desired.members.length === 0 && (desired.remotes ?? []).length === 0) this.#end(stream);
     else stream.apply(desired);
     this.#forgetWhenEmpty(desired.lobby);
   }

@@ -1,14 +1,13 @@
-/** One WHEP session on this node: a transport, and once that is up, the viewer's media. */
-
+/** One WHEP session on this node, be it a player's or a relay's: a transport, and once that is up, the media. */
 import { ProblemError } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { EgressMedia, SourceTrack } from '../forward/types.ts';
-import { answerPlay } from '../negotiate/answer-play.ts';
-import { acceptPlayAnswer, offerPlay, type PendingPlayOffer } from '../negotiate/offer-play.ts';
-import type { EgressTrackPlan, RemoteTransport, SourceTrackInfo } from '../negotiate/plan.ts';
-import type { PeerTransport, TransportEnd } from '../transport/types.ts';
+import type { EgressTrackPlan } from '../negotiate/plan.ts';
+import type { DataChannel, PeerTransport, TransportEnd } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
+import type { EgressNegotiation, EgressStart } from './egress-negotiation.ts';
+import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
 import { mintMediaIds } from './media-ids.ts';
 import { openTransport } from './session-transport.ts';
@@ -19,9 +18,9 @@ export const ANSWER_TIMEOUT_MS = 30_000;
 export interface EgressSessionOptions {
   context: NodeContext;
   session: SessionId;
-  /** Null: we offer. */
-  offer: string | null;
-  sources: readonly SourceTrackInfo[];
+  negotiation: EgressNegotiation;
+  /** What a request for a keyframe that comes from there is counted as. */
+  keyframeReason?: 'viewer-pli' | 'relay';
   events: {
     /** Media can flow: attach the source tracks. */
     onMedia(session: EgressSession): void;
@@ -35,7 +34,9 @@ export class EgressSession {
   readonly sdp: string;
   readonly ice: IceResource;
   #tracks: readonly EgressTrackPlan[] = [];
-  #pending: PendingPlayOffer | null = null;
+  /** While our offer is unanswered. */
+  #accept: EgressStart['accept'];
+  readonly #eventChannel = new EventChannel();
   #answerTimer: NodeJS.Timeout | null = null;
   #media: EgressMedia | null = null;
   #closed = false;
@@ -48,21 +49,11 @@ export class EgressSession {
     this.id = options.session;
     this.#context = context;
     const local = IceResource.localTransport(context);
-    const ids = mintMediaIds();
-    let remote: RemoteTransport | null = null;
-    let mids: readonly string[];
-    if (options.offer === null) {
-      const offered = offerPlay(options.sources, local, ids);
-      this.sdp = offered.offer;
-      this.#pending = offered.pending;
-      mids = offered.mids;
-    } else {
-      const plan = answerPlay(parseSdp(options.offer), local, options.sources, ids);
-      this.sdp = plan.answer;
-      this.#tracks = plan.tracks;
-      remote = plan.remote;
-      mids = plan.mids;
-    }
+    const start = options.negotiation(local, mintMediaIds());
+    this.sdp = start.sdp;
+    this.#accept = start.accept;
+    this.#tracks = start.settled?.tracks ?? [];
+    const remote = start.settled?.remote ?? null;
     const transport = openTransport(context, local, remote, {
       onConnected: (keys) => {
         this.#media = context.forwarder.openEgress(
@@ -72,6 +63,7 @@ export class EgressSession {
             send: (datagram) => transport.send(datagram),
             watchRoute: (listener) => transport.watchRoute(listener),
             onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+            ...(options.keyframeReason === undefined ? {} : { keyframeReason: options.keyframeReason }),
           },
           context.now(),
         );
@@ -85,8 +77,13 @@ export class EgressSession {
       },
     });
     this.#transport = transport;
+    const { dataChannel, mids } = start;
+    if (dataChannel !== null) {
+      const onChannel = (channel: DataChannel): void => void this.#eventChannel.adopt(channel);
+      transport.openDataChannels({ ...dataChannel, events: { onChannel } });
+    }
     this.ice = new IceResource({ context, transport, local, remote: remote?.ice ?? null, mids });
-    if (this.#pending !== null) {
+    if (this.#accept !== null) {
       this.#answerTimer = setTimeout(() => {
         this.close();
         events.onEnded(this, 'unanswered');
@@ -103,21 +100,26 @@ export class EgressSession {
   }
 
   /**
-   * The player's answer to our offer.
+   * The answer to our offer.
    * @throws ProblemError 422 when none is awaited, 400 or 422 for a bad one (the offer stays pending).
    */
   acceptAnswer(sdp: string): void {
-    if (this.#pending === null) throw new ProblemError(422, 'no_offer_pending', 'no answer is awaited');
-    const { remote, tracks } = acceptPlayAnswer(this.#pending, parseSdp(sdp));
-    this.#pending = null;
+    if (this.#accept === null) throw new ProblemError(422, 'no_offer_pending', 'no answer is awaited');
+    const { remote, tracks } = this.#accept(parseSdp(sdp));
+    this.#accept = null;
     if (this.#answerTimer !== null) clearTimeout(this.#answerTimer);
     this.#tracks = tracks;
     this.ice.acceptRemote(remote);
   }
 
-  /** Sends, on each m-section, the track that `find` gives for its kind; null: nothing for now. */
-  attach(find: (kind: 'audio' | 'video') => SourceTrack | null): void {
-    for (const track of this.#tracks) this.#media?.attach(track.mid, find(track.kind), this.#context.now());
+  /** Sends, on each m-section, the track that `find` gives for it; null: nothing for now. */
+  attach(find: (track: EgressTrackPlan) => SourceTrack | null): void {
+    for (const track of this.#tracks) this.#media?.attach(track.mid, find(track), this.#context.now());
+  }
+
+  /** Asks the client to make a new session and then leave this one. */
+  askToMove(): void {
+    this.#eventChannel.askToMove();
   }
 
   /** Idempotent. */

@@ -6,8 +6,9 @@ import type { SessionDescription } from '../../shared/sdp/types.ts';
 import type { IngressMedia, SourceTrack } from '../forward/types.ts';
 import { answerPublish, type PublishAnswer } from '../negotiate/answer-publish.ts';
 import type { IngressTrackPlan, LocalTransport, SourceTrackInfo } from '../negotiate/plan.ts';
-import type { PeerTransport, TransportEnd } from '../transport/types.ts';
+import type { DataChannel, PeerTransport, TransportEnd } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
+import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
 import { openTransport } from './session-transport.ts';
 
@@ -49,6 +50,7 @@ export class IngressSession {
   #state: SessionState = 'connecting';
   #endReason: IngressReport['reason'];
   readonly #events: IngressSessionOptions['events'];
+  readonly #eventChannel = new EventChannel();
 
   /** @throws ProblemError 400 or 422 when the offer cannot be answered; nothing is left behind then. */
   constructor(options: IngressSessionOptions) {
@@ -92,6 +94,11 @@ export class IngressSession {
       options.silenceMs,
     );
     events.onTransport?.(transport);
+    // A member's channels are its session's business.
+    if (options.negotiate === undefined && plan.dataChannel !== null) {
+      const onChannel = (channel: DataChannel): void => void this.#eventChannel.adopt(channel);
+      transport.openDataChannels({ ...plan.dataChannel, events: { onChannel } });
+    }
     this.ice = new IceResource({ context, transport, local, remote: plan.remote.ice, mids: plan.mids });
   }
 
@@ -122,6 +129,11 @@ export class IngressSession {
         rids: [...track.rids],
       })),
     };
+  }
+
+  /** Asks the publisher to make a new session and then leave this one. */
+  askToMove(): void {
+    this.#eventChannel.askToMove();
   }
 
   /** Closes for a reason that is reported. */

@@ -7,6 +7,7 @@ import type { WantedTrack } from '../negotiate/plan.ts';
 import type { CarriedLobbyEvents } from './carried-lobby.ts';
 import { canReplace } from './codec-match.ts';
 import type { NodeContext } from './context.ts';
+import { toPlayer } from './egress-negotiation.ts';
 import { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 
@@ -66,8 +67,7 @@ export class MainAudience {
     const viewer = new EgressSession({
       context: this.#context,
       session: request.session,
-      offer: request.offer,
-      sources: this.#tracks,
+      negotiation: toPlayer(request.offer, this.#tracks),
       events: {
         onMedia: (connected) => this.#attach(connected),
         onEnded: ({ id }, reason) => {
@@ -101,6 +101,10 @@ export class MainAudience {
     return true;
   }
 
+  askToMove(): void {
+    for (const viewer of this.#viewers.values()) viewer.askToMove();
+  }
+
   /** Closes all. Idempotent. */
   end(): void {
     if (this.#viewers.size === 0) return;
@@ -110,7 +114,7 @@ export class MainAudience {
   }
 
   #attach(viewer: EgressSession): void {
-    viewer.attach((kind) => {
+    viewer.attach(({ kind }) => {
       const track = this.#tracks.find((candidate) => candidate.kind === kind);
       return track === undefined ? null : this.#find(track.key);
     });

@@ -6,6 +6,7 @@ import { ProblemError } from '../../shared/errors.ts';
 import { type BootId, type LobbyId, type NodeId, type SessionId, streamOfLobby } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
+  type Coordinates,
   type DesiredLobby,
   type Hello,
   type LobbyLoad,
@@ -20,6 +21,7 @@ import { CarriedLobby } from './carried-lobby.ts';
 import type { CarriedStream } from './carried-stream.ts';
 import { CarriedStreams } from './carried-streams.ts';
 import type { NodeContext } from './context.ts';
+import { Drain } from './drain.ts';
 import type { IceResource } from './ice-resource.ts';
 import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
@@ -35,11 +37,17 @@ export interface MediaNodeOptions {
   boot: BootId;
   version: string;
   region: string;
+  coordinates?: Coordinates | undefined;
   /** Sessions that this node takes. */
   capacity: number;
+  /** What the machine can send; not said when absent. */
+  packetsPerSecond?: number | undefined;
+  bandwidthBps?: number | undefined;
   load: LoadMeter;
   /** Sends a report to the edge; false when there is no link to send it on. */
   report(report: Report): boolean;
+  /** A drain is over: close the node and leave. */
+  onDrained?(): void;
 }
 
 export class MediaNode implements LinkHandler {
@@ -48,12 +56,14 @@ export class MediaNode implements LinkHandler {
   readonly #streams: CarriedStreams;
   readonly #reports: ReportQueue;
   readonly #left = new LeftViewers();
+  readonly #drain: Drain;
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
     this.#reports = new ReportQueue({
       lobbies: () => this.#lobbyLoads(),
       load: () => options.load.sample(this.sessionCount),
+      draining: () => this.#drain.active,
       send: (report) => options.report(report),
     });
     const { context, pushing } = options;
@@ -65,8 +75,23 @@ export class MediaNode implements LinkHandler {
         onEgressChange: () => this.#reports.schedule(),
         onViewerLeft: (session) => this.#left.remember(session),
         onLiveChange: (report) => this.#reports.liveChanged(report),
+        onRelayChange: (report) => this.#reports.relayChanged(report),
       },
     });
+    this.#drain = new Drain({
+      now: () => context.now(),
+      busy: () => [...this.#carried()].some(({ busy }) => busy),
+      onBegin: () => {
+        for (const lobby of this.#carried()) lobby.askToMove();
+        this.#reports.schedule();
+      },
+      onDone: () => options.onDrained?.(),
+    });
+  }
+
+  /** Takes nothing new, asks clients to move, and says `onDrained` when all are gone or the time is over. */
+  drain(timeoutMs: number): void {
+    this.#drain.begin(timeoutMs);
   }
 
   get sessionCount(): number {
@@ -100,10 +125,17 @@ export class MediaNode implements LinkHandler {
         family === 6 ? `[${address}]:${port}` : `${address}:${port}`,
       ),
       engine: options.context.forwarder.engine,
-      capacity: { sessions: options.capacity },
+      capacity: {
+        sessions: options.capacity,
+        ...(options.packetsPerSecond === undefined ? {} : { packetsPerSecond: options.packetsPerSecond }),
+        ...(options.bandwidthBps === undefined ? {} : { bandwidthBps: options.bandwidthBps }),
+      },
+      ...(options.coordinates === undefined ? {} : { coordinates: options.coordinates }),
+      draining: this.#drain.active,
       ingress: [...this.#carried()].flatMap((lobby) => lobby.ingressReports()),
       lobbies: this.#lobbyLoads(),
       lives: [...this.#streams.all()].flatMap((stream) => stream.liveReports()),
+      relays: [...this.#carried()].flatMap((lobby) => lobby.relayReports()),
       load: options.load.sample(this.sessionCount),
     };
   }
@@ -128,10 +160,10 @@ export class MediaNode implements LinkHandler {
       case 'play':
         return this.#play(request);
       case 'join':
-        this.#refuseWhenFull();
+        this.#refuseNew();
         return this.#streams.join(request);
       case 'listen':
-        this.#refuseWhenFull();
+        this.#refuseNew();
         return this.#streams.listen(request);
       case 'answer':
         if (!this.#some((lobby) => lobby.acceptAnswer(request.session, request.answer))) throw noSession();
@@ -151,14 +183,18 @@ export class MediaNode implements LinkHandler {
         this.#streams.apply(request.desired);
         return {};
       case 'relay-offer':
+        return this.#relayOffer(request);
       case 'relay-pull':
+        return this.#relayPull(request);
       case 'drain':
-        throw new ProblemError(501, 'not_supported', `this node does not know ${request.method}`);
+        this.drain(request.timeoutMs);
+        return {};
     }
   }
 
   /** Ends everything, telling the peers; resolves when the programs that it started are gone. Idempotent. */
   async close(): Promise<void> {
+    this.#drain.close();
     for (const room of [...this.#rooms.values()]) this.#end(room);
     const ended = this.#streams.close();
     this.#reports.close();
@@ -168,26 +204,52 @@ export class MediaNode implements LinkHandler {
   // ---- requests -----------------------------------------------------------------------------------------------------
 
   #publish(request: RequestOf<'publish'>): NodeResult<'publish'> {
-    this.#refuseWhenFull();
-    const known = this.#rooms.get(request.lobby);
-    refuseWhenStale(known, request.revision);
-    const lobby =
-      known ??
-      new CarriedLobby(request.lobby, this.#options.context, {
-        onIngressChange: (session) => {
-          this.#reports.ingressChanged(session.report());
-          this.#forgetWhenEmpty(request.lobby);
-        },
-        onEgressChange: () => this.#reports.schedule(),
-        onViewerLeft: (session) => this.#left.remember(session),
-      });
+    this.#refuseNew();
+    const lobby = this.#roomFor(request);
     const result = lobby.publish(request);
     this.#rooms.set(lobby.id, lobby);
     return result;
   }
 
-  #play(request: RequestOf<'play'>): NodeResult<'play'> {
+  /** Also while draining: those who move away from here are served elsewhere by a relay from here. */
+  #relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
     this.#refuseWhenFull();
+    if (streamOfLobby(request.lobby) !== null) return this.#streams.relayOffer(request);
+    const room = this.#rooms.get(request.lobby);
+    if (room === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+    return room.relayOffer(request);
+  }
+
+  /** Also while draining: when the publisher has moved, those who have not yet are served by a relay from there. */
+  #relayPull(request: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+    this.#refuseWhenFull();
+    if (streamOfLobby(request.lobby) !== null) return this.#streams.relayPull(request);
+    const lobby = this.#roomFor(request);
+    const result = lobby.relayPull(request);
+    this.#rooms.set(lobby.id, lobby);
+    return result;
+  }
+
+  /** The room, or a new one that is not kept yet. @throws ProblemError 409 `stale_revision` */
+  #roomFor({ lobby, revision }: { lobby: LobbyId; revision: number }): CarriedLobby {
+    const known = this.#rooms.get(lobby);
+    refuseWhenStale(known, revision);
+    return (
+      known ??
+      new CarriedLobby(lobby, this.#options.context, {
+        onIngressChange: (session) => {
+          this.#reports.ingressChanged(session.report());
+          this.#forgetWhenEmpty(lobby);
+        },
+        onEgressChange: () => this.#reports.schedule(),
+        onViewerLeft: (session) => this.#left.remember(session),
+        onRelayChange: (report) => this.#reports.relayChanged(report),
+      })
+    );
+  }
+
+  #play(request: RequestOf<'play'>): NodeResult<'play'> {
+    this.#refuseNew();
     if (streamOfLobby(request.lobby) !== null) return this.#streams.play(request);
     const room = this.#rooms.get(request.lobby);
     if (room === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
@@ -202,9 +264,8 @@ export class MediaNode implements LinkHandler {
   #apply(desired: DesiredLobby): void {
     const lobby = this.#rooms.get(desired.lobby);
     if (lobby === undefined || desired.revision < lobby.revision) return;
-    lobby.revision = desired.revision;
-    if (desired.publisher === null) this.#end(lobby);
-    else lobby.keepPublisher(desired.publisher.session);
+    if (desired.publisher === null && (desired.relay ?? null) === null) this.#end(lobby);
+    else lobby.apply(desired);
   }
 
   #end(room: CarriedLobby): void {
@@ -215,6 +276,11 @@ export class MediaNode implements LinkHandler {
 
   #forgetWhenEmpty(id: LobbyId): void {
     if (this.#rooms.get(id)?.empty === true) this.#rooms.delete(id);
+  }
+
+  #refuseNew(): void {
+    this.#drain.refuseNew();
+    this.#refuseWhenFull();
   }
 
   #refuseWhenFull(): void {

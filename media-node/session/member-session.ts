@@ -8,6 +8,7 @@ import type { DataChannelPlan, JoinedTrackPlan, WantedTrack } from '../negotiate
 import { SignalChannel } from '../signal/signal-channel.ts';
 import type { DataChannel } from '../transport/types.ts';
 import { MEMBER_SILENCE_MS } from './context.ts';
+import { EventChannel } from './event-channel.ts';
 import { type IngressEnd, IngressSession, type IngressSessionOptions } from './ingress-session.ts';
 import { ListenerSession } from './listener-session.ts';
 import { noSession } from './refusals.ts';
@@ -49,6 +50,7 @@ export class MemberSession {
   readonly #events: MemberEvents;
   readonly #fixed: boolean;
   readonly #signal: SignalChannel;
+  readonly #eventChannel = new EventChannel();
   #listener: ListenerSession | null = null;
   /** A `listen` waits for the signal channel. */
   #opening = false;
@@ -82,7 +84,9 @@ export class MemberSession {
       events: {
         onTransport: (transport) => {
           if (dataChannel === null) return;
-          const onChannel = (channel: DataChannel): void => this.#signal.adopt(channel);
+          const onChannel = (channel: DataChannel): void => {
+            if (!this.#eventChannel.adopt(channel)) this.#signal.adopt(channel);
+          };
           this.#signal.use(transport.openDataChannels({ ...dataChannel, events: { onChannel } }));
         },
         onChange: () => events.onChange(this),
@@ -105,6 +109,10 @@ export class MemberSession {
 
   get id(): SessionId {
     return this.ingress.id;
+  }
+
+  get generation(): number {
+    return this.ingress.generation;
   }
 
   get listener(): ListenerSession | null {
@@ -194,6 +202,12 @@ export class MemberSession {
   tellMute(track: WantedTrack): void {
     const mid = this.#listener?.midOf(track.key) ?? null;
     if (mid !== null) this.#signal.tellMute(mid, track.info.muted);
+  }
+
+  /** Asks the member to come back elsewhere and then leave: on the signal channel, which all of them have. */
+  askToMove(): void {
+    this.#eventChannel.askToMove();
+    this.#signal.askToMove();
   }
 
   /** Call it once a second. */

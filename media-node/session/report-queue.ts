@@ -1,6 +1,13 @@
 /** What changed since the edge was told last. Changes within a moment go in one report; one goes at least every two seconds. */
 import type { SessionId } from '../../shared/ids.ts';
-import type { IngressReport, LiveReport, LobbyLoad, NodeLoad, Report } from '../../shared/protocol/control.ts';
+import type {
+  IngressReport,
+  LiveReport,
+  LobbyLoad,
+  NodeLoad,
+  RelayReport,
+  Report,
+} from '../../shared/protocol/control.ts';
 
 const REPORT_DELAY_MS = 50;
 /** It carries the load. */
@@ -9,6 +16,7 @@ const REPORT_INTERVAL_MS = 2_000;
 export interface ReportQueueOptions {
   lobbies(): LobbyLoad[];
   load(): NodeLoad;
+  draining(): boolean;
   /** False when there is no link to send it on: what changed is kept. */
   send(report: Report): boolean;
 }
@@ -17,6 +25,7 @@ export class ReportQueue {
   readonly #options: ReportQueueOptions;
   readonly #ingress = new Map<SessionId, IngressReport>();
   readonly #lives = new Map<string, LiveReport>();
+  readonly #relays = new Map<SessionId, RelayReport>();
   #timer: NodeJS.Timeout | null = null;
   readonly #interval: NodeJS.Timeout;
 
@@ -35,6 +44,11 @@ export class ReportQueue {
     this.schedule();
   }
 
+  relayChanged(report: RelayReport): void {
+    this.#relays.set(report.session, report);
+    this.schedule();
+  }
+
   /** A report is due soon. */
   schedule(): void {
     this.#timer ??= setTimeout(() => this.#send(), REPORT_DELAY_MS);
@@ -44,6 +58,7 @@ export class ReportQueue {
   clear(): void {
     this.#ingress.clear();
     this.#lives.clear();
+    this.#relays.clear();
   }
 
   close(): void {
@@ -59,6 +74,8 @@ export class ReportQueue {
       ingress: [...this.#ingress.values()],
       lobbies: this.#options.lobbies(),
       lives: [...this.#lives.values()],
+      relays: [...this.#relays.values()],
+      draining: this.#options.draining(),
       load: this.#options.load(),
     });
     if (sent) this.clear();

@@ -1,5 +1,12 @@
 /** A member's signal channel: reads and writes its frames, and does what the signal machine decides. */
-import { decodeFrame, encodeFrame, muteFrame, offerFrame, type SignalFrame } from '../../shared/signal-frames.ts';
+import {
+  decodeFrame,
+  encodeFrame,
+  muteFrame,
+  offerFrame,
+  reconnectFrame,
+  type SignalFrame,
+} from '../../shared/signal-frames.ts';
 import type { DataChannel, DataChannels } from '../transport/types.ts';
 import { FloodWatch } from './flood-watch.ts';
 import { openSignal, type SignalEffect, type SignalEvent, type SignalState, step } from './signal-machine.ts';
@@ -79,6 +86,11 @@ export class SignalChannel {
     this.#say({ type: 'track-muted', mid, muted });
   }
 
+  /** The member shall come back elsewhere: it is told now, and on each channel that it opens. */
+  askToMove(): void {
+    this.#say({ type: 'move-asked' });
+  }
+
   /** Call it once a second. */
   tick(): void {
     this.#say({ type: 'time-passed' });
@@ -123,6 +135,9 @@ export class SignalChannel {
         break;
       case 'send-mute':
         this.#send({ ...muteFrame(effect.mid, effect.muted), id: effect.id });
+        break;
+      case 'send-reconnect':
+        this.#send({ ...reconnectFrame(), id: effect.id });
         break;
       case 'repeat-mutes':
         this.#options.repeatMutes();

@@ -17,6 +17,8 @@ export interface SignalState {
   /** Of the next message of ours. */
   nextId: number;
   listener: Negotiation | null;
+  /** The member shall leave for another node. */
+  moving: boolean;
   /** What the member sent that costs more than it is worth, when there is much of it. */
   noise: NoiseCounts;
 }
@@ -71,6 +73,8 @@ export type SignalEvent =
   | { type: 'mute-received'; mid: string; muted: boolean }
   | { type: 'offer-received' }
   | { type: 'malformed-received' }
+  /** The node is about to leave. */
+  | { type: 'move-asked' }
   | { type: 'time-passed' };
 
 export type SignalEffect =
@@ -80,6 +84,8 @@ export type SignalEffect =
   /** Take this answer to the offer in flight and say `answer-applied`, before any other event. */
   | { type: 'apply-answer'; sdp: string }
   | { type: 'send-mute'; id: number; mid: string; muted: boolean }
+  /** "Make new sessions, then leave these." */
+  | { type: 'send-reconnect'; id: number }
   /** Say `track-muted` for every track that the listener was offered: what was said before is lost or overruled. */
   | { type: 'repeat-mutes' }
   /** The member mutes or unmutes a track of its own. */
@@ -91,7 +97,13 @@ export interface SignalStep {
 }
 
 export function openSignal(): SignalState {
-  return { open: false, nextId: 1, listener: null, noise: { malformed: 0, stale: 0, offers: 0, refused: 0, mutes: 0 } };
+  return {
+    open: false,
+    nextId: 1,
+    listener: null,
+    moving: false,
+    noise: { malformed: 0, stale: 0, offers: 0, refused: 0, mutes: 0 },
+  };
 }
 
 export function step(state: SignalState, event: SignalEvent, nowMs: number): SignalStep {
@@ -106,7 +118,9 @@ export function step(state: SignalState, event: SignalEvent, nowMs: number): Sig
     case 'listener-closed':
       return unchanged({ ...state, listener: null });
     case 'channel-opened':
-      return channelOpened(state, nowMs);
+      return askToMove(channelOpened(state, nowMs));
+    case 'move-asked':
+      return askToMove(unchanged({ ...state, moving: true }));
     case 'channel-closed':
       return unchanged({ ...state, open: false });
     case 'tracks-changed':
@@ -141,6 +155,12 @@ function channelOpened(state: SignalState, nowMs: number): SignalStep {
   if (pending !== null) return sendAgain(open, pending, nowMs);
   const { state: next, effects } = offerWhenDue(open);
   return { state: next, effects: state.listener === null ? effects : [...effects, { type: 'repeat-mutes' }] };
+}
+
+function askToMove({ state, effects }: SignalStep): SignalStep {
+  if (!state.open || !state.moving) return { state, effects };
+  const effect: SignalEffect = { type: 'send-reconnect', id: state.nextId };
+  return { state: { ...state, nextId: state.nextId + 1 }, effects: [...effects, effect] };
 }
 
 function offerWhenDue(state: SignalState): SignalStep {

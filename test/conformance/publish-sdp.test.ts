@@ -196,9 +196,9 @@ describe('what clients write differently', () => {
     );
   });
 
-  it('#112 a data channel beside the tracks is rejected on its own', async () => {
+  it('#112 a data channel beside the tracks is taken', async () => {
     const { answer } = await accepted(PUBLISH_OFFER.replace('BUNDLE 0 1', 'BUNDLE 0 1 data') + DATA_CHANNEL);
-    expect(answer.sections.map((section) => section.port)).toEqual([9, 9, 0]);
+    expect(answer.sections.map((section) => section.port)).toEqual([9, 9, 9]);
   });
 });
 

@@ -93,6 +93,8 @@ function sectionFaults(
     return faults;
   }
   if (!isOffered(offered)) faults.push('#99 accepts a rejected m-line');
+  // Data channels: no direction, no formats, no RTCP.
+  if (offered.kind === 'application') return [...faults, ...transportFaults(offer, answer, offered, section)];
   const ours = purpose === 'publish' ? 'recvonly' : 'sendonly';
   if (direction(answer, section) !== ours) faults.push(`#97/#114 not ${ours}`);
   return [
@@ -154,7 +156,8 @@ function formatFaults(offered: Section, section: Section): string[] {
 function transportFaults(offer: Description, answer: Description, offered: Section, section: Section): string[] {
   const faults: string[] = [];
   const { attributes } = section;
-  for (const flag of ['rtcp-mux', 'rtcp-mux-only', 'end-of-candidates']) {
+  const rtcp = section.kind === 'application' ? [] : ['rtcp-mux', 'rtcp-mux-only'];
+  for (const flag of [...rtcp, 'end-of-candidates']) {
     if (attributes.filter((line) => line === flag).length !== 1) faults.push(`#100/#107 ${flag} not exactly once`);
   }
   if (!/^[A-Za-z0-9+/]{4,256}$/.test(inherited(answer, section, 'ice-ufrag') ?? '')) faults.push('#105 no ice-ufrag');
@@ -214,7 +217,7 @@ function senderFaults(answer: Description): string[] {
   const faults: string[] = [];
   const streams = new Set<string>();
   const ssrcs = new Set<string>();
-  const accepted = answer.sections.filter((section) => section.port !== 0);
+  const accepted = answer.sections.filter((section) => section.port !== 0 && section.kind !== 'application');
   for (const { kind, attributes, formats } of accepted) {
     if (accepted.filter((other) => other.kind === kind).length > 1) faults.push(`#115 two ${kind} tracks`);
     const msids = values(attributes, 'msid');

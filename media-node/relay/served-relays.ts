@@ -1,0 +1,117 @@
+/** The upstream end of relays: sessions by which other nodes get the tracks of publishers that this node has. */
+import { ProblemError } from '../../shared/errors.ts';
+import type { SessionId } from '../../shared/ids.ts';
+import type { EgressTrackPlan, SourceTrackInfo } from '../negotiate/plan.ts';
+import type { RelayedTrackInfo } from '../negotiate/relay-formats.ts';
+import type { NodeContext } from '../session/context.ts';
+import { toRelay } from '../session/egress-negotiation.ts';
+import { EgressSession } from '../session/egress-session.ts';
+import type { IceResource } from '../session/ice-resource.ts';
+import { successorOf, type TrackSource } from '../session/track-source.ts';
+
+interface ServedRelay {
+  readonly session: EgressSession;
+  /** The member whose tracks they are; null: the room's publisher. */
+  readonly source: SessionId | null;
+  /** What was offered. */
+  readonly offered: readonly SourceTrackInfo[];
+}
+
+export interface ServedRelaysOptions {
+  context: NodeContext;
+  /** Where the tracks come from at present; null: they are away for a while. */
+  find(source: SessionId | null): TrackSource | null;
+  /** The number of relays changed. */
+  onChange(): void;
+}
+
+export class ServedRelays {
+  readonly #options: ServedRelaysOptions;
+  readonly #relays = new Map<SessionId, ServedRelay>();
+
+  constructor(options: ServedRelaysOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  /** Another node gets the tracks of this publisher. */
+  serves(source: SessionId | null): boolean {
+    for (const relay of this.#relays.values()) if (relay.source === source) return true;
+    return false;
+  }
+
+  /**
+   * Offers the tracks; the offer is dropped when nobody answers it.
+   * @throws ProblemError 409 `session_exists`; 422 without tracks
+   */
+  offer(id: SessionId, source: SessionId | null, tracks: readonly RelayedTrackInfo[]): string {
+    if (this.#relays.has(id)) throw new ProblemError(409, 'session_exists', 'this relay is here already');
+    const session = new EgressSession({
+      context: this.#options.context,
+      session: id,
+      negotiation: toRelay(tracks),
+      keyframeReason: 'relay',
+      events: {
+        onMedia: () => this.attach(),
+        onEnded: () => {
+          this.#relays.delete(id);
+          this.#options.onChange();
+        },
+      },
+    });
+    this.#relays.set(id, { session, source, offered: tracks });
+    this.#options.onChange();
+    return session.sdp;
+  }
+
+  /** False when the session is not here. @throws ProblemError 422 when no answer is awaited, 400 or 422 for a bad one */
+  acceptAnswer(id: SessionId, answer: string): boolean {
+    const relay = this.#relays.get(id);
+    relay?.session.acceptAnswer(answer);
+    return relay !== undefined;
+  }
+
+  ice(id: SessionId): IceResource | null {
+    return this.#relays.get(id)?.session.ice ?? null;
+  }
+
+  /** False when the session is not here. */
+  close(id: SessionId): boolean {
+    const relay = this.#relays.get(id);
+    if (relay === undefined) return false;
+    this.#relays.delete(id);
+    relay.session.close();
+    this.#options.onChange();
+    return true;
+  }
+
+  /** Ends those that get the tracks of `source`, or all. */
+  end(source?: SessionId | null): void {
+    for (const [id, relay] of [...this.#relays]) {
+      if (source === undefined || relay.source === source) this.close(id);
+    }
+  }
+
+  /**
+   * Sends each track from where it comes at present. A relay goes on when a publisher returns with tracks of the same
+   * codecs, whatever their mids; otherwise it ends, and the other node gets another.
+   */
+  attach(): void {
+    for (const [id, { session, source, offered }] of [...this.#relays]) {
+      const from = this.#options.find(source);
+      if (from !== null && !offered.every((track) => successorOf(track, offered, from.sources) !== null)) {
+        this.close(id);
+        continue;
+      }
+      session.attach((track) => (from === null ? null : trackFor(track, offered, from)));
+    }
+  }
+}
+
+function trackFor(track: EgressTrackPlan, offered: readonly SourceTrackInfo[], from: TrackSource) {
+  const successor = successorOf({ ...track, mid: track.sourceMid }, offered, from.sources);
+  return successor === null ? null : from.sourceTrack(successor.mid);
+}
