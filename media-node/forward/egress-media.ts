@@ -3,13 +3,14 @@ import type { EgressTrackPlan } from '../negotiate/plan.ts';
 import { ntpHigh, ntpLow, ntpMiddle32 } from '../rtcp/ntp.ts';
 import { parseRtcp, type RtcpVisitor } from '../rtcp/parse.ts';
 import { RtcpWriter } from '../rtcp/write.ts';
+import { INBOUND_RTCP } from '../transport/types.ts';
 import { EgressStream } from './egress-stream.ts';
 import type { PeerHandle } from './fanout-engine.ts';
 import type { ForwarderContext } from './forwarder-context.ts';
 import { isRtcp, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from './rtcp-mux.ts';
 import { PublishedTrack } from './source-track.ts';
-import { deriveSessionKeys } from './srtp/session-keys.ts';
-import { SrtpReceiver } from './srtp/srtp-receiver.ts';
+import { openInboundMedia } from './srtp/open-inbound.ts';
+import type { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import { SRTP_OVERHEAD } from './srtp/srtp-sender.ts';
 import type { EgressMedia, EgressMediaOptions, EgressTrackStats, SourceTrack } from './types.ts';
 
@@ -35,8 +36,9 @@ interface Outgoing {
 export class EgressSession implements EgressMedia, RtcpVisitor {
   readonly #context: ForwarderContext;
   readonly #options: EgressMediaOptions;
-  /** Null: a tap, which receives nothing. */
+  /** Null: a tap, which receives nothing, or the sockets open what comes. */
   readonly #srtp: SrtpReceiver | null;
+  readonly #isTap: boolean;
   readonly #peer: PeerHandle;
   #outgoing: Outgoing[];
   /** Of all tracks, those that ended included: their ciphers have begun to count. */
@@ -51,8 +53,14 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     this.#checkFresh(tracks);
     this.#context = context;
     this.#options = options;
+    this.#isTap = keys === null;
     this.#srtp =
-      keys === null ? null : new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
+      keys === null
+        ? null
+        : openInboundMedia(keys, options.openInbound, (opened, length, index, wireBytes, now) => {
+            // Viewers send no media.
+            if (!this.#closed) this.#count(wireBytes, index === INBOUND_RTCP && this.#acceptRtcp(opened, length, now));
+          });
     this.#peer = context.engine.openPeer(keys, send, watchRoute);
     this.#outgoing = tracks.map((plan) => this.#open(plan, nowMs));
   }
@@ -77,7 +85,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     this.#usedSsrcs.add(plan.ssrc);
     if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
     const { keyframeReason } = this.#options;
-    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, this.#srtp !== null, keyframeReason);
+    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, !this.#isTap, keyframeReason);
     return { stream, nextReportMs: Number.NEGATIVE_INFINITY, reports: 0 };
   }
 
@@ -101,20 +109,29 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
       datagram.length <= MAX_DATAGRAM_BYTES &&
       isRtcp(datagram) && // viewers send no media
       this.#receiveRtcp(datagram, nowMs);
+    this.#count(datagram.length, isValid);
+  }
+
+  #count(bytes: number, isValid: boolean): void {
+    const { counters: incoming } = this.#context;
     if (isValid) {
-      this.#context.counters.packetsIn++;
-      this.#context.counters.bytesIn += datagram.length;
+      incoming.packetsIn++;
+      incoming.bytesIn += bytes;
     } else {
-      this.#context.counters.dropped++;
+      incoming.dropped++;
     }
   }
 
   #receiveRtcp(datagram: Buffer, nowMs: number): boolean {
     const length = this.#srtp?.unprotectRtcp(datagram, plaintext) ?? -1;
-    if (length < 0) return false;
+    return length >= 0 && this.#acceptRtcp(plaintext, length, nowMs);
+  }
+
+  /** A compound packet that authenticated. */
+  #acceptRtcp(plain: Buffer, length: number, nowMs: number): boolean {
     this.#options.onAuthenticated(nowMs);
     this.#nowMs = nowMs;
-    return parseRtcp(plaintext, length, this);
+    return parseRtcp(plain, length, this);
   }
 
   reportBlock(
@@ -175,7 +192,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   #sendReport(stream: EgressStream, nowMs: number): boolean {
     const { plan } = stream;
     // Who reads a tap places its streams by their first reports: they go ahead of the packets, by our own clock.
-    if (this.#srtp !== null && !isWorthReporting(stream, nowMs)) return false;
+    if (!this.#isTap && !isWorthReporting(stream, nowMs)) return false;
     const high = ntpHigh(nowMs, this.#context.epochOffsetMs);
     const low = ntpLow(nowMs, this.#context.epochOffsetMs);
     const { engine } = this.#context;

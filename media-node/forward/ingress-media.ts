@@ -5,6 +5,7 @@ import type { RtcpVisitor } from '../rtcp/parse.ts';
 import { parseRtcp } from '../rtcp/parse.ts';
 import { PublisherClock } from '../rtcp/sender-clock.ts';
 import { TransportCcRecorder } from '../rtcp/transport-cc.ts';
+import { INBOUND_REFUSED, INBOUND_RTCP } from '../transport/types.ts';
 import type { ForwarderContext } from './forwarder-context.ts';
 import { IngressDemux, type Route } from './ingress-demux.ts';
 import { IngressReports } from './ingress-reports.ts';
@@ -15,8 +16,8 @@ import { recoverOriginal } from './rtx.ts';
 import { extendSequence } from './sequence.ts';
 import { SourcePacket } from './source-packet.ts';
 import { PublishedTrack } from './source-track.ts';
-import { deriveSessionKeys } from './srtp/session-keys.ts';
-import { SrtpReceiver } from './srtp/srtp-receiver.ts';
+import { openInboundMedia } from './srtp/open-inbound.ts';
+import type { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import type { IngressMedia, IngressMediaOptions, IngressTrackStats } from './types.ts';
 
 /** Layers of one track that may exist at a time. */
@@ -36,7 +37,8 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
   readonly tracks: readonly PublishedTrack[];
   readonly #context: ForwarderContext;
   readonly #options: IngressMediaOptions;
-  readonly #srtp: SrtpReceiver;
+  /** Null: the sockets open what comes. */
+  readonly #srtp: SrtpReceiver | null;
   readonly #demux: IngressDemux;
   readonly #clock = new PublisherClock();
   readonly #transportCc: TransportCcRecorder | null;
@@ -52,7 +54,6 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
     this.#context = context;
     this.#options = options;
     this.tracks = tracks.map((plan) => new PublishedTrack(plan));
-    this.#srtp = new SrtpReceiver(deriveSessionKeys(keys.profile, keys.remoteKey, keys.remoteSalt));
     this.#demux = new IngressDemux(this.tracks);
     // One numbering per transport, so one id for all m-sections (they are bundled).
     this.#transportCcId = tracks.find((plan) => plan.feedback.transportCc)?.extensions.transportCc ?? 0;
@@ -63,57 +64,74 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
       send: options.send,
       transportCc: this.#transportCc,
     });
+    this.#srtp = openInboundMedia(keys, options.openInbound, (opened, length, index, wireBytes, nowMs) =>
+      this.#count(wireBytes, this.#acceptOpened(opened, length, index, nowMs)),
+    );
   }
 
   receive(datagram: Buffer, nowMs: number): void {
     if (this.#closed) return;
-    const counters = this.#context.counters;
     const isValid =
       datagram.length >= MIN_DATAGRAM_BYTES &&
       datagram.length <= MAX_DATAGRAM_BYTES &&
       (isRtcp(datagram) ? this.#receiveRtcp(datagram, nowMs) : this.#receiveRtp(datagram, nowMs));
+    this.#count(datagram.length, isValid);
+  }
+
+  #count(bytes: number, isValid: boolean): void {
+    const counters = this.#context.counters;
     if (isValid) {
       counters.packetsIn++;
-      counters.bytesIn += datagram.length;
+      counters.bytesIn += bytes;
     } else {
       counters.dropped++;
     }
   }
 
+  #acceptOpened(opened: Buffer, length: number, index: number, nowMs: number): boolean {
+    if (this.#closed || index === INBOUND_REFUSED) return false;
+    if (index === INBOUND_RTCP) return this.#acceptRtcp(opened, length, nowMs);
+    return parseRtpHeader(opened, length, header) && this.#acceptRtp(opened, length, index, nowMs);
+  }
+
   #receiveRtp(datagram: Buffer, nowMs: number): boolean {
-    if (!parseRtpHeader(datagram, datagram.length, header)) return false;
+    if (this.#srtp === null || !parseRtpHeader(datagram, datagram.length, header)) return false;
     const length = this.#srtp.unprotectRtp(datagram, header, plaintext);
-    if (length < 0) return false;
+    return length >= 0 && this.#acceptRtp(plaintext, length, this.#srtp.index, nowMs);
+  }
+
+  /** A packet that authenticated, whose header has been parsed. */
+  #acceptRtp(plain: Buffer, length: number, index: number, nowMs: number): boolean {
     this.#options.onAuthenticated(nowMs);
-    this.#recordTransportCc(nowMs);
-    const route = this.#demux.resolve(plaintext, header);
+    this.#recordTransportCc(plain, nowMs);
+    const route = this.#demux.resolve(plain, header);
     if (route === null) return false;
     return route.rtx
-      ? this.#acceptRepaired(route, length, nowMs)
-      : this.#acceptOriginal(route, length, this.#srtp.index, nowMs);
+      ? this.#acceptRepaired(route, plain, length, nowMs)
+      : this.#acceptOriginal(route, plain, length, index, nowMs);
   }
 
-  #recordTransportCc(nowMs: number): void {
+  #recordTransportCc(plain: Buffer, nowMs: number): void {
     if (this.#transportCc === null) return;
-    const offset = findExtension(plaintext, header, this.#transportCcId);
-    if (offset >= 0 && header.foundLength >= 2) this.#transportCc.record(plaintext.readUInt16BE(offset), nowMs);
+    const offset = findExtension(plain, header, this.#transportCcId);
+    if (offset >= 0 && header.foundLength >= 2) this.#transportCc.record(plain.readUInt16BE(offset), nowMs);
   }
 
-  #acceptOriginal(route: Route, length: number, extended: number, nowMs: number): boolean {
+  #acceptOriginal(route: Route, plain: Buffer, length: number, extended: number, nowMs: number): boolean {
     // Another payload type on a media SSRC: comfort noise, redundancy, a codec that was not agreed on.
     if (header.payloadType !== route.track.plan.payloadType) return false;
     const stream = route.stream ?? this.#openStream(route, header.ssrc, nowMs);
-    if (stream === null || !packet.read(plaintext, length, stream.extensionIds)) return false;
+    if (stream === null || !packet.read(plain, length, stream.extensionIds)) return false;
     stream.accept(packet, extended, false, nowMs);
     return true;
   }
 
-  #acceptRepaired(route: Route, length: number, nowMs: number): boolean {
+  #acceptRepaired(route: Route, plain: Buffer, length: number, nowMs: number): boolean {
     const stream = repairedStream(route);
     if (stream === null || stream.highestReceived < 0) return false;
-    const recovered = recoverOriginal(plaintext, length, header, stream.ssrc, stream.plan.payloadType);
+    const recovered = recoverOriginal(plain, length, header, stream.ssrc, stream.plan.payloadType);
     // Padding on the RTX stream probes the network; there is no packet in it.
-    if (recovered === 0 || !packet.read(plaintext, recovered, stream.extensionIds)) return true;
+    if (recovered === 0 || !packet.read(plain, recovered, stream.extensionIds)) return true;
     stream.accept(packet, extendSequence(packet.header.sequence, stream.highestReceived), true, nowMs);
     return true;
   }
@@ -152,11 +170,14 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
   }
 
   #receiveRtcp(datagram: Buffer, nowMs: number): boolean {
-    const length = this.#srtp.unprotectRtcp(datagram, plaintext);
-    if (length < 0) return false;
+    const length = this.#srtp?.unprotectRtcp(datagram, plaintext) ?? -1;
+    return length >= 0 && this.#acceptRtcp(plaintext, length, nowMs);
+  }
+
+  #acceptRtcp(plain: Buffer, length: number, nowMs: number): boolean {
     this.#options.onAuthenticated(nowMs);
     this.#nowMs = nowMs;
-    return parseRtcp(plaintext, length, this);
+    return parseRtcp(plain, length, this);
   }
 
   senderReport(ssrc: number, ntpHigh: number, ntpLow: number, rtpTimestamp: number): void {

@@ -4,6 +4,7 @@
  */
 import type { EgressTrackPlan, IngressTrackPlan } from '../negotiate/plan.ts';
 import type { DatagramRoute, SrtpKeys } from '../transport/types.ts';
+import type { OpenInbound } from './srtp/open-inbound.ts';
 
 /** Sends one protected datagram to a peer; synchronous; the buffer may be reused afterwards. */
 export type SendDatagram = (datagram: Buffer) => void;
@@ -69,6 +70,8 @@ export interface IngressMediaOptions {
   tracks: readonly IngressTrackPlan[];
   keys: SrtpKeys;
   send: SendDatagram;
+  /** `PeerTransport.openInbound`, where there is one. */
+  openInbound?: OpenInbound;
   /** Called for each datagram that authenticated, so that the transport knows that the peer lives. */
   onAuthenticated(nowMs: number): void;
 }
@@ -92,6 +95,8 @@ export interface EgressMediaOptions {
   send: SendDatagram;
   /** Where `send` sends to, for an engine that does it by itself: `PeerTransport.watchRoute`. */
   watchRoute?: (listener: (route: DatagramRoute | null) => void) => void;
+  /** `PeerTransport.openInbound`, where there is one. */
+  openInbound?: OpenInbound;
   /** What requests for keyframes that come from there count as; `viewer-pli` when not given. */
   keyframeReason?: 'viewer-pli' | 'relay';
   onAuthenticated(nowMs: number): void;

@@ -31,6 +31,17 @@ export interface SessionKeys {
   rtcp: PacketKeys;
 }
 
+/** For RTP, then for RTCP: cipher key, salt, authentication key (AES-CM only); as whoever is no JavaScript wants them. */
+export function keyBytes({ rtp, rtcp }: SessionKeys): Buffer {
+  return Buffer.concat(
+    [rtp, rtcp].flatMap(({ cipherKey, salt, authKey }) => [
+      cipherKey.export(),
+      salt,
+      ...(authKey === null ? [] : [authKey.export()]),
+    ]),
+  );
+}
+
 /** RFC 3711 §4.3.2: what is derived, for which kind of packet. */
 const LABELS = { rtp: { cipher: 0, auth: 1, salt: 2 }, rtcp: { cipher: 3, auth: 4, salt: 5 } } as const;
 
