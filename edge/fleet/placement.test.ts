@@ -6,13 +6,17 @@ import type { NodeSnapshot } from '../rpc.ts';
 import { kmBetween, unitVector } from './geography.ts';
 import {
   type Candidate,
+  CROWDED_SHARE,
   candidateOf,
   canTake,
+  FULL_KM,
   placePublisher,
   placeViewer,
   RELAY_KM,
   STALE_AFTER_MS,
   shareOf,
+  TIE_KM,
+  UNKNOWN_KM,
   type ViewerWish,
 } from './placement.ts';
 import { coordinatesOfRegion } from './regions.ts';
@@ -224,6 +228,24 @@ test('nobody goes past two nearer nodes that have the tracks and are not crowded
       const nearest = Math.min(...places.map((coordinates) => kmBetween(unitVector(near), unitVector(coordinates))));
       expect(chosen?.km).toBeLessThanOrEqual(nearest + 150);
     }),
+  );
+});
+
+test('whoever is chosen costs no more than the cheapest of all and the tie', () => {
+  const nodes = fc.uniqueArray(someNode, { maxLength: 30, selector: (one) => one.snapshot.node });
+  fc.assert(
+    fc.property(fc.record({ near: place, all: nodes, x: random, y: random }), ({ near, all, x, y }) => {
+      const priceOf = (one: Candidate) => {
+        const km = one.where === null ? UNKNOWN_KM : kmBetween(unitVector(near), one.where);
+        const beyond = Math.min(1, Math.max(0, shareOf(one) - CROWDED_SHARE) / (1 - CROWDED_SHARE));
+        return km + FULL_KM * beyond ** 2;
+      };
+      const chosen = placePublisher(all, { near, prefer: null, exclude: [] }, [x, y], T0);
+      if (chosen === null) return;
+      const cheapest = Math.min(...all.filter((one) => canTake(one, T0)).map(priceOf));
+      expect(priceOf(chosen.candidate)).toBeLessThanOrEqual(cheapest + TIE_KM + 1e-6);
+    }),
+    { numRuns: 2_000 },
   );
 });
 

@@ -8,7 +8,7 @@
 import type { BootId, NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION, type Coordinates, FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import type { NodeSnapshot } from '../rpc.ts';
-import { kmBetween, type UnitVector, unitVector } from './geography.ts';
+import { closeness, closenessAt, kmBetween, type UnitVector, unitVector } from './geography.ts';
 
 /** A node that has not been heard of for this long gets nothing new, even if nobody has said that its link is down. */
 export const STALE_AFTER_MS = 20_000;
@@ -133,12 +133,17 @@ function cheapest(
   const from = near === null ? null : unitVector(near);
   const able: { candidate: Candidate; priceKm: number; carries: boolean }[] = [];
   let bestKm = Number.POSITIVE_INFINITY;
+  let farthest = -2;
   for (const candidate of candidates) {
+    // Too far whatever else is said for it: of a thousand nodes most are passed over here.
+    if (from !== null && candidate.where !== null && closeness(from, candidate.where) < farthest) continue;
     const verdict = judge(candidate);
     if (verdict === null) continue;
     const priceKm = (kmFrom(from, candidate) ?? UNKNOWN_KM) + verdict.surchargeKm + crowdedKm(candidate);
-    bestKm = Math.min(bestKm, priceKm);
-    // What is dearer than the best so far cannot win: with a thousand nodes most of them are not even remembered.
+    if (priceKm < bestKm) {
+      bestKm = priceKm;
+      farthest = closenessAt(bestKm + TIE_KM);
+    }
     if (priceKm <= bestKm + TIE_KM) able.push({ candidate, priceKm, carries: verdict.carries });
   }
   const cheap = able.filter(({ priceKm }) => priceKm <= bestKm + TIE_KM);
