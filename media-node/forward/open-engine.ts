@@ -1,28 +1,36 @@
 /** Chooses the fan-out engine of a process. */
 import type { FanoutEngine } from './fanout-engine.ts';
-import { loadAddon } from './native/addon.ts';
+import { type Addon, loadAddon } from './native/addon.ts';
 import { NativeEngine } from './native/native-engine.ts';
+import { testAddon } from './native/self-test.ts';
 import { PortableEngine } from './portable-engine.ts';
 
 export const ENGINE_CHOICES = ['auto', 'portable', 'native'] as const;
-/** `auto`: native when it can be built, else portable. */
+/** `auto`: native when it can be built and does what it must on this machine, else portable. */
 export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
+/** What a test may replace. */
+export interface EngineParts {
+  load?: () => Promise<Addon>;
+  test?: (addon: Addon) => { cuts: boolean };
+}
+
 /**
- * Opens an engine and says in one line which, and why when that is not obvious.
+ * Opens an engine and says in one line which and why, but for a portable one that was asked for.
  *
  * @throws {Error} that names FANOUT_ENGINE when `native` was asked for and is not possible
  */
 export async function openFanoutEngine(
   choice: EngineChoice,
   log: (message: string) => void,
-  load: typeof loadAddon = loadAddon,
+  { load = loadAddon, test = testAddon }: EngineParts = {},
 ): Promise<FanoutEngine> {
   if (choice === 'portable') return new PortableEngine();
   try {
-    const engine = new NativeEngine(await load());
-    log('packets are sent by the native fan-out engine');
-    return engine;
+    const addon = await load();
+    const { cuts } = test(addon);
+    log(`packets are sent by the native fan-out engine${cuts ? '' : ', one by one: this kernel cuts no messages'}`);
+    return new NativeEngine(addon);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     if (choice === 'native') throw new Error(`FANOUT_ENGINE=native is not possible: ${reason}`, { cause: error });

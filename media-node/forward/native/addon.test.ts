@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openFanoutEngine } from '../open-engine.ts';
-import { buildAddon } from './addon.ts';
+import { buildAddon, loadAddon } from './addon.ts';
+import { removeOldBuilds } from './old-builds.ts';
+import { testAddon } from './self-test.ts';
 
 const run = promisify(execFile);
 const FUZZ = fileURLToPath(new URL('fuzz.ts', import.meta.url));
@@ -71,6 +74,22 @@ describe('the addon', () => {
     expect(first).toBe(second);
     expect(await readdir(cacheDirectory)).toEqual([basename(first)]);
   }, 60_000);
+
+  it('removes old builds, and none that is in use', async () => {
+    const cacheDirectory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));
+    onTestFinished(() => rm(cacheDirectory, { recursive: true }));
+    const [old, used, current] = ['0', '1', '2'].map((digit) => `fanout-${digit.repeat(16)}.node`);
+    const others = ['fanout-checked-0000000000000000.node', 'other.mkv', `${current}.half`];
+    const built = await buildAddon();
+    for (const name of [old, used, current, ...others]) await copyFile(built, join(cacheDirectory, name ?? ''));
+    await utimes(join(cacheDirectory, `${current}.half`), 0, 0);
+    createRequire(import.meta.url)(join(cacheDirectory, used ?? ''));
+    await removeOldBuilds(cacheDirectory, 'fanout', current ?? '');
+    expect((await readdir(cacheDirectory)).sort()).toEqual(
+      [used, current, 'fanout-checked-0000000000000000.node', 'other.mkv'].sort(),
+    );
+    await removeOldBuilds(join(cacheDirectory, 'missing'), 'fanout', '');
+  });
 });
 
 describe('the choice of the engine', () => {
@@ -88,13 +107,52 @@ describe('the choice of the engine', () => {
     ['native', undefined, 'native', ['packets are sent by the native fan-out engine']],
   ] as const)('%s', async (choice, load, name, said) => {
     const lines: string[] = [];
-    const engine = await openFanoutEngine(choice, (line) => lines.push(line), load);
+    const engine = await openFanoutEngine(choice, (line) => lines.push(line), load && { load });
     expect([engine.name, lines]).toEqual([name, said]);
   });
 
   it('native, and not possible, is an error that names the setting', async () => {
-    await expect(openFanoutEngine('native', () => {}, missing)).rejects.toThrow(
+    await expect(openFanoutEngine('native', () => {}, { load: missing })).rejects.toThrow(
       'FANOUT_ENGINE=native is not possible: no C++ compiler (c++) is installed',
     );
+  });
+
+  it('an addon that fails its test is not used', async () => {
+    const lines: string[] = [];
+    const test = () => {
+      throw new Error('it protects wrongly with AEAD_AES_128_GCM');
+    };
+    const engine = await openFanoutEngine('auto', (line) => lines.push(line), { test });
+    expect([engine.name, lines]).toEqual([
+      'portable',
+      ['packets are sent by the portable fan-out engine, because it protects wrongly with AEAD_AES_128_GCM'],
+    ]);
+    await expect(openFanoutEngine('native', () => {}, { test })).rejects.toThrow(
+      /^FANOUT_ENGINE=native is not possible/,
+    );
+  });
+
+  it('says when the kernel cuts no messages', async () => {
+    const lines: string[] = [];
+    await openFanoutEngine('auto', (line) => lines.push(line), { test: () => ({ cuts: false }) });
+    expect(lines).toEqual(['packets are sent by the native fan-out engine, one by one: this kernel cuts no messages']);
+  });
+
+  it('the test finds an addon that protects wrongly', async () => {
+    const addon = await loadAddon();
+    const wrong = {
+      ...addon,
+      create: () => {
+        const native = addon.create();
+        const openPeer = (profile: number, keys: Uint8Array) =>
+          native.openPeer(
+            profile,
+            keys.map((byte) => byte ^ 1),
+          );
+        return { ...native, openPeer };
+      },
+    };
+    expect(testAddon(addon)).toEqual({ cuts: expect.any(Boolean) });
+    expect(() => testAddon(wrong)).toThrow('it protects wrongly with AEAD_AES_128_GCM');
   });
 });

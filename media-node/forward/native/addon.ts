@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { removeOldBuilds } from './old-builds.ts';
 import type { ReceiveMethods } from './receive-methods.ts';
 
 const run = promisify(execFile);
@@ -23,6 +24,7 @@ const COMPILERS = ['c++', 'g++', 'clang++'];
 const FLAGS = ['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden'];
 const SANITIZE_FLAGS = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 const COMPILE_TIMEOUT_MS = 120_000;
+const GONE_CODES = new Set(['MODULE_NOT_FOUND', 'ERR_DLOPEN_FAILED']);
 
 /** One engine inside the addon. Methods throw TypeError or RangeError for arguments that make no sense. */
 export interface NativeMethods {
@@ -87,6 +89,11 @@ export interface NativeMethods {
   sinkCounters(sink: number): ArrayBuffer;
   /** Float64Array, see `NativeCounters`; stays true. */
   counters(): ArrayBuffer;
+  /**
+   * Sends datagrams to itself over loopback. 1: the kernel cuts messages, 0: it does not.
+   * @throws {Error} when they do not come as they were sent
+   */
+  tryLoopback(): number;
   /** Sends what waits, a slice of it. In how many milliseconds to call again; 0: nothing waits, −1: in the next turn. */
   flush(): number;
 }
@@ -102,7 +109,13 @@ export interface Addon {
  * @throws {Error} that says in one line why there is none: no Linux, no compiler, what the compiler said
  */
 export async function loadAddon(): Promise<Addon> {
-  return require(await buildAddon()) as Addon;
+  try {
+    return require(await buildAddon()) as Addon;
+  } catch (error) {
+    // Another version of the node may have tidied up between the look and the load.
+    if (!(error instanceof Error && 'code' in error && GONE_CODES.has(String(error.code)))) throw error;
+    return require(await buildAddon()) as Addon;
+  }
 }
 
 export interface BuildOptions {
@@ -119,7 +132,8 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   const { sanitize = false, caches = CACHES } = options;
   if (process.platform !== 'linux') throw new Error(`the native engine runs on Linux, this is ${process.platform}`);
   const flags = sanitize ? [...FLAGS, ...SANITIZE_FLAGS] : FLAGS;
-  const name = `fanout-${await fingerprint(flags)}.node`;
+  const kind = sanitize ? 'fanout-checked' : 'fanout';
+  const name = `${kind}-${await fingerprint(flags)}.node`;
   const present = caches.map((cache) => join(cache, name)).find((path) => existsSync(path));
   if (present !== undefined) return present;
   const cache = await writableCache(caches);
@@ -129,6 +143,7 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
     await compile(compilers, flags, built);
     // Atomic: another process sees nothing or all of it.
     await rename(built, join(cache, name));
+    await removeOldBuilds(cache, kind, name);
   } finally {
     await rm(built, { force: true });
   }

@@ -79,6 +79,7 @@ const ARGUMENTS: Record<string, readonly (() => unknown)[]> = {
   sendStored: [handle, handle, rows, () => below(4), () => below(5), () => below(2), maybeOut],
   sinkCounters: [handle],
   counters: [],
+  tryLoopback: [],
   flush: [],
 };
 const NAMES = Object.keys(ARGUMENTS);

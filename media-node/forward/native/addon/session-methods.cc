@@ -2,6 +2,7 @@
 #include <net/if.h>
 
 #include "methods.h"
+#include "self-test.h"
 
 namespace {
 
@@ -102,10 +103,14 @@ double leave(Call& call) {
   return 0;
 }
 
+// 1: the kernel cuts messages, 0: it does not. Sends over loopback.
+double tryLoopback(Call&) { return LoopbackTest().run() ? 1 : 0; }
+
 }  // namespace
 
 const std::vector<Method> kSessionMethods = {
     {"openPeer", entry<openPeer>},     {"closePeer", entry<closePeer>},   {"setRoute", entry<setRoute>},
     {"openSink", entry<openSink>},     {"closeSink", entry<closeSink>},   {"openGroup", entry<openGroup>},
     {"closeGroup", entry<closeGroup>}, {"join", entry<join>},             {"leave", entry<leave>},
+    {"tryLoopback", entry<tryLoopback>},
 };
