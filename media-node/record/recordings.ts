@@ -1,0 +1,192 @@
+/**
+ * What this node records: one recording per publisher that it receives itself, as long as the edge wants it. The lobbies
+ * say who is there and what is wanted; everything else happens here and in the recorder's thread.
+ */
+import { type LobbyId, roomOfLobby, type SessionId } from '../../shared/ids.ts';
+import type { DesiredRecording } from '../../shared/protocol/control.ts';
+import type { NodeContext } from '../session/context.ts';
+import { RecorderThread } from './recorder-thread.ts';
+import { type RecordedTrack, RecordingTap } from './recording-tap.ts';
+import type { FromRecorder, RecorderSettings } from './worker-messages.ts';
+
+const FLUSH_MS = 50;
+/** A publisher that is gone may come back (the edge's grace is 15 s by default); after this its file is finished in any case. */
+const MAX_PAUSE_MS = 60_000;
+const MAX_FAILED = 10_000;
+/** To finish all files at the end of the process. */
+const STOP_PATIENCE_MS = 15_000;
+
+export interface RecordedPublisher {
+  session: SessionId;
+  /** The lost session that this one continues; null: none. */
+  replaces: SessionId | null;
+  tracks: readonly RecordedTrack[];
+}
+
+export interface RecordingsOptions {
+  context: NodeContext;
+  settings: RecorderSettings;
+}
+
+interface Running {
+  readonly lobby: LobbyId;
+  readonly format: DesiredRecording['format'];
+  readonly tap: RecordingTap;
+  /** Whose tracks are recorded. */
+  session: SessionId;
+  /** Since when nobody is there; null: somebody is. */
+  pausedMs: number | null;
+}
+
+export class Recordings {
+  readonly #options: RecordingsOptions;
+  readonly #running = new Map<number, Running>();
+  readonly #wishes = new Map<LobbyId, DesiredRecording>();
+  readonly #present = new Map<LobbyId, readonly RecordedPublisher[]>();
+  /** Publishers whose recording failed: media goes on without. */
+  readonly #failed = new Set<SessionId>();
+  #thread: RecorderThread | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #next = 1;
+  #closed = false;
+
+  constructor(options: RecordingsOptions) {
+    this.#options = options;
+  }
+
+  /** Begins with what an earlier process left: unfinished files are finished and uploaded. */
+  start(): void {
+    const { settings, context } = this.#options;
+    if (this.#thread !== null || this.#closed) return;
+    this.#thread = new RecorderThread(settings, {
+      onMessage: (message) => this.#onMessage(message),
+      onDied: () => this.#onDied(),
+      log: (message) => context.log(message),
+    });
+    this.#timer = setInterval(() => this.#tick(), FLUSH_MS);
+  }
+
+  /** Recordings that are open. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** What the edge wants recorded of a lobby; null: nothing (any more). The same twice changes nothing. */
+  want(lobby: LobbyId, wish: DesiredRecording | null | undefined): void {
+    if (wish == null) this.#wishes.delete(lobby);
+    else this.#wishes.set(lobby, wish);
+    this.#reconcile(lobby);
+  }
+
+  /**
+   * Who publishes in a lobby, on this node itself, at present. Of a room, whoever is not listed any more may come back by a
+   * session that replaces it and goes on in the same file; a member who is gone is gone.
+   */
+  present(lobby: LobbyId, publishers: readonly RecordedPublisher[]): void {
+    if (publishers.length === 0) this.#present.delete(lobby);
+    else this.#present.set(lobby, publishers);
+    this.#reconcile(lobby);
+  }
+
+  /** The lobby is over here: its files are finished. */
+  end(lobby: LobbyId): void {
+    this.#wishes.delete(lobby);
+    this.#present.delete(lobby);
+    this.#reconcile(lobby);
+  }
+
+  /** `end` for all lobbies but these. */
+  keep(lobbies: ReadonlySet<LobbyId>): void {
+    const known = [...this.#wishes.keys(), ...this.#present.keys(), ...this.#lobbies()];
+    for (const lobby of new Set(known)) if (!lobbies.has(lobby)) this.end(lobby);
+  }
+
+  #lobbies(): LobbyId[] {
+    return [...this.#running.values()].map(({ lobby }) => lobby);
+  }
+
+  #reconcile(lobby: LobbyId): void {
+    if (this.#closed) return;
+    const wish = this.#wishes.get(lobby) ?? null;
+    const publishers = this.#present.get(lobby) ?? [];
+    if (wish !== null) for (const publisher of publishers) this.#record(lobby, wish, publisher);
+    for (const [recording, running] of [...this.#running]) {
+      if (running.lobby !== lobby) continue;
+      const isThere = publishers.some(({ session }) => session === running.session);
+      if (wish === null || wish.format !== running.format || (!isThere && roomOfLobby(lobby) === null)) {
+        this.#close(recording, running);
+      } else if (!isThere && running.pausedMs === null) {
+        running.tap.detach();
+        running.pausedMs = this.#options.context.now();
+      }
+    }
+  }
+
+  #record(lobby: LobbyId, { format }: DesiredRecording, publisher: RecordedPublisher): void {
+    const { session, replaces, tracks } = publisher;
+    if (tracks.length === 0 || this.#failed.has(session)) return;
+    for (const [recording, running] of [...this.#running]) {
+      if (running.lobby !== lobby || running.format !== format) continue;
+      if (running.session !== session && running.session !== replaces) continue;
+      if (running.session !== session && !running.tap.matches(tracks)) {
+        this.#close(recording, running);
+        continue;
+      }
+      running.session = session;
+      running.pausedMs = null;
+      running.tap.attach(tracks);
+      return;
+    }
+    // Not before there is media: a publisher that never connects leaves no file.
+    if (tracks.every(({ track }) => track === null)) return;
+    this.start();
+    const { context } = this.#options;
+    const thread = this.#thread;
+    if (thread === null) return;
+    const recording = this.#next++;
+    const tap = new RecordingTap({ context, thread, recording, lobby, session, format }, tracks);
+    this.#running.set(recording, { lobby, format, tap, session, pausedMs: null });
+  }
+
+  #close(recording: number, { tap }: Running): void {
+    this.#running.delete(recording);
+    tap.close();
+  }
+
+  #onMessage(message: Exclude<FromRecorder, { type: 'log' | 'stopped' }>): void {
+    const running = this.#running.get(message.recording);
+    if (running === undefined) return;
+    if (message.type === 'taken') running.tap.taken(message.bytes);
+    else if (message.type === 'keyframe') running.tap.requestKeyframe(message.track);
+    else {
+      // Why is in the log and at the edge; the next publisher is recorded again.
+      this.#failed.add(running.session);
+      this.#close(message.recording, running);
+    }
+  }
+
+  #onDied(): void {
+    for (const [recording, running] of [...this.#running]) {
+      this.#failed.add(running.session);
+      this.#close(recording, running);
+    }
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.context.now();
+    for (const [recording, running] of [...this.#running]) {
+      running.tap.flush();
+      if (running.pausedMs !== null && nowMs - running.pausedMs > MAX_PAUSE_MS) this.#close(recording, running);
+    }
+    // Sessions come and go for as long as the process runs.
+    if (this.#failed.size > MAX_FAILED) this.#failed.clear();
+  }
+
+  /** Finishes all files; resolves when they are on the disk. Uploads that are under way go on in the next process. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    for (const [recording, running] of [...this.#running]) this.#close(recording, running);
+    await this.#thread?.stop(STOP_PATIENCE_MS);
+  }
+}

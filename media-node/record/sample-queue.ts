@@ -1,0 +1,72 @@
+/** The frames of one track that are not in the file yet. All but the newest have a known duration. */
+import type { Sample } from './container/container.ts';
+import { opusDurationMs } from './media/opus.ts';
+import { sampleData } from './media/picture-bytes.ts';
+import type { Timeline } from './media/timeline.ts';
+import type { Frame, TrackInput } from './media/track-input.ts';
+
+const DEFAULT_PICTURE_MS = 33;
+
+export class SampleQueue {
+  readonly input: TrackInput;
+  readonly #timescale: number;
+  #frames: { rtp: number; key: boolean; data: Buffer[]; bytes: number }[] = [];
+  #bytes = 0;
+  /** Of the newest sample that went out. */
+  #lastTime = -1;
+  #lastStep = 0;
+
+  constructor(input: TrackInput, timescale: number) {
+    this.input = input;
+    this.#timescale = timescale;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** RTP time of the first one; NaN when there is none. */
+  get firstRtp(): number {
+    return this.#frames[0]?.rtp ?? Number.NaN;
+  }
+
+  push(frame: Frame): void {
+    const data = sampleData(this.input.codec, frame);
+    const bytes = data.reduce((sum, { length }) => sum + length, 0);
+    this.#frames.push({ rtp: frame.rtp, key: frame.key, data, bytes });
+    this.#bytes += bytes;
+  }
+
+  /** Takes out all whose duration is known; `all`: the newest too. */
+  take(timeline: Timeline, all: boolean): Sample[] {
+    timeline.correct(this.input);
+    const kept = all ? [] : this.#frames.slice(-1);
+    const frames = all ? this.#frames : this.#frames.slice(0, -1);
+    const samples: Sample[] = [];
+    let time = Math.max(this.#lastTime + 1, this.#timeOf(timeline, this.#frames[0]?.rtp ?? 0));
+    for (const [at, { data, bytes, key }] of frames.entries()) {
+      const next = this.#frames[at + 1];
+      const duration = next === undefined ? this.#guess(data) : Math.max(1, this.#timeOf(timeline, next.rtp) - time);
+      samples.push({ data, bytes, key, time, duration });
+      this.#lastTime = time;
+      this.#lastStep = duration;
+      time += duration;
+    }
+    this.#frames = kept;
+    this.#bytes = kept[0]?.bytes ?? 0;
+    return samples;
+  }
+
+  #timeOf(timeline: Timeline, rtp: number): number {
+    return Math.max(0, Math.round((timeline.timeMs(this.input, rtp) * this.#timescale) / 1000));
+  }
+
+  /** Of the last one of all. */
+  #guess(data: readonly Buffer[]): number {
+    if (this.input.kind === 'audio' && this.input.codec === 'opus') {
+      return Math.round((opusDurationMs(data[0] ?? Buffer.alloc(0)) * this.#timescale) / 1000);
+    }
+    const usual = Math.round((DEFAULT_PICTURE_MS * this.#timescale) / 1000);
+    return this.#lastStep > 0 && this.#lastStep < 4 * usual ? this.#lastStep : usual;
+  }
+}

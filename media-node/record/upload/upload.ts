@@ -1,0 +1,220 @@
+/**
+ * One file on its way to the store: told of, sent part by part while it grows, completed, and confirmed. Goes on for as long
+ * as it takes: the network, the edge and the store may be gone for hours.
+ */
+import { rm } from 'node:fs/promises';
+import { PART_BYTES, type PartReceipt, type RecordState, type UploadPlan } from '../../../shared/protocol/records.ts';
+import { backoffMs } from '../../control/backoff.ts';
+import type { RecordFile } from '../record-file.ts';
+import { type EdgeClient, RefusedError } from './edge-client.ts';
+import { removeJournal } from './journal.ts';
+
+const RETRY_BASE_MS = 500;
+const RETRY_MAX_MS = 30_000;
+/** The edge hears of a recording this often, so that it knows that its node is alive. */
+const PROGRESS_MS = 10_000;
+/** Where there is no store now, there may be one later. */
+const NO_STORE_RETRY_MS = 600_000;
+/** Refusals that trying again should have cured. */
+const MAX_REFUSALS = 10;
+
+export interface UploadOptions {
+  client: EdgeClient;
+  deleteAfterUpload: boolean;
+  /** Runs a task when its turn comes: few parts travel at a time. */
+  inTurn<T>(task: () => Promise<T>): Promise<T>;
+  log(message: string): void;
+}
+
+export class Upload {
+  readonly file: RecordFile;
+  /** Settles when there is nothing more to do, or it was stopped. */
+  readonly ended: Promise<void>;
+  readonly #options: UploadOptions;
+  readonly #stop = new AbortController();
+  #plan: UploadPlan | null = null;
+  #toldState: RecordState | null = null;
+  #toldMs = 0;
+  #failures = 0;
+  #refusals = 0;
+  #complaint = '';
+  #wake: () => void = () => {};
+
+  constructor(file: RecordFile, options: UploadOptions) {
+    this.file = file;
+    this.#options = options;
+    this.ended = this.#run();
+  }
+
+  /** Something about the file changed. */
+  poke(): void {
+    this.#wake();
+  }
+
+  /** Ends what is under way; the next process goes on. */
+  stop(): void {
+    this.#stop.abort();
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        if (await this.#step(signal)) return;
+        this.#failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        const waitMs = await this.#explain(error);
+        if (waitMs === null) return;
+        await this.#pause(waitMs);
+      }
+    }
+  }
+
+  /** Does the next thing that there is to do; true when that was the last. */
+  async #step(signal: AbortSignal): Promise<boolean> {
+    const { file } = this;
+    const { client } = this.#options;
+    const { id } = file.begin;
+    if (file.state === 'ready') return await this.#confirmed();
+    if (!file.begun) {
+      await client.begin(file.begin, signal);
+      file.begun = true;
+      await file.save();
+    }
+    if (file.state !== this.#toldState || Date.now() - this.#toldMs > PROGRESS_MS) await this.#tell(signal);
+    if (file.failed) return this.#toldState === 'failed';
+    const part = this.#nextPart();
+    if (part === null && !file.finished) {
+      await this.#pause(PROGRESS_MS);
+      return false;
+    }
+    if (this.#plan === null) await this.#makePlan(signal);
+    const due = this.#nextPart();
+    if (due !== null) await this.#send(due, signal);
+    else if (file.finished) {
+      const parts = [...file.parts].sort((a, b) => a.part - b.part);
+      await client.complete(id, { parts, bytes: file.bytes, durationMs: file.durationMs }, signal);
+      return await this.#confirmed();
+    }
+    return false;
+  }
+
+  async #tell(signal: AbortSignal): Promise<void> {
+    const { file } = this;
+    const { state } = file;
+    if (state === 'ready') return;
+    const { bytes, durationMs, error } = file;
+    const uploadedBytes = Math.min(bytes, file.parts.length * PART_BYTES);
+    const told = { state, bytes, durationMs, uploadedBytes, ...(error === null ? {} : { error }) };
+    await this.#options.client.update(file.begin.id, told, signal);
+    this.#toldState = state;
+    this.#toldMs = Date.now();
+  }
+
+  async #makePlan(signal: AbortSignal): Promise<void> {
+    const plan = await this.#options.client.plan(this.file.begin.id, signal);
+    const known = new Map<number, PartReceipt>();
+    for (const receipt of [...this.file.parts, ...plan.parts]) known.set(receipt.part, receipt);
+    // The store's word counts for parts through the edge; who sent parts to S3 holds the receipts himself.
+    const kept = plan.via === 'edge' ? plan.parts : [...known.values()];
+    this.file.parts = kept.filter(({ part }) => part * plan.partBytes <= this.file.trustedBytes);
+    this.#plan = plan;
+  }
+
+  /** Number of a part whose bytes are final and not in the store; null: none now. */
+  #nextPart(): number | null {
+    const { file } = this;
+    const partBytes = this.#plan?.partBytes ?? PART_BYTES;
+    const count = file.finished ? Math.ceil(file.bytes / partBytes) : Math.floor(file.bytes / partBytes);
+    const sent = new Set(file.parts.map(({ part }) => part));
+    for (let part = 1; part <= count; part++) {
+      if (sent.has(part) || (part === 1 && !file.appendOnly && !file.finished)) continue;
+      return part;
+    }
+    return null;
+  }
+
+  async #send(part: number, signal: AbortSignal): Promise<void> {
+    const { file } = this;
+    const plan = this.#plan as UploadPlan;
+    const start = (part - 1) * plan.partBytes;
+    const bytes = Math.min(plan.partBytes, file.bytes - start);
+    const receipt = await this.#options.inTurn(() =>
+      this.#options.client.put(file.begin.id, plan.via, part, { path: file.path, start, bytes }, signal),
+    );
+    file.parts = [...file.parts.filter((other) => other.part !== part), receipt];
+    await file.save();
+    await this.#tell(signal);
+  }
+
+  /** The store has it all: only now the local file may go. */
+  async #confirmed(): Promise<boolean> {
+    const { file } = this;
+    await file.progress('ready');
+    if (this.#options.deleteAfterUpload) {
+      await rm(file.path, { force: true });
+      await removeJournal(file.folder, file.begin.name);
+    }
+    return true;
+  }
+
+  /** What to do about an error: how long to wait before the next try; null: it is over. */
+  async #explain(error: unknown): Promise<number | null> {
+    const { file } = this;
+    const words = error instanceof Error ? error.message : String(error);
+    if (words !== this.#complaint) this.#options.log(`upload of ${file.begin.name}: ${words}`);
+    this.#complaint = words;
+    const waitMs = backoffMs(this.#failures++, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS);
+    if (!(error instanceof RefusedError)) return waitMs;
+    switch (error.code) {
+      case 'no_record':
+        file.forsaken = true;
+        await file.save();
+        this.#options.log(`${file.begin.name} was deleted at the edge; what was recorded stays at ${file.path}`);
+        return null;
+      case 'record_ready':
+        await this.#confirmed();
+        return null;
+      case 'no_upload':
+      case 'presigned':
+        this.#begin();
+        return waitMs;
+      case 'part_mismatch':
+        this.#begin();
+        await this.#options.client.abandon(file.begin.id, this.#stop.signal).catch(() => {});
+        break;
+      case 'no_store':
+        await this.#giveUp('there is no store to upload to: the file stays on the media node');
+        await this.#pause(NO_STORE_RETRY_MS);
+        if (!this.#stop.signal.aborted) await file.progress('uploading');
+        return 0;
+    }
+    const temporary = error.status >= 500 || error.status === 429 || error.status === 408 || error.status === 401;
+    if (temporary || ++this.#refusals < MAX_REFUSALS) return waitMs;
+    await this.#giveUp(`the upload was refused: ${words}`);
+    return null;
+  }
+
+  /** Nothing that was sent counts. */
+  #begin(): void {
+    this.#plan = null;
+    this.file.parts = [];
+  }
+
+  async #giveUp(reason: string): Promise<void> {
+    await this.file.progress('failed', reason);
+    await this.#tell(this.#stop.signal).catch(() => {});
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#wake = resolve;
+    if (this.#stop.signal.aborted) resolve();
+    await promise;
+    clearTimeout(timer);
+    this.#wake = () => {};
+  }
+}

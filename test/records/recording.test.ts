@@ -1,0 +1,64 @@
+/** What real publishers send is in the files, as an independent demuxer reads them. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
+import { lobbyOf } from '../support/node-under-test.ts';
+import { until } from '../support/until.ts';
+import { publishWithWrtc } from '../support/wrtc-peer.ts';
+import { readRecorded } from './support/recorded.ts';
+import { openStudio, ROOM, type Studio } from './support/studio.ts';
+
+const CLIP_MS = 10_000;
+
+async function record(studio: Studio, codec: 'H264' | 'VP8' | 'VP9' | 'AV1', format: 'mp4' | 'webm' | 'raw') {
+  const { node, recordings, front } = studio;
+  recordings.want(lobbyOf(ROOM), { format });
+  const publisher =
+    codec === 'H264'
+      ? await publishWithFfmpeg({ url: front.url, gopFrames: 60 })
+      : await publishWithWrtc({ url: front.url, codec });
+  onTestFinished(() => publisher.kill());
+  const [lobby] = node.node.lobbies();
+  await until(() => lobby?.publisher?.state === 'connected', 'a publisher', CLIP_MS);
+  studio.sync();
+  expect(recordings.size).toBe(1);
+  return publisher;
+}
+
+async function ready(studio: Studio, count = 1): Promise<void> {
+  await until(
+    () => studio.edge.all.length === count && studio.edge.all.every(({ state }) => state === 'ready'),
+    () =>
+      JSON.stringify([studio.edge.all.map(({ state, error }) => [state, error]), studio.logs, studio.edge.requests]),
+    15_000,
+  );
+}
+
+test.each([
+  ['H264', 'mp4', 'mp4'],
+  ['VP8', 'mp4', 'webm'],
+  ['VP9', 'mp4', 'mp4'],
+  ['AV1', 'mp4', 'mp4'],
+  ['VP9', 'webm', 'webm'],
+] as const)('%s as %s: every frame, in sync, uploaded', { timeout: 60_000 }, async (codec, format, extension) => {
+  const studio = await openStudio();
+  await record(studio, codec, format);
+  const startMs = performance.now();
+  await delay(CLIP_MS);
+  const recordedS = (performance.now() - startMs) / 1000;
+  studio.recordings.want(lobbyOf(ROOM), null);
+  await ready(studio);
+
+  const [name = ''] = await studio.files();
+  expect(name).toMatch(new RegExp(`^studio_[a-z2-7]{26}_\\d{10}\\.${extension}$`));
+  const facts = await readRecorded(join(studio.folder, name));
+  console.log(
+    codec,
+    format,
+    JSON.stringify({ ...facts, tracks: facts.tracks.map(({ timesS, ...t }) => t) }),
+    recordedS,
+  );
+  expect(studio.edge.all[0]?.object?.equals(await readFile(join(studio.folder, name)))).toBe(true);
+});
