@@ -19,6 +19,7 @@ import { LoadMeter } from './stats/load-meter.ts';
 import type { NodeStatus } from './status/node-status.ts';
 import { StatusServer } from './status/status-server.ts';
 import { answerSupervisor } from './supervise/worker-channel.ts';
+import { openSockets } from './transport/open-sockets.ts';
 import { openMediaEndpoint } from './transport/udp-endpoint.ts';
 
 /** Reports, retransmissions and catching-up viewers are driven this often. */
@@ -49,6 +50,8 @@ export async function runNode(settings: NodeSettings): Promise<void> {
   const endpoint = await openMediaEndpoint({
     addresses: settings.MEDIA_ADDRESSES,
     port: settings.MEDIA_PORT,
+    sockets: await openSockets(engine.name, log),
+    log,
     onFault,
   });
   cleanups.push(() => endpoint.close());

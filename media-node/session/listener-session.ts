@@ -80,6 +80,7 @@ export class ListenerSession {
             keys,
             send: (datagram) => this.#transport.send(datagram),
             watchRoute: (listener) => this.#transport.watchRoute(listener),
+            openInbound: (inbound, listener) => this.#transport.openInbound?.(inbound, listener) ?? false,
             onAuthenticated: (nowMs) => this.#transport.noteAuthenticated(nowMs),
           },
           context.now(),

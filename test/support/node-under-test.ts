@@ -9,6 +9,7 @@ import { AddressPolicy } from '../../media-node/push/address-policy.ts';
 import { findFfmpeg } from '../../media-node/push/ffmpeg-program.ts';
 import { MediaNode } from '../../media-node/session/media-node.ts';
 import { LoadMeter } from '../../media-node/stats/load-meter.ts';
+import { openSockets } from '../../media-node/transport/open-sockets.ts';
 import { openMediaEndpoint, type UdpMediaEndpoint } from '../../media-node/transport/udp-endpoint.ts';
 import { type LobbyId, mintBootId, mintSessionId, nodeIdSchema, type SessionId } from '../../shared/ids.ts';
 import type { IngressReport, NodeRequest, NodeResult, Report } from '../../shared/protocol/control.ts';
@@ -151,6 +152,7 @@ export async function openNodeUnderTest(options: NodeUnderTestOptions = {}): Pro
   const endpoint = await openMediaEndpoint({
     addresses: [{ bind: LOOPBACK, announce: LOOPBACK, family: 4 }],
     port: 0,
+    sockets: await openSockets(options.engine?.name ?? 'portable'),
   });
   return new NodeUnderTest(endpoint, options);
 }
