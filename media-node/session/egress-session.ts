@@ -62,6 +62,7 @@ export class EgressSession {
             keys,
             send: (datagram) => transport.send(datagram),
             watchRoute: (listener) => transport.watchRoute(listener),
+            openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
             onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
             ...(options.keyframeReason === undefined ? {} : { keyframeReason: options.keyframeReason }),
           },

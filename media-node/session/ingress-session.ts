@@ -76,6 +76,7 @@ export class IngressSession {
               tracks: plan.tracks,
               keys,
               send: (datagram) => transport.send(datagram),
+              openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
               onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
             },
             context.now(),
