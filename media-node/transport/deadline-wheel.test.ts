@@ -30,7 +30,7 @@ class Driver {
   }
 }
 
-test('nobody is forgotten or called late, however deadlines move and however far time jumps', () => {
+test('nobody is forgotten or called more than a turn late, however deadlines move and however far time jumps', () => {
   const move = fc.record({
     item: fc.nat(4),
     inMs: fc.oneof(fc.nat(200), fc.nat(100_000)),
@@ -47,7 +47,7 @@ test('nobody is forgotten or called late, however deadlines move and however far
         driver.wheel.schedule(item, item.dueMs);
         nowMs += passMs;
         driver.advance(nowMs);
-        for (const each of items) expect(each.dueMs).toBeGreaterThan(nowMs);
+        for (const each of items) expect(each.dueMs).toBeGreaterThan(nowMs - TURN_MS);
       }
     }),
   );

@@ -14,7 +14,7 @@ export const TURN_MS = 50;
 const TURNS = 256;
 
 export class DeadlineWheel<T extends Scheduled> {
-  readonly #slots: T[][] = Array.from({ length: TURNS }, () => []);
+  readonly #slots = Array.from({ length: TURNS }, () => new Set<T>());
   /** The last one that was run. It is run again with the next: who is scheduled late for it is not missed. */
   #turn: number;
   #running = false;
@@ -29,12 +29,14 @@ export class DeadlineWheel<T extends Scheduled> {
     const wanted = Math.min(Math.floor(atMs / TURN_MS), this.#turn + TURNS - 1);
     const turn = Math.max(wanted, this.#running ? this.#turn + 1 : this.#turn);
     if (item.dueTurn <= turn) return;
+    this.remove(item);
     item.dueTurn = turn;
-    this.#slots[turn % TURNS]?.push(item);
+    this.#slots[turn % TURNS]?.add(item);
   }
 
   /** Forgets `item`. */
   remove(item: T): void {
+    if (item.dueTurn !== NOT_SCHEDULED) this.#slots[item.dueTurn % TURNS]?.delete(item);
     item.dueTurn = NOT_SCHEDULED;
   }
 
@@ -53,24 +55,19 @@ export class DeadlineWheel<T extends Scheduled> {
   }
 
   #runTurn(call: (item: T) => void): void {
-    const index = this.#turn % TURNS;
-    const slot = this.#slots[index];
-    if (slot === undefined || slot.length === 0) return;
-    this.#slots[index] = [];
-    for (const item of slot) {
-      // Not one that was removed, or called sooner than this note says.
-      if (item.dueTurn > this.#turn) continue;
-      item.dueTurn = NOT_SCHEDULED;
+    // Whoever is scheduled meanwhile is in another slot.
+    for (const item of this.#slots[this.#turn % TURNS] ?? []) {
+      this.remove(item);
       call(item);
     }
   }
 
   /** A clock that goes back (a test's): everybody is looked at in the next turn. */
   #rewind(turn: number): void {
-    const all = this.#slots.flatMap((slot) => slot.splice(0)).filter(({ dueTurn }) => dueTurn !== NOT_SCHEDULED);
+    const all = this.#slots.flatMap((slot) => [...slot]);
     this.#turn = turn;
-    for (const item of new Set(all)) {
-      item.dueTurn = NOT_SCHEDULED;
+    for (const item of all) {
+      this.remove(item);
       this.schedule(item, 0);
     }
   }
