@@ -17,6 +17,7 @@ import { rolloverOf } from './sequence.ts';
 import type { SourcePacket } from './source-packet.ts';
 import { deriveSessionKeys } from './srtp/session-keys.ts';
 import { SrtpSender } from './srtp/srtp-sender.ts';
+import { LoadedPayload, type SrtpStream, SrtpStreams } from './srtp/srtp-stream.ts';
 import { GroupLogs, type StoredBatch } from './stored-packets.ts';
 import type { SendDatagram } from './types.ts';
 
@@ -26,6 +27,8 @@ const RTX_HEADER_BYTES = 2;
 
 interface Peer {
   readonly srtp: SrtpSender | PlainSender;
+  /** Null without keys. */
+  readonly streams: SrtpStreams | null;
   readonly send: SendDatagram;
 }
 
@@ -33,6 +36,8 @@ interface Sink {
   readonly peer: Peer;
   readonly rules: SinkRules;
   readonly header: EgressHeader;
+  /** Of its primary SSRC; null without keys. */
+  readonly stream: SrtpStream | null;
   group: Sink[] | null;
   fromSequence: number;
   sequenceDelta: number;
@@ -56,13 +61,12 @@ export class PortableEngine implements FanoutEngine {
   /** Views of `#out` by length: a view costs more to make than to keep. */
   readonly #views: Buffer[] = [];
   readonly #rtxPayload = Buffer.alloc(MAX_OUTGOING_BYTES);
+  readonly #loaded = new LoadedPayload();
 
   openPeer(keys: SrtpKeys | null, send: SendDatagram): PeerHandle {
-    const srtp =
-      keys === null
-        ? new PlainSender()
-        : new SrtpSender(deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt));
-    return this.#peers.add({ srtp, send });
+    if (keys === null) return this.#peers.add({ srtp: new PlainSender(), streams: null, send });
+    const session = deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt);
+    return this.#peers.add({ srtp: new SrtpSender(session), streams: new SrtpStreams(session), send });
   }
 
   closePeer(peer: PeerHandle): void {
@@ -70,10 +74,12 @@ export class PortableEngine implements FanoutEngine {
   }
 
   openSink(peer: PeerHandle, rules: SinkRules): SinkHandle {
+    const owner = this.#peers.get(peer);
     return this.#sinks.add({
-      peer: this.#peers.get(peer),
+      peer: owner,
       rules,
       header: new EgressHeader(rules),
+      stream: owner.streams?.open(rules.ssrc) ?? null,
       group: null,
       fromSequence: 0,
       sequenceDelta: 0,
@@ -125,6 +131,7 @@ export class PortableEngine implements FanoutEngine {
 
   fanout(group: GroupHandle, packet: SourcePacket): void {
     const sinks = this.#groups.get(group);
+    this.#loaded.load(packet.payload);
     const sequence = packet.sequence;
     const timestamp = packet.header.timestamp;
     for (let i = 0; i < sinks.length; i++) {
@@ -135,13 +142,18 @@ export class PortableEngine implements FanoutEngine {
   }
 
   sendOne(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
+    this.#loaded.load(packet.payload);
     this.#emit(this.#sinks.get(sink), packet, extSequence, timestamp);
   }
 
+  /** `packet.payload` has been loaded. */
   #emit(sink: Sink, packet: SourcePacket, extSequence: number, timestamp: number): void {
     const { rules, peer } = sink;
     const header = sink.header.write(this.#out, packet, rules.ssrc, rules.payloadType, extSequence, timestamp);
-    const length = peer.srtp.protectRtp(this.#out, header, packet.payload, rolloverOf(extSequence));
+    const length =
+      sink.stream === null
+        ? peer.srtp.protectRtp(this.#out, header, packet.payload, rolloverOf(extSequence))
+        : sink.stream.protect(this.#out, header, this.#loaded, extSequence);
     sink.packets++;
     sink.bytes += packet.paddingOnly ? 0 : packet.payload.length;
     this.#send(peer, this.#view(length));
