@@ -2,71 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import { RtcpWriter } from '../rtcp/write.ts';
 import type { SrtpProfile } from '../transport/types.ts';
-import type { FanoutEngine, SinkRules } from './fanout-engine.ts';
-import { COPIED_COUNT, COPIED_EXTENSIONS, SourcePacket } from './source-packet.ts';
+import { describeKnownAnswers } from './fanout-engine.known-answers.ts';
+import { describeGroupLogs } from './fanout-engine.log-contract.ts';
+import type { FanoutEngine } from './fanout-engine.ts';
+import { COPIED_COUNT } from './source-packet.ts';
 import { SRTP_OVERHEAD } from './srtp/srtp-sender.ts';
 import { keyPair } from './testing/keys.ts';
+import { rules, sourcePacket } from './testing/source-packets.ts';
 import { TestPeer } from './testing/test-peer.ts';
 
 const PROFILES: SrtpProfile[] = ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80'];
-/** The publisher's ids of the extensions that are copied: 1, 2, 3, … */
-const SOURCE_IDS = Uint8Array.from(COPIED_EXTENSIONS, (_, i) => i + 1);
-
-function rules(changes: Partial<SinkRules> = {}): SinkRules {
-  return {
-    ssrc: 0xfeedbeef,
-    payloadType: 100,
-    rtx: null,
-    midId: 0,
-    mid: '',
-    copiedIds: new Uint8Array(COPIED_COUNT),
-    ...changes,
-  };
-}
-
-interface Shape {
-  sequence: number;
-  timestamp?: number;
-  marker?: boolean;
-  payload?: Buffer;
-  padding?: number;
-  /** Elements by id; written with two-byte headers when one needs them. */
-  extensions?: Record<number, Buffer>;
-}
-
-function sourcePacket(shape: Shape): SourcePacket {
-  const { sequence, timestamp = 1000, marker = false, payload = Buffer.from('hello'), padding = 0 } = shape;
-  const elements = Object.entries(shape.extensions ?? {});
-  const twoByte = elements.some(([, data]) => data.length > 16 || data.length === 0);
-  const body = Buffer.concat(
-    elements.map(([id, data]) =>
-      Buffer.concat([
-        twoByte ? Buffer.from([Number(id), data.length]) : Buffer.from([(Number(id) << 4) | (data.length - 1)]),
-        data,
-      ]),
-    ),
-  );
-  const block = Buffer.alloc(elements.length === 0 ? 0 : 4 + Math.ceil(body.length / 4) * 4);
-  if (block.length > 0) {
-    block.writeUInt16BE(twoByte ? 0x1000 : 0xbede, 0);
-    block.writeUInt16BE(block.length / 4 - 1, 2);
-    body.copy(block, 4);
-  }
-  const header = Buffer.alloc(12);
-  header[0] = 0x80 | (padding > 0 ? 0x20 : 0) | (block.length > 0 ? 0x10 : 0);
-  header[1] = (marker ? 0x80 : 0) | 96;
-  header.writeUInt16BE(sequence & 0xffff, 2);
-  header.writeUInt32BE(timestamp, 4);
-  header.writeUInt32BE(1, 8);
-  const tail = Buffer.alloc(padding);
-  if (padding > 0) tail[padding - 1] = padding;
-  const bytes = Buffer.concat([header, block, payload, tail]);
-  const packet = new SourcePacket();
-  expect(packet.read(bytes, bytes.length, SOURCE_IDS)).toBe(true);
-  packet.sequence = sequence;
-  return packet;
-}
-
 /** Runs the contract against what `create` makes. */
 export function describeFanoutEngine(name: string, create: () => FanoutEngine): void {
   const setUp = (profile: SrtpProfile = 'AEAD_AES_128_GCM', seed = 5) => {
@@ -79,6 +24,9 @@ export function describeFanoutEngine(name: string, create: () => FanoutEngine): 
     return { engine, open, ...open(seed) };
   };
   const mapping = { fromSequence: 0, sequenceDelta: 0, timestampDelta: 0 };
+
+  describeKnownAnswers(name, create);
+  describeGroupLogs(name, create);
 
   describe(`${name} engine`, () => {
     it.each(PROFILES)('sends a packet to all sinks of a group, each by its own rules (%s)', (profile) => {
@@ -224,6 +172,29 @@ export function describeFanoutEngine(name: string, create: () => FanoutEngine): 
         [77, 2],
       ]);
       expect(client.refused).toBe(0);
+    });
+
+    it('sends to a peer without keys in the clear, beside others', () => {
+      const { engine, open } = setUp();
+      const datagrams: Buffer[] = [];
+      const tap = engine.openPeer(null, (datagram) => void datagrams.push(Buffer.from(datagram)));
+      const viewer = open(40);
+      const group = engine.openGroup();
+      const tapRules = rules({ ssrc: 0x01020304, payloadType: 101, rtx: { ssrc: 9, payloadType: 102 } });
+      const sink = engine.openSink(tap, tapRules);
+      for (const joining of [sink, engine.openSink(viewer.peer, rules())]) {
+        engine.join(group, joining, { ...mapping, sequenceDelta: 3, timestampDelta: 1 });
+      }
+      engine.fanout(group, sourcePacket({ sequence: 0xfffc, timestamp: 5, marker: true }));
+      engine.sendRtx(sink, sourcePacket({ sequence: 0 }), 7, 8);
+      const report = Buffer.alloc(28 + SRTP_OVERHEAD, 1);
+      engine.sendRtcp(tap, report, 28);
+      expect(datagrams.map((datagram) => datagram.toString('hex'))).toEqual([
+        `80e5ffff0000000601020304${Buffer.from('hello').toString('hex')}`,
+        `806600010000000800000009${`0007${Buffer.from('hello').toString('hex')}`}`,
+        '01'.repeat(28),
+      ]);
+      expect(viewer.client.rtp.length).toBe(1);
     });
 
     it('a way out that throws costs only its own viewer', () => {

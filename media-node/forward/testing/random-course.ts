@@ -1,12 +1,19 @@
 /** Random packets and events for an engine, reproducible: what one engine does with them, another must do too. */
 import type { SrtpProfile } from '../../transport/types.ts';
 import type { FanoutEngine, WatchRoute } from '../fanout-engine.ts';
+import { MAX_DATAGRAM_BYTES } from '../rtcp-mux.ts';
 import { COPIED_COUNT, SourcePacket } from '../source-packet.ts';
 import { SRTP_OVERHEAD } from '../srtp/srtp-sender.ts';
+import { StoredBatch } from '../stored-packets.ts';
 import { keyPair, seededRandom } from './keys.ts';
 
 const PROFILES: SrtpProfile[] = ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80'];
 const SOURCE_IDS = Uint8Array.from({ length: COPIED_COUNT }, (_, i) => i + 1);
+
+/** Holds all that a course puts into it. */
+const LOG_BYTES = 1024 * 1024;
+/** Of the log that have been written before. */
+const LAPS = 3;
 
 export type Random = (below: number) => number;
 
@@ -74,11 +81,16 @@ export function drive(engine: FanoutEngine, seed: number, ways: readonly Way[]):
       copiedIds: Uint8Array.from({ length: COPIED_COUNT }, (_, id) => (random(3) === 0 ? 0 : id + 4 + random(2) * 8)),
     });
   });
-  const groups = [engine.openGroup(), engine.openGroup()];
+  const groups = [true, false].map((framed) => {
+    const group = engine.openGroup({ sourceIds: SOURCE_IDS, framed });
+    return { group, log: engine.openLog(group, LOG_BYTES), written: 0 };
+  });
   let sequence = 65_400 + random(200);
   for (let event = 0; event < 150; event++) {
     const sink = sinks[random(sinks.length)] ?? 0;
-    const group = groups[random(2)] ?? 0;
+    const place = groups[random(2)];
+    if (place === undefined) continue;
+    const { group, log } = place;
     const kind = random(12);
     if (kind === 0) engine.leave(sink);
     else if (kind < 3) {
@@ -95,7 +107,15 @@ export function drive(engine: FanoutEngine, seed: number, ways: readonly Way[]):
       const packet = randomPacket(random, sequence++);
       if (kind === 4) engine.sendRtx(sink, packet, random(2 ** 32), random(2 ** 32));
       else if (kind === 5) engine.sendOne(sink, packet, random(2 ** 40), random(2 ** 34));
-      else engine.fanout(group, packet);
+      else if (kind < 9 && packet.length <= MAX_DATAGRAM_BYTES) {
+        packet.bytes.copy(log, place.written);
+        packet.logStart = place.written + log.length * LAPS;
+        const batch = new StoredBatch();
+        batch.add(packet.logStart, packet.length, random(2 ** 40), random(2 ** 34));
+        if (kind === 6) engine.sendStored(sink, group, batch, random(2) === 0);
+        else engine.fanout(group, packet);
+        place.written += packet.length;
+      } else engine.fanout(group, packet);
     }
   }
 }
