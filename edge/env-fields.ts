@@ -68,6 +68,14 @@ export function number(defaultValue: number, rule: { integer: boolean; max?: num
   );
 }
 
+/** The name of a request header (RFC 9110 §5.1). */
+export const headerName = text(
+  z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/, 'must be the name of a header')
+    .optional(),
+);
+
 const FLAGS: Readonly<Record<string, boolean>> = { '1': true, true: true, '0': false, false: false };
 export function flag(defaultValue: boolean) {
   return text(

@@ -10,6 +10,7 @@ import {
   choice,
   endpointUrl,
   flag,
+  headerName,
   jwksUrl,
   list,
   number,
@@ -23,7 +24,7 @@ import {
 import type { Bucket } from './records/bucket.ts';
 import type { RecordsRpc } from './records/rpc.ts';
 import type { S3Settings } from './records/s3-store.ts';
-import type { FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
+import type { AudienceRpc, FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
 
 /**
  * A Durable Object namespace as this project uses it. Written out because the generic stub types of the platform lose
@@ -38,6 +39,8 @@ type Setting = string | number | boolean | undefined;
 
 export interface Env {
   LOBBY: ObjectNamespace<LobbyRpc>;
+  /** By lobby and shard (`audience/shard.ts`). */
+  AUDIENCE: ObjectNamespace<AudienceRpc>;
   NODE_LINK: ObjectNamespace<NodeLinkRpc>;
   FLEET: ObjectNamespace<FleetRpc>;
   /** By the space's name. */
@@ -67,6 +70,10 @@ export interface Env {
   MAX_SUBS_PER_ROOM?: Setting;
   RATE_LIMIT_RPS?: Setting;
   RATE_LIMIT_BURST?: Setting;
+  CLIENT_IP_HEADER?: Setting;
+  CLIENT_PLACE_HEADER?: Setting;
+  /** Set by the launcher: what Cloudflare would say about a client is anybody's word here. */
+  EMBEDDED?: Setting;
   PUBLISHER_GRACE_MS?: Setting;
   MEMBER_GRACE_MS?: Setting;
   LIVE_ALLOWED_HOSTS?: Setting;
@@ -120,6 +127,12 @@ export interface Settings {
   /** Requests per second and client address; 0: no limit. */
   rateLimitRps: number;
   rateLimitBurst: number;
+  /** The header in which a trusted proxy names the client's address; null: Cloudflare says it, or nobody does. */
+  clientIpHeader: string | null;
+  /** The header in which a trusted proxy says where the client is, `latitude,longitude`; null: likewise. */
+  clientPlaceHeader: string | null;
+  /** Not on Cloudflare, but in a runtime of our own. */
+  embedded: boolean;
   publisherGraceMs: number;
   /** How long a member of a stream lobby may be silent before its session ends. */
   memberGraceMs: number;
@@ -168,6 +181,9 @@ const settingsSchema = z.object({
   MAX_SUBS_PER_ROOM: number(0, { integer: true }),
   RATE_LIMIT_RPS: number(0, { integer: false }),
   RATE_LIMIT_BURST: number(0, { integer: true }),
+  CLIENT_IP_HEADER: headerName,
+  CLIENT_PLACE_HEADER: headerName,
+  EMBEDDED: flag(false),
   PUBLISHER_GRACE_MS: number(DEFAULT_PUBLISHER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
   MEMBER_GRACE_MS: number(DEFAULT_MEMBER_GRACE_MS, { integer: true, max: MAX_GRACE_MS }),
   LIVE_ALLOWED_HOSTS: list(/^[A-Za-z0-9._:-]{1,253}$/, 'a host name or an address'),
@@ -249,6 +265,9 @@ export function readSettings(env: Env): Settings {
     rateLimitRps: raw.RATE_LIMIT_RPS,
     // A bucket that holds less than one token would refuse everything.
     rateLimitBurst: Math.max(1, raw.RATE_LIMIT_BURST === 0 ? Math.ceil(raw.RATE_LIMIT_RPS) : raw.RATE_LIMIT_BURST),
+    clientIpHeader: raw.CLIENT_IP_HEADER ?? null,
+    clientPlaceHeader: raw.CLIENT_PLACE_HEADER ?? null,
+    embedded: raw.EMBEDDED,
     publisherGraceMs: raw.PUBLISHER_GRACE_MS,
     memberGraceMs: raw.MEMBER_GRACE_MS,
     liveAllowedHosts: raw.LIVE_ALLOWED_HOSTS.map((host) => host.toLowerCase()),

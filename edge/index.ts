@@ -1,6 +1,7 @@
 /** The worker: the app answers requests (`http/`), the Durable Objects remember. */
 import { buildApp } from './http/app.ts';
 
+export { Audience } from './audience/audience-object.ts';
 export { Fleet } from './fleet/fleet-object.ts';
 export { Lobby } from './lobby/lobby-object.ts';
 export { NodeLink } from './node-link/node-link-object.ts';

@@ -95,8 +95,8 @@ export interface Route {
 export interface AudienceRpc {
   /**
    * Opens a viewer's session: refusals as `LobbyRpc.route` and as the node's. The session id is bound to the node that
-   * carries it: the Worker writes both into the resource URL. `shards`: so many of these objects the room's viewers should
-   * be spread over, by how many come.
+   * carries it: the Worker writes both into the resource URL. `busy`: so many come that they should be spread over more of
+   * these objects.
    */
   play(input: {
     lobby: LobbyId;
@@ -105,7 +105,7 @@ export interface AudienceRpc {
     near: Coordinates | null;
     /** The name of this object. */
     asker: string;
-  }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }> & { shards: number }>;
+  }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }> & { busy: boolean }>;
   /** What was remembered of routes is no good any more. */
   forget(): Promise<void>;
 }
@@ -223,6 +223,7 @@ export interface NodeWord {
   ingress: IngressReport[];
   lives: LiveReport[];
   relays?: RelayReport[];
+  draining?: boolean;
 }
 
 /** One media node: `env.NODE_LINK.getByName(nodeId)`. Holds the WebSocket, correlates requests, watches the pings. */
@@ -297,6 +298,8 @@ export interface FleetRpc {
     near?: Coordinates | null;
     exclude?: NodeId[];
   }): Promise<Outcome<{ node: NodeId; boot: BootId }>>;
+  /** Viewers of one lobby by node, as last reported. */
+  viewersOf(input: { lobby: LobbyId }): Promise<{ node: NodeId; subscribers: number }[]>;
   /** For the caches of those who place viewers (`fleet/snapshot-cache.ts`). */
   snapshot(): Promise<FleetSnapshot>;
   /**

@@ -209,7 +209,7 @@ describe('tokens on the endpoints (row 17)', () => {
 
 describe('limits', () => {
   it('row 33: answers 429 with Retry-After, per client address', async () => {
-    const limited = deployed({ RATE_LIMIT_RPS: '0.01', RATE_LIMIT_BURST: '2' });
+    const limited = deployed({ RATE_LIMIT_RPS: '0.01', RATE_LIMIT_BURST: '2', CLIENT_IP_HEADER: 'CF-Connecting-IP' });
     const from = async (address: string, path: string, init: RequestInit = {}) =>
       limited(path, { ...init, headers: { ...(init.headers as Record<string, string>), 'CF-Connecting-IP': address } });
     const limitedPaths: [string, RequestInit][] = [

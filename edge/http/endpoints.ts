@@ -8,12 +8,14 @@ import { ProblemError, unwrap } from '../../shared/errors.ts';
 import { mintSessionId, type RoomName, roomLobbyId, type SessionId } from '../../shared/ids.ts';
 import { checkPlayOffer, checkPublishOffer } from '../../shared/sdp/offer-rules.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
+import { admit } from '../audience/admission.ts';
 import type { Permission } from '../auth/token-claims.ts';
 import { requireRoomAccess } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import { writeResourceId } from '../resource-id.ts';
+import { readResourceId, writeResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
+import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
 import { iceServers, linkField } from './ice-servers.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
@@ -22,6 +24,9 @@ import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
 
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
 export const SERVER_OFFER_VALID_MS = 30_000;
+
+/** The URL of the publisher's own session, when it is asked to move to another media node. */
+export const REPLACES_HEADER = 'Vestibule-Replaces';
 
 export function endpointRoutes(app: App): void {
   const publishPrefix = '/api/whip/publish/';
@@ -46,7 +51,25 @@ function publishEndpoint(room: RoomReader): Resource {
   });
 }
 
-/** Opens the publisher's session. @throws ProblemError 400, 409, 422, 503 */
+/**
+ * The session of its own that a publisher wants to move away from. Its URL is the proof that it is its own.
+ * @throws ProblemError 403 `not_your_session` when the URL is not one that this edge has given to a publisher of this room
+ */
+async function replacedBy(c: AppContext, room: RoomName): Promise<SessionId | null> {
+  const url = c.req.header(REPLACES_HEADER)?.trim();
+  if (url === undefined || url === '') return null;
+  const rid = url.slice(url.lastIndexOf('/') + 1);
+  const resource = await readResourceId(rid, settingsOf(c).sessionSecret);
+  const isPublisher = resource?.kind === 'ingress' || resource?.kind === 'join';
+  if (isPublisher && resource.room === room) return resource.session;
+  throw new ProblemError(
+    403,
+    'not_your_session',
+    `${REPLACES_HEADER} does not name a publisher's session of this room`,
+  );
+}
+
+/** Opens the publisher's session. @throws ProblemError 400, 403, 409, 422, 503 */
 export async function publish(
   c: AppContext,
   input: { room: RoomName; session: SessionId; offer: string; location: string },
@@ -54,7 +77,11 @@ export async function publish(
   const { room, session, offer, location } = input;
   checkPublishOffer(parseSdp(offer));
   const lobby = roomLobbyId(room);
-  const { answer, etag } = unwrap(await c.env.LOBBY.getByName(lobby).publish({ lobby, session, offer }));
+  const replaces = await replacedBy(c, room);
+  const near = clientPlace(c);
+  const { answer, etag } = unwrap(
+    await c.env.LOBBY.getByName(lobby).publish({ lobby, session, offer, near, replaces }),
+  );
   return created(c, { sdp: answer, etag, location, acceptPatch: SDPFRAG_TYPE });
 }
 
@@ -68,7 +95,7 @@ function playEndpoint(room: RoomReader, { serverOffers }: { serverOffers: boolea
     const name = room(c);
     const session = mintSessionId();
     const lobby = roomLobbyId(name);
-    const { sdp, etag, node } = unwrap(await c.env.LOBBY.getByName(lobby).play({ lobby, session, offer }));
+    const { sdp, etag, node } = unwrap(await admit(c.env, { lobby, session, offer, near: clientPlace(c) }));
     const resource = { kind: 'egress', room: name, node, session } as const;
     const location = `/resource/${await writeResourceId(resource, settingsOf(c).sessionSecret)}`;
     return offer === null

@@ -1,15 +1,19 @@
 /** Carries out what the machine of a room decided: words to nodes and to the fleet. */
+import type { NodeId } from '../../shared/ids.ts';
 import { REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
-import { type Env, FLEET_NAME } from '../env.ts';
+import { FLEET_NAME } from '../env.ts';
 import type { LobbyEffect } from './lobby-events.ts';
+import { hangUp, openRelay, type RelayHost } from './relay-opening.ts';
 
 export class LobbyEffects {
-  readonly #env: Env;
+  readonly #host: RelayHost;
   /** Words to the fleet go out one after the other: the last one said must be the last one heard. */
   #fleetQueue: Promise<void> = Promise.resolve();
+  /** The last thing that each node was told, as long as it has not answered: what builds upon it waits. */
+  readonly #told = new Map<NodeId, Promise<unknown>>();
 
-  constructor(env: Env) {
-    this.#env = env;
+  constructor(host: RelayHost) {
+    this.#host = host;
   }
 
   /** Starts them; resolves when they are done, however that went: what failed heals when the node or the fleet asks. */
@@ -18,12 +22,15 @@ export class LobbyEffects {
   }
 
   #perform(effect: LobbyEffect): Promise<unknown> {
-    const fleet = this.#env.FLEET.getByName(FLEET_NAME);
+    const { env } = this.#host;
+    const fleet = env.FLEET.getByName(FLEET_NAME);
     switch (effect.type) {
-      case 'apply': {
-        const link = this.#env.NODE_LINK.getByName(effect.node);
-        return link.request<'apply'>({ method: 'apply', desired: effect.desired }, REQUEST_DEADLINE_MS, effect.boot);
-      }
+      case 'apply':
+        return this.#apply(effect);
+      case 'pull':
+        return this.#pull(effect);
+      case 'hang-up':
+        return hangUp(env, effect, effect.session);
       case 'announce': {
         const { lobby, hasPublisher, tracks } = effect;
         return this.#tellFleet(() => fleet.lobbyUpdated({ lobby, hasPublisher, tracks }));
@@ -31,6 +38,24 @@ export class LobbyEffects {
       case 'ended':
         return this.#tellFleet(() => fleet.lobbyEnded({ lobby: effect.lobby }));
     }
+  }
+
+  async #apply({ node, boot, desired }: Extract<LobbyEffect, { type: 'apply' }>): Promise<void> {
+    const link = this.#host.env.NODE_LINK.getByName(node);
+    const told = link.request<'apply'>({ method: 'apply', desired }, REQUEST_DEADLINE_MS, boot);
+    this.#told.set(node, told);
+    try {
+      await told;
+    } finally {
+      if (this.#told.get(node) === told) this.#told.delete(node);
+    }
+  }
+
+  /** A node that has just lost its publisher to another node must know so before it pulls. */
+  async #pull(effect: Extract<LobbyEffect, { type: 'pull' }>): Promise<void> {
+    await this.#told.get(effect.node)?.catch(() => undefined);
+    const { node, boot, lobby, revision, hop, tracks } = effect;
+    await openRelay(this.#host, { node, boot, lobby, revision, hop, tracks, source: null });
   }
 
   #tellFleet(say: () => Promise<void>): Promise<void> {

@@ -421,7 +421,7 @@ describe('any interleaving', () => {
           for (const effect of stepped?.effects ?? []) {
             if (effect.type === 'announce') announced = { hasPublisher: effect.hasPublisher, tracks: effect.tracks };
             else if (effect.type === 'ended') announced = null;
-            else {
+            else if (effect.type === 'apply') {
               // Every wish is newer than any before it, so that no node ignores it.
               expect(effect.desired.revision).toBeGreaterThan(revisions.get(effect.boot) ?? 0);
               revisions.set(effect.boot, effect.desired.revision);

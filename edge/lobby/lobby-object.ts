@@ -6,19 +6,25 @@ import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import {
+  type Coordinates,
   type DesiredLobby,
   type IngressReport,
   type NodeResult,
   REQUEST_DEADLINE_MS,
+  type RelayReport,
 } from '../../shared/protocol/control.ts';
-import { type Env, FLEET_NAME, readSettings } from '../env.ts';
-import type { LobbyRpc } from '../rpc.ts';
+import { type Env, readSettings } from '../env.ts';
+import { FleetView } from '../fleet/snapshot-cache.ts';
+import type { LobbyRpc, Route } from '../rpc.ts';
+import { Askers } from './askers.ts';
+import { Changes } from './changes.ts';
+import { FleetSurroundings } from './fleet-surroundings.ts';
 import { LobbyEffects } from './lobby-effects.ts';
 import type { LobbyEffect, LobbyEvent, LobbyStep } from './lobby-events.ts';
-import { OPENING_BUDGET_MS, preferredNode, step } from './lobby-machine.ts';
+import { step } from './lobby-machine.ts';
+import { LobbyRouter } from './lobby-router.ts';
 import {
   admission,
-  type Carrier,
   desiredOn,
   type LobbyState,
   lobbyRecordSchema,
@@ -27,67 +33,82 @@ import {
   PUBLISHER_OPENING,
   persistent,
   publisherWith,
-  ROOM_CLOSED,
   summaryOf,
+  treeOf,
 } from './lobby-state.ts';
 import { LobbyStore } from './lobby-store.ts';
+import { placePublisherOf } from './publisher-placing.ts';
+import type { RelayHost } from './relay-opening.ts';
+import { relayOn, type TreeNode } from './relay-tree.ts';
 import { within } from './within.ts';
 
-/** A second node is tried when the first is out of reach; a third would be later than clients wait. */
-const MAX_NODES_TRIED = 2;
 /** A DELETE is answered after this long whether or not the node has closed its sessions. */
 const CLOSE_ACK_MS = 1_000;
 /** A viewer waits this long for the publisher's offer to be answered. */
 const PLAY_WAIT_MS = 3_000;
-const NO_MEDIA_NODE: Problem = {
-  status: 503,
-  code: 'no_media_node',
-  detail: 'no media node can be reached',
-  retryAfterSeconds: 2,
-};
 
 export class Lobby extends DurableObject<Env> implements LobbyRpc {
   #state: LobbyState | null;
   readonly #store: LobbyStore<LobbyState>;
   readonly #effects: LobbyEffects;
+  readonly #router: LobbyRouter;
+  readonly #changes = new Changes();
+  readonly #around = new FleetSurroundings();
+  readonly #askers: Askers;
   /** The call that opens a publisher, for viewers who came a moment too early. */
   #opening: Promise<unknown> | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new LobbyStore(ctx.storage, { schema: lobbyRecordSchema, persistent, nextDeadline });
-    this.#effects = new LobbyEffects(env);
+    const feed = (event: LobbyEvent) => this.#feed(event);
+    const host: RelayHost = { env, feed, wants: (node, generation) => this.#wants(node, generation) };
+    this.#effects = new LobbyEffects(host);
+    this.#askers = new Askers(env);
+    const fleet = FleetView.of(env, ctx);
+    this.#router = new LobbyRouter({
+      env,
+      fleet,
+      feed,
+      changes: this.#changes,
+      around: this.#around,
+      state: () => this.#state,
+      maxSubscribers: () => readSettings(env).maxSubsPerRoom,
+    });
     this.#state = this.#store.load();
-    // The call that was opening this publisher died with the previous instance, and its client with it.
-    if (this.#state?.opening) this.#run(this.#step({ type: 'recovered' }).effects);
+    // The calls that were opening this publisher or a relay died with the previous instance.
+    if (this.#state?.opening || this.#state?.tree) this.#feed({ type: 'recovered' });
   }
 
   async publish(input: {
     lobby: LobbyId;
     session: SessionId;
     offer: string;
+    near?: Coordinates | null;
+    replaces?: SessionId | null;
   }): Promise<Outcome<{ answer: string; etag: string }>> {
-    const { lobby, session, offer } = input;
-    const begun = this.#step({ type: 'publish', lobby, session });
-    this.#run(begun.effects);
-    if (begun.refusal !== null) return failed(begun.refusal);
-    const opening = this.#open(lobby, session, offer);
+    const { lobby, session, offer, near = null, replaces = null } = input;
+    const refusal = this.#feed({ type: 'publish', lobby, session, replaces });
+    if (refusal !== null) return failed(refusal);
+    const host = { env: this.env, state: () => this.#state, feed: (event: LobbyEvent) => this.#feed(event) };
+    const opening = placePublisherOf(host, { lobby, session, offer, near });
     this.#opening = opening;
     try {
       return await opening;
     } catch (error) {
-      this.#run(this.#step({ type: 'open-failed', session, uncertain: true }).effects);
+      this.#feed({ type: 'open-failed', session, uncertain: true });
       throw error;
     } finally {
       if (this.#opening === opening) this.#opening = null;
     }
   }
 
-  async play(input: {
+  async route(input: {
     lobby: LobbyId;
-    session: SessionId;
-    offer: string | null;
-  }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }>> {
+    near: Coordinates | null;
+    exclude: NodeId[];
+    asker: string | null;
+  }): Promise<Outcome<Route>> {
     let verdict = admission(this.#state, Date.now());
     if (verdict.kind === 'wait') {
       await within(PLAY_WAIT_MS, this.#opening);
@@ -95,15 +116,8 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     }
     if (verdict.kind === 'wait') return failed(PUBLISHER_OPENING);
     if (verdict.kind === 'refuse') return failed(verdict.problem);
-    const { node, boot } = verdict.carrier;
-    const { lobby, session, offer } = input;
-    const maxSubscribers = readSettings(this.env).maxSubsPerRoom;
-    const outcome = await this.env.NODE_LINK.getByName(node).request<'play'>(
-      { method: 'play', lobby, session, offer, maxSubscribers },
-      REQUEST_DEADLINE_MS,
-      boot,
-    );
-    return outcome.ok ? succeeded({ sdp: outcome.value.sdp, etag: outcome.value.etag, node }) : outcome;
+    if (input.asker !== null) this.#askers.add(input.asker);
+    return this.#router.route(input.lobby, input.near, input.exclude);
   }
 
   async patch(input: {
@@ -144,12 +158,26 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     return summaryOf(this.#state);
   }
 
-  async nodeReported(input: { node: NodeId; boot: BootId; ingress: IngressReport[] }): Promise<void> {
-    this.#run(this.#step({ type: 'reported', ...input }).effects);
+  async nodeReported(input: {
+    node: NodeId;
+    boot: BootId;
+    ingress: IngressReport[];
+    relays?: RelayReport[];
+    draining?: boolean;
+  }): Promise<void> {
+    const { draining = false, ...said } = input;
+    const { node, boot } = said;
+    if (this.#around.said({ node, boot }, draining)) this.#askers.forget();
+    this.#feed({ type: 'reported', ...said });
   }
 
-  async reconcile(input: { node: NodeId; boot: BootId; ingress: IngressReport[] }): Promise<DesiredLobby | null> {
-    this.#run(this.#step({ type: 'reconcile', ...input }).effects);
+  async reconcile(input: {
+    node: NodeId;
+    boot: BootId;
+    ingress: IngressReport[];
+    relays?: RelayReport[];
+  }): Promise<DesiredLobby | null> {
+    this.#feed({ type: 'reconcile', ...input });
     const lobby = this.#state?.lobby;
     const summary = summaryOf(this.#state);
     // The fleet may have missed it when the edge went down.
@@ -158,7 +186,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   }
 
   async nodeLost(input: { node: NodeId; boot: BootId }): Promise<void> {
-    this.#run(this.#step({ type: 'node-lost', ...input }).effects);
+    this.#feed({ type: 'node-lost', ...input });
   }
 
   override async alarm(): Promise<void> {
@@ -167,69 +195,32 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     await this.#run(effects);
   }
 
-  async #open(lobby: LobbyId, session: SessionId, offer: string): Promise<Outcome<{ answer: string; etag: string }>> {
-    const endsAt = Date.now() + OPENING_BUDGET_MS;
-    const unreachable: NodeId[] = [];
-    while (unreachable.length < MAX_NODES_TRIED) {
-      const prefer = unreachable.length === 0 ? preferredNode(this.#state) : null;
-      const placed = await this.env.FLEET.getByName(FLEET_NAME).place({ lobby, prefer, exclude: unreachable });
-      if (!placed.ok) {
-        this.#run(this.#step({ type: 'open-failed', session, uncertain: unreachable.length > 0 }).effects);
-        return placed;
-      }
-      const target = placed.value;
-      const outcome = await this.#offerTo(target, { lobby, session, offer, deadlineMs: endsAt - Date.now() });
-      if (outcome.ok || !isElsewherePossible(outcome.problem)) return outcome;
-      unreachable.push(target.node);
-      if (endsAt - Date.now() < CLOSE_ACK_MS) break;
-    }
-    this.#run(this.#step({ type: 'open-failed', session, uncertain: true }).effects);
-    return failed(NO_MEDIA_NODE);
-  }
-
-  async #offerTo(
-    target: Carrier,
-    input: { lobby: LobbyId; session: SessionId; offer: string; deadlineMs: number },
-  ): Promise<Outcome<{ answer: string; etag: string }>> {
-    const { lobby, session, offer } = input;
-    const placed = this.#step({ type: 'placed', session, node: target.node, boot: target.boot });
-    this.#run(placed.effects);
-    const opening = this.#state?.opening;
-    if (placed.refusal !== null || !this.#state || !opening) return failed(placed.refusal ?? ROOM_CLOSED);
-    const { revision } = this.#state;
-    const { generation, replaces } = opening;
-    const outcome = await this.env.NODE_LINK.getByName(target.node).request<'publish'>(
-      { method: 'publish', lobby, revision, session, generation, offer, replaces },
-      Math.min(REQUEST_DEADLINE_MS, input.deadlineMs),
-      target.boot,
-    );
-    if (outcome.ok) {
-      const { answer, etag, tracks, resumed } = outcome.value;
-      const { node, boot } = target;
-      const opened = this.#step({ type: 'opened', lobby, session, revision, node, boot, tracks, resumed });
-      this.#run(opened.effects);
-      return opened.refusal === null ? succeeded({ answer, etag }) : failed(opened.refusal);
-    }
-    const { code } = outcome.problem;
-    if (!isElsewherePossible(outcome.problem)) {
-      const uncertain = code === 'node_timeout' || code === 'node_error';
-      this.#run(this.#step({ type: 'open-failed', session, uncertain }).effects);
-    }
-    return outcome;
-  }
-
   async #end(event: LobbyEvent): Promise<Outcome<null>> {
     const ended = this.#step(event);
     await within(CLOSE_ACK_MS, this.#run(ended.effects));
     return ended.refusal === null ? succeeded(null) : failed(ended.refusal);
   }
 
+  /** Steps and starts what comes of it. */
+  #feed(event: LobbyEvent): Problem | null {
+    const { effects, refusal } = this.#step(event);
+    this.#run(effects);
+    return refusal;
+  }
+
   #step(event: LobbyEvent): LobbyStep {
-    const policy = { publisherGraceMs: readSettings(this.env).publisherGraceMs };
-    const stepped = step(this.#state, event, Date.now(), policy);
+    const policy = { publisherGraceMs: readSettings(this.env).publisherGraceMs, around: this.#around };
+    const before = this.#state;
+    const stepped = step(before, event, Date.now(), policy);
     this.#state = stepped.state;
     this.#store.save(stepped.state);
+    if (stepped.state !== before) this.#changes.happened();
+    if (routesChanged(before, stepped.state)) this.#askers.forget();
     return stepped;
+  }
+
+  #wants(node: TreeNode, generation: number): boolean {
+    return relayOn(treeOf(this.#state), node)?.hop.generation === generation;
   }
 
   /** Starts the effects; resolves when they are done. */
@@ -240,7 +231,12 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   }
 }
 
-/** Another node may take the offer that this one did not. */
-function isElsewherePossible(problem: Problem): boolean {
-  return problem.code === 'node_unreachable' || problem.code === 'node_full';
+/** Is a node that viewers were sent to no good for them any more? */
+function routesChanged(before: LobbyState | null, after: LobbyState | null): boolean {
+  const offered = (state: LobbyState | null) => {
+    const isThere = state?.publisher && state.publisher.phase !== 'lost';
+    return isThere ? [state.publisher?.node, ...(state.tree?.relays.map(({ node }) => node) ?? [])] : [];
+  };
+  const left = offered(after);
+  return before !== after && offered(before).some((node) => !left.includes(node));
 }

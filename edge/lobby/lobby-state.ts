@@ -15,7 +15,9 @@ import {
   type SessionId,
   sessionIdSchema,
 } from '../../shared/ids.ts';
-import { type DesiredLobby, trackReportSchema } from '../../shared/protocol/control.ts';
+import { type DesiredLobby, type DesiredRelay, trackReportSchema } from '../../shared/protocol/control.ts';
+import { NO_TREE, nextTreeDeadline, type RelayTree, relayOn, treeSchema } from './relay-tree.ts';
+import { IDLE_GRACE_MS } from './relay-tree-machine.ts';
 
 /** One life of one media node. */
 export interface Carrier {
@@ -35,6 +37,8 @@ const publisherSchema = z.object({
   /** It has been live, or took viewers over: when it goes, the grace runs. Otherwise the room is simply free again. */
   watched: z.boolean(),
   tracks: z.array(trackReportSchema),
+  /** Its node is lost, and it with it; viewers on other nodes wait. */
+  gone: z.boolean(),
 });
 export type Publisher = z.infer<typeof publisherSchema>;
 
@@ -52,8 +56,8 @@ const openingSchema = z.object({
 });
 export type Opening = z.infer<typeof openingSchema>;
 
-export const lobbyRecordSchema = z.object({
-  version: z.literal(1),
+const recordSchema = z.object({
+  version: z.literal(2),
   lobby: lobbyIdSchema,
   /**
    * Of the desired state. It grows over the lives of a room although storage is emptied in between, because it is never
@@ -64,8 +68,27 @@ export const lobbyRecordSchema = z.object({
   generation: z.int().nonnegative(),
   publisher: publisherSchema.nullable(),
   opening: openingSchema.nullable(),
+  /** On another node and not yet connected: it takes the place of the publisher, who goes on until then. */
+  successor: publisherSchema.nullable(),
+  /** Null: nobody watches on another node than the publisher's. */
+  tree: treeSchema.nullable(),
 });
-export type LobbyState = z.infer<typeof lobbyRecordSchema>;
+
+/** Written before there were relays. The room goes on over the update. */
+const firstRecordSchema = z.object({
+  version: z.literal(1),
+  publisher: z.object({}).loose().nullable(),
+});
+
+function upgraded(record: unknown): unknown {
+  const old = firstRecordSchema.loose().safeParse(record).data;
+  if (old === undefined) return record;
+  const publisher = old.publisher === null ? null : { ...old.publisher, gone: false };
+  return { ...old, version: 2, publisher, successor: null, tree: null };
+}
+
+export const lobbyRecordSchema: z.ZodType<LobbyState> = z.preprocess(upgraded, recordSchema);
+export type LobbyState = z.infer<typeof recordSchema>;
 
 export function isOn(carrier: Carrier, other: Carrier): boolean {
   return carrier.node === other.node && carrier.boot === other.boot;
@@ -77,11 +100,24 @@ export function persistent(state: LobbyState | null): LobbyState | null {
   return state.publisher === null ? null : { ...state, opening: null };
 }
 
+/** The room's tree, also when there is nothing in it but the publisher's node. */
+export function treeOf(state: LobbyState | null): RelayTree {
+  return state?.tree ?? { ...NO_TREE, origin: originOf(state?.publisher ?? null) };
+}
+
+/** The node from which the tracks can be had. */
+export function originOf(publisher: Publisher | null): Carrier | null {
+  return publisher === null || publisher.gone ? null : { node: publisher.node, boot: publisher.boot };
+}
+
 /** Unix ms of the next thing that happens by itself; null: nothing. */
 export function nextDeadline(state: LobbyState | null): number | null {
   if (state === null) return null;
   // An opening decides first: should it fail, what the old publisher's deadline says is done then.
-  return state.opening?.deadline ?? state.publisher?.deadline ?? null;
+  const own = state.opening?.deadline ?? state.publisher?.deadline ?? null;
+  const others = [state.successor?.deadline ?? null, state.tree && nextTreeDeadline(state.tree, IDLE_GRACE_MS)];
+  const times = [own, ...others].filter((time) => time !== null);
+  return times.length === 0 ? null : Math.min(...times);
 }
 
 /** What the room list says; null while nothing has run here yet. */
@@ -96,22 +132,27 @@ export function summaryOf(state: LobbyState | null): { hasPublisher: boolean; tr
 /** What this life of a node shall carry for the room; null: nothing. */
 export function desiredOn(state: LobbyState | null, carrier: Carrier): DesiredLobby | null {
   if (state === null) return null;
-  const { opening, publisher } = state;
-  if (opening?.target && isOn(opening.target, carrier)) {
-    const { session, generation } = opening;
-    return { lobby: state.lobby, revision: state.revision, publisher: { session, generation } };
+  const { lobby, revision, opening, publisher, successor } = state;
+  const holder =
+    opening?.target && isOn(opening.target, carrier)
+      ? opening
+      : [successor, publisher].find((known) => known !== null && isOn(known, carrier));
+  if (holder) {
+    const { session, generation } = holder;
+    return { lobby, revision, publisher: { session, generation } };
   }
-  if (publisher !== null && isOn(publisher, carrier)) {
-    const { session, generation } = publisher;
-    return { lobby: state.lobby, revision: state.revision, publisher: { session, generation } };
-  }
-  return null;
+  const relay = relayOn(treeOf(state), carrier);
+  if (relay === null) return null;
+  // While another hop is tried, the last one may still bring something.
+  const { session, generation, upstream }: DesiredRelay = relay.held ?? relay.hop;
+  return { lobby, revision, publisher: null, relay: { session, generation, upstream } };
 }
 
-/** The publisher with this session id, unless its time is over. */
+/** The publisher with this session id, or the one that is about to take its place; not when its time is over. */
 export function publisherWith(state: LobbyState | null, session: SessionId, now: number): Publisher | null {
+  if (state?.successor?.session === session) return state.successor;
   const publisher = state?.publisher ?? null;
-  if (publisher === null || publisher.session !== session || isOver(publisher, now)) return null;
+  if (publisher === null || publisher.session !== session || publisher.gone || isOver(publisher, now)) return null;
   return publisher;
 }
 
@@ -152,5 +193,6 @@ export const NO_ROOM: Problem = { status: 404, code: 'no_room', detail: 'nothing
 export const ROOM_CLOSED: Problem = { status: 409, code: 'room_closed', detail: 'the room was closed meanwhile' };
 
 export function firstState(lobby: LobbyId): LobbyState {
-  return { version: 1, lobby, revision: 0, generation: 0, publisher: null, opening: null };
+  const nothing = { publisher: null, opening: null, successor: null, tree: null };
+  return { version: 2, lobby, revision: 0, generation: 0, ...nothing };
 }

@@ -2,6 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { type LobbyId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
+import { admit } from '../audience/admission.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
 import type { LobbyRpc } from '../rpc.ts';
 import { PLAY_OFFER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
@@ -35,7 +36,7 @@ export async function publishIn(name: string, session: SessionId = mintSessionId
 }
 
 export function playIn(name: string, session: SessionId = mintSessionId()) {
-  return lobbyOf(name).play({ lobby: lobbyIdOf(name), session, offer: PLAY_OFFER });
+  return admit(objects, { lobby: lobbyIdOf(name), session, offer: PLAY_OFFER, near: null });
 }
 
 /** Everything in an object's storage: keys of its records, and its alarm. */

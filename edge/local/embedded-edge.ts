@@ -101,7 +101,7 @@ export class EmbeddedEdge {
     const before = SIGNALS.map((signal) => process.listeners(signal));
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
-        ...workerOptions(root, config, this.#script, variables),
+        ...workerOptions(root, config, this.#script, { ...variables, EMBEDDED: '1' }),
         // Miniflare's own front is for developers: it shows stack traces, obeys headers of its own, compresses empty
         // bodies, and costs a hop. Clients come in by a socket that leads straight to the worker.
         host: LOOPBACK,

@@ -1,4 +1,5 @@
 import { ProblemError } from '../../shared/errors.ts';
+import type { Settings } from '../env.ts';
 import { type AppContext, settingsOf } from './context.ts';
 import { type Bucket, clientKey, type RateRule, takeToken } from './rate-limit-machine.ts';
 
@@ -31,16 +32,22 @@ const buckets = new ClientBuckets();
 export function limitRate(c: AppContext): void {
   const { rateLimitRps: rps, rateLimitBurst: burst } = settingsOf(c);
   if (rps <= 0) return;
-  const key = clientKey(clientAddress(c.req.raw.headers) ?? 'unknown');
+  const key = clientKey(clientAddress(c.req.raw, settingsOf(c)) ?? 'unknown');
   const retryAfterSeconds = buckets.take(key, { rps, burst }, Date.now());
   if (retryAfterSeconds === null) return;
   throw new ProblemError(429, 'rate_limited', 'too many requests', { retryAfterSeconds });
 }
 
 /**
- * Cloudflare says who asks, and so may a proxy before the embedded edge, which otherwise tells it by the last entry of
- * `X-Forwarded-For`: the one that the proxy itself wrote. The embedded runtime alone knows nobody: all clients are one.
+ * Who asks: what the header of `CLIENT_IP_HEADER` says (of a list the last entry: the one that the proxy itself wrote), or
+ * Cloudflare. Headers are anybody's word otherwise: without either all clients are one.
  */
-export function clientAddress(headers: Headers): string | null {
-  return headers.get('CF-Connecting-IP') ?? headers.get('X-Forwarded-For')?.split(',').at(-1)?.trim() ?? null;
+export function clientAddress(
+  request: Request,
+  { clientIpHeader, embedded }: Pick<Settings, 'clientIpHeader' | 'embedded'>,
+): string | null {
+  const named = clientIpHeader === null ? null : request.headers.get(clientIpHeader);
+  if (clientIpHeader !== null) return named?.split(',').at(-1)?.trim() || null;
+  // Only Cloudflare's front adds `cf` to a request, and it overwrites this header.
+  return !embedded && request.cf !== undefined ? request.headers.get('CF-Connecting-IP') : null;
 }

@@ -12,7 +12,7 @@ export type TestSettings = Partial<
   Record<
     Exclude<
       keyof Env,
-      'LOBBY' | 'NODE_LINK' | 'FLEET' | 'SPACE' | 'STREAM_LOBBY' | 'RECORDS' | 'RECORDINGS' | 'ASSETS'
+      'LOBBY' | 'AUDIENCE' | 'NODE_LINK' | 'FLEET' | 'SPACE' | 'STREAM_LOBBY' | 'RECORDS' | 'RECORDINGS' | 'ASSETS'
     >,
     string
   >

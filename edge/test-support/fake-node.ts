@@ -3,9 +3,10 @@
  * WebSocket, and keeps a small model of sessions so that its answers hang together. Any method can be scripted.
  */
 import { type Problem, ProblemError } from '../../shared/errors.ts';
-import { type BootId, mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
+import { type BootId, type LobbyId, mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
+  type Coordinates,
   edgeFrameSchema,
   type Hello,
   type IngressReport,
@@ -15,6 +16,7 @@ import {
   type NodeRequest,
   type NodeResult,
   PONG_FRAME,
+  type RelayReport,
   type Report,
   type RequestFrame,
   resultSchemas,
@@ -35,6 +37,8 @@ export interface DialOptions {
   boot?: BootId;
   token?: string;
   region?: string;
+  coordinates?: Coordinates;
+  protocol?: number;
   capacity?: number;
   /** What it carries already, for a redial. */
   ingress?: IngressReport[];
@@ -138,7 +142,7 @@ export class FakeNode {
   hello(changes: Partial<Hello> = {}): void {
     this.send({
       type: 'hello',
-      protocol: CONTROL_PROTOCOL_VERSION,
+      protocol: this.#options.protocol ?? CONTROL_PROTOCOL_VERSION,
       node: this.node,
       boot: this.boot,
       version: '0.0.0-test',
@@ -149,6 +153,8 @@ export class FakeNode {
       ingress: [...this.sessions.ingress.values()],
       lobbies: this.#options.lobbies ?? this.sessions.lobbies(),
       lives: this.sessions.liveReports(),
+      relays: [...this.sessions.relays.values()],
+      ...(this.#options.coordinates === undefined ? {} : { coordinates: this.#options.coordinates }),
       load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
@@ -167,6 +173,16 @@ export class FakeNode {
       load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
+  }
+
+  /** Reports what it pulls of a lobby. */
+  reportRelay(lobby: LobbyId, changes: Partial<RelayReport>): void {
+    const relay = this.sessions.relays.get(lobby);
+    if (relay === undefined) throw new Error(`the fake node ${this.node} pulls nothing of ${lobby}`);
+    const report = { ...relay, ...changes };
+    if (report.state === 'closed') this.sessions.relays.delete(lobby);
+    else this.sessions.relays.set(lobby, report);
+    this.report([], { relays: [report] });
   }
 
   send(frame: NodeFrame): void {

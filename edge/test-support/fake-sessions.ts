@@ -1,6 +1,6 @@
 /** The sessions that a fake media node carries: just enough of a model that its answers hang together. */
 import { ProblemError } from '../../shared/errors.ts';
-import type { BootId, LobbyId, SessionId } from '../../shared/ids.ts';
+import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import type {
   DesiredLobby,
   DesiredStream,
@@ -10,6 +10,7 @@ import type {
   NodeMethod,
   NodeRequest,
   NodeResult,
+  RelayReport,
   TrackReport,
 } from '../../shared/protocol/control.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
@@ -32,6 +33,11 @@ export class FakeSessions {
   readonly egress = new Map<SessionId, FakeViewer>();
   /** What is pushed, with the URLs. */
   readonly lives = new Map<LobbyId, { live: string; url: string }>();
+  /** What it pulls, by lobby. */
+  readonly relays = new Map<LobbyId, RelayReport>();
+  /** What it serves to other nodes: the lobby, and the node that pulls. */
+  readonly served = new Map<SessionId, { lobby: LobbyId; downstream: NodeId; answered: boolean }>();
+  draining = false;
   readonly #boot: BootId;
   #tags = 0;
 
@@ -50,6 +56,7 @@ export class FakeSessions {
       case 'publish': {
         const { lobby, session, generation } = request;
         for (const [other, report] of this.ingress) if (report.lobby === lobby) this.ingress.delete(other);
+        this.relays.delete(lobby);
         this.ingress.set(session, { lobby, session, generation, state: 'connecting', tracks: AUDIO_AND_VIDEO });
         return {
           answer: PUBLISH_ANSWER,
@@ -59,6 +66,10 @@ export class FakeSessions {
         };
       }
       case 'play': {
+        if (this.draining) throw new ProblemError(503, 'node_draining', 'this node is being emptied');
+        if (!this.#hasTracks(request.lobby)) {
+          throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+        }
         const open = [...this.egress.values()].filter((egress) => egress.lobby === request.lobby).length;
         if (request.maxSubscribers > 0 && open >= request.maxSubscribers) {
           throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
@@ -67,6 +78,11 @@ export class FakeSessions {
         return { sdp: request.offer === null ? NODE_OFFER : PLAY_ANSWER, etag: this.#tag() };
       }
       case 'answer': {
+        const served = this.served.get(request.session);
+        if (served !== undefined) {
+          served.answered = true;
+          return {};
+        }
         const egress = this.egress.get(request.session);
         if (egress === undefined) throw noSession();
         if (!egress.answerPending) throw new ProblemError(422, 'no_offer_pending', 'no answer is awaited');
@@ -87,6 +103,7 @@ export class FakeSessions {
         this.#mustCarry(request.session);
         return {};
       case 'close':
+        if (this.served.delete(request.session)) return {};
         this.#mustCarry(request.session);
         this.ingress.delete(request.session);
         this.#closeEgress(request.session);
@@ -112,11 +129,29 @@ export class FakeSessions {
       case 'apply-stream':
         this.obey([], [request.desired], false);
         return {};
-      case 'relay-offer':
-      case 'relay-pull':
+      case 'relay-offer': {
+        const { lobby, session, downstream } = request;
+        if (!this.#hasTracks(lobby)) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
+        this.served.set(session, { lobby, downstream, answered: false });
+        return { offer: NODE_OFFER };
+      }
+      case 'relay-pull': {
+        const { lobby, relay } = request;
+        if ([...this.ingress.values()].some((report) => report.lobby === lobby)) {
+          throw new ProblemError(409, 'publisher_here', 'the publisher is here');
+        }
+        const { session, generation } = relay;
+        this.relays.set(lobby, { lobby, session, generation, state: 'connecting', idle: false });
+        return { answer: PLAY_ANSWER, resumed: true };
+      }
       case 'drain':
-        throw new ProblemError(501, 'not_supported', `this node does not know ${request.method}`);
+        this.draining = true;
+        return {};
     }
+  }
+
+  #hasTracks(lobby: LobbyId): boolean {
+    return this.relays.has(lobby) || [...this.ingress.values()].some((report) => report.lobby === lobby);
   }
 
   /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
@@ -124,11 +159,13 @@ export class FakeSessions {
     const named = new Set<LobbyId>([...desired, ...streams].map(({ lobby }) => lobby));
     const held = new Set<LobbyId>();
     const wanted = new Set<SessionId>();
-    for (const { lobby, publisher } of desired) {
-      if (publisher === null) continue;
+    for (const { lobby, publisher, relay } of desired) {
+      if (!relay) this.relays.delete(lobby);
+      if (publisher === null && !relay) continue;
       held.add(lobby);
-      wanted.add(publisher.session);
+      if (publisher !== null) wanted.add(publisher.session);
     }
+    if (full) for (const lobby of this.relays.keys()) if (!named.has(lobby)) this.relays.delete(lobby);
     const listeners = this.#listeners();
     for (const { lobby, members, live } of streams) {
       if (members.length > 0) held.add(lobby);
