@@ -27,6 +27,10 @@ describe.each([
   ['NODE_TOKEN', 'two words', 'must be printable ASCII without blanks'],
   ['NODE_ID', 'a b', 'must be 1 to 64 of'],
   ['NODE_REGION', 'x'.repeat(65), 'must not be longer than 64'],
+  ['NODE_COORDINATES', '48.86', 'must be degrees north and east'],
+  ['NODE_COORDINATES', '91,0', 'must be degrees north and east'],
+  ['NODE_BANDWIDTH_BPS', 'fast', 'must be a whole number, 1 or more'],
+  ['DRAIN_TIMEOUT_MS', '-1', 'must be a whole number, 0 or more'],
   ['NODE_CAPACITY', '0', 'must be a whole number, 1 or more'],
   ['NODE_CAPACITY', 'many', 'must be a whole number, 1 or more'],
   ['MEDIA_PORT', '70000', 'must be a port number'],
@@ -55,6 +59,11 @@ test('an empty variable is an unset one', () => {
     NODE_STATUS_PORT: null,
     NODE_ID: 'n',
   });
+});
+
+test('where a node is', () => {
+  const { NODE_COORDINATES } = readNodeSettings({ ...GOOD, NODE_COORDINATES: ' -33.87, 151.21' });
+  expect(NODE_COORDINATES).toEqual({ latitude: -33.87, longitude: 151.21 });
 });
 
 test('the help knows every setting', () => {

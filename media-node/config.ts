@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { nodeIdSchema } from '../shared/ids.ts';
+import { type Coordinates, coordinatesSchema } from '../shared/protocol/control.ts';
 import { announcedAddresses, parseMediaAddresses } from './addresses.ts';
 import { ENGINE_CHOICES } from './forward/open-engine.ts';
 
@@ -9,6 +10,7 @@ import { ENGINE_CHOICES } from './forward/open-engine.ts';
 const DEFAULT_MEDIA_PORT = 8840;
 const DEFAULT_CAPACITY = 5_000;
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
+const DEFAULT_DRAIN_MS = 30_000;
 const MAX_PORT = 65_535;
 const MAX_REGION_CHARS = 64;
 
@@ -25,6 +27,13 @@ function wholeNumber(least: number, message = `must be a whole number, ${least} 
 
 function port(least: number, message: string) {
   return wholeNumber(least, message).refine((value) => value <= MAX_PORT, message);
+}
+
+const COORDINATES = /^\s*(-?\d{1,2}(?:\.\d{1,9})?)\s*,\s*(-?\d{1,3}(?:\.\d{1,9})?)\s*$/;
+
+function readCoordinates(text: string): Coordinates | null {
+  const [, latitude, longitude] = COORDINATES.exec(text) ?? [];
+  return coordinatesSchema.safeParse({ latitude: Number(latitude), longitude: Number(longitude) }).data ?? null;
 }
 
 const list = z
@@ -57,8 +66,24 @@ const settingsSchema = z.object({
     .string()
     .max(MAX_REGION_CHARS, `must not be longer than ${MAX_REGION_CHARS} characters`)
     .default('local'),
+  /** Degrees north and east; null: by the region's name, when it is a known one. */
+  NODE_COORDINATES: z
+    .string()
+    .transform((text, context) => {
+      const coordinates = readCoordinates(text);
+      if (coordinates !== null) return coordinates;
+      context.addIssue({ code: 'custom', message: 'must be degrees north and east, such as 48.86,2.35' });
+      return z.NEVER;
+    })
+    .nullable()
+    .default(null),
   /** Sessions (publishers and viewers) that this node takes. */
   NODE_CAPACITY: wholeNumber(1).default(DEFAULT_CAPACITY),
+  /** What the machine can send, for the edge to place by; null: not known. */
+  NODE_PACKETS_PER_SECOND: wholeNumber(1).nullable().default(null),
+  NODE_BANDWIDTH_BPS: wholeNumber(1).nullable().default(null),
+  /** From SIGTERM on clients have this long to move; 0: none. */
+  DRAIN_TIMEOUT_MS: wholeNumber(0).default(DEFAULT_DRAIN_MS),
   MEDIA_PORT: port(0, 'must be a port number, 0 to 65535 (0 picks a free one)').default(DEFAULT_MEDIA_PORT),
   MEDIA_ADDRESSES: z
     .string()

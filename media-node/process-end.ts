@@ -8,8 +8,11 @@ const SAME_INTERRUPT_MS = 1_000;
 const PARENT_POLL_MS = 500;
 export const EXIT_FORCED = 130;
 
-/** `orphaned`: whoever started us is gone, and nobody waits for what we would do yet. */
-export type EndReason = 'signal' | 'orphaned';
+/**
+ * `orphaned`: whoever started us is gone, and nobody waits for what we would do yet; `drained`: the edge asked a node to
+ * leave, and nobody is left on it.
+ */
+export type EndReason = 'signal' | 'orphaned' | 'drained';
 
 export interface ProcessEndOptions {
   /** Ends everything in order; called once. */

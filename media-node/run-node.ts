@@ -27,6 +27,7 @@ const TICK_MS = 10;
 /** Saying goodbye to all peers takes milliseconds; an end that hangs is forced. */
 const CLOSE_DEADLINE_MS = 5_000;
 const US_PER_SECOND = 1_000_000;
+const MS_PER_SECOND = 1_000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -36,14 +37,22 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 export async function runNode(settings: NodeSettings): Promise<void> {
   const log = (message: string): void => console.error(`[node ${settings.NODE_ID}] ${message}`);
   const cleanups: (() => Promise<void> | void)[] = [];
+  const drained = Promise.withResolvers<void>();
+  let node: MediaNode | null = null;
   // First of all: whoever started us may be gone before we are ready.
-  new ProcessEnd({
-    close: async () => {
+  const end = new ProcessEnd({
+    close: async (reason) => {
+      if (reason === 'signal' && node !== null && settings.DRAIN_TIMEOUT_MS > 0) {
+        log(`leaving within ${settings.DRAIN_TIMEOUT_MS / MS_PER_SECOND} s; a second signal ends it at once`);
+        node.drain(settings.DRAIN_TIMEOUT_MS);
+        await drained.promise;
+      }
       for (const cleanup of cleanups.toReversed()) await cleanup();
     },
-    force: () => undefined,
+    // Goodbyes leave before anything is awaited.
+    force: () => void node?.close().catch(() => undefined),
     log,
-    deadlineMs: CLOSE_DEADLINE_MS,
+    deadlineMs: settings.DRAIN_TIMEOUT_MS + CLOSE_DEADLINE_MS,
   });
   const engine = await openFanoutEngine(settings.FANOUT_ENGINE, log);
   const onFault = new FaultLog(log).note;
@@ -68,7 +77,7 @@ export async function runNode(settings: NodeSettings): Promise<void> {
 
   let linked = false;
   let link: ControlLink | null = null;
-  const node = new MediaNode({
+  const carrying = new MediaNode({
     context: { endpoint, forwarder, now, log },
     pushing: {
       policy: new AddressPolicy(settings.LIVE_ALLOWED_HOSTS),
@@ -78,16 +87,24 @@ export async function runNode(settings: NodeSettings): Promise<void> {
     boot: mintBootId(),
     version,
     region: settings.NODE_REGION,
+    coordinates: settings.NODE_COORDINATES ?? undefined,
     capacity: settings.NODE_CAPACITY,
+    packetsPerSecond: settings.NODE_PACKETS_PER_SECOND ?? undefined,
+    bandwidthBps: settings.NODE_BANDWIDTH_BPS ?? undefined,
     load: new LoadMeter(() => {
       const { user, system } = process.cpuUsage();
-      const { packetsIn, packetsOut } = forwarder.counters;
-      return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut };
+      const { packetsIn, packetsOut, bytesOut } = forwarder.counters;
+      return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut, bytesOut };
     }),
     report: (report) => link?.report(report) ?? false,
+    onDrained: () => {
+      drained.resolve();
+      end.begin('drained');
+    },
   });
-  cleanups.push(() => node.close());
-  const addresses = node.hello().addresses;
+  node = carrying;
+  cleanups.push(() => carrying.close());
+  const addresses = carrying.hello().addresses;
 
   const status = (): NodeStatus => {
     const { user, system } = process.cpuUsage();
@@ -101,7 +118,7 @@ export async function runNode(settings: NodeSettings): Promise<void> {
       addresses,
       linked: link?.linked ?? false,
       uptimeSeconds: process.uptime(),
-      sessions: node.sessionCount,
+      sessions: carrying.sessionCount,
       capacity: settings.NODE_CAPACITY,
       residentBytes: process.memoryUsage.rss(),
       cpuSeconds: (user + system) / US_PER_SECOND,
@@ -123,10 +140,10 @@ export async function runNode(settings: NodeSettings): Promise<void> {
     node: settings.NODE_ID,
     log,
     handler: {
-      hello: () => node.hello(),
-      request: (request) => node.request(request),
+      hello: () => carrying.hello(),
+      request: (request) => carrying.request(request),
       welcome: (welcome) => {
-        node.welcome(welcome);
+        carrying.welcome(welcome);
         if (!linked) announce({ event: 'linked' });
         linked = true;
       },

@@ -12,7 +12,11 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   { name: 'NODE_TOKEN', fallback: '', help: 'the secret that the edge knows nodes by' },
   { name: 'NODE_ID', fallback: 'the host name', help: 'its name in the fleet; keep it over restarts' },
   { name: 'NODE_REGION', fallback: 'local', help: 'where it is, in your own words' },
+  { name: 'NODE_COORDINATES', fallback: 'by its region', help: 'degrees north and east, such as 48.86,2.35' },
   { name: 'NODE_CAPACITY', fallback: '5000', help: 'how many sessions (publishers and viewers) it takes; each worker' },
+  { name: 'NODE_PACKETS_PER_SECOND', fallback: 'not said', help: 'what the machine can send; each worker' },
+  { name: 'NODE_BANDWIDTH_BPS', fallback: 'not said', help: 'bits per second that the machine can send; each worker' },
+  { name: 'DRAIN_TIMEOUT_MS', fallback: '30000', help: 'how long clients have to move when the node is told to end' },
   { name: 'NODE_WORKERS', fallback: 'none', help: 'processes side by side, a number or auto; the same as --workers' },
   { name: 'NODE_STATUS_PORT', fallback: 'none', help: 'TCP port of /healthz, /readyz and /metrics' },
   { name: 'NODE_STATUS_HOST', fallback: '127.0.0.1', help: 'address that this port listens on' },
@@ -29,7 +33,7 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   { name: 'FFMPEG_PATH', fallback: 'ffmpeg on PATH', help: 'the ffmpeg that puts lobbies on the air' },
 ];
 
-const NAME_WIDTH = 22;
+const NAME_WIDTH = 24;
 
 /** One line for each setting. */
 export function describeSettings(settings: readonly SettingHelp[]): string {

@@ -140,6 +140,8 @@ function nodeVariables(settings: Settings, edgeUrl: URL, nodeToken: string): Rec
     NODE_TOKEN: nodeToken,
     NODE_ID: settings.launcher.NODE_ID,
     MEDIA_PORT: String(settings.launcher.MEDIA_PORT),
+    // With the edge gone there is nowhere to move to.
+    DRAIN_TIMEOUT_MS: '0',
     NODE_WORKERS: settings.launcher.NODE_WORKERS === null ? '' : String(settings.launcher.NODE_WORKERS),
   };
 }

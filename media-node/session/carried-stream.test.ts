@@ -35,7 +35,7 @@ class World {
       version: '0',
       region: 'test',
       capacity: 100,
-      load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0 })),
+      load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0, bytesOut: 0 })),
       report: (report) => {
         this.reports.push(report);
         return true;

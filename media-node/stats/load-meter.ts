@@ -8,6 +8,8 @@ export interface LoadReadings {
   cpuUs: number;
   /** Packets in and out so far. */
   packets: number;
+  /** Bytes sent so far. */
+  bytesOut: number;
 }
 
 export class LoadMeter {
@@ -26,6 +28,7 @@ export class LoadMeter {
     const load = {
       sessions,
       packetsPerSecond: ((now.packets - this.#last.packets) * 1_000) / elapsedMs,
+      bytesOutPerSecond: ((now.bytesOut - this.#last.bytesOut) * 1_000) / elapsedMs,
       cpu: (now.cpuUs - this.#last.cpuUs) / 1_000 / elapsedMs,
     };
     this.#last = now;

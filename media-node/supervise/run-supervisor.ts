@@ -15,7 +15,7 @@ import { planWorkers, type WorkerPlan } from './worker-plan.ts';
 import { WorkerProcess, type WorkerReady } from './worker-process.ts';
 
 const NODE_PROGRAM = fileURLToPath(new URL('../main.ts', import.meta.url));
-/** A worker's own orderly end is bounded (run-node.ts); this is a little more. */
+/** A worker's own orderly end, after its drain, is bounded (run-node.ts); this is a little more. */
 const STOP_GRACE_MS = 6_000;
 
 /**
@@ -49,7 +49,7 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     return worker;
   };
   const stopAll = async (): Promise<void> => {
-    await Promise.all(workers.map((worker) => worker.stop(STOP_GRACE_MS)));
+    await Promise.all(workers.map((worker) => worker.stop(settings.DRAIN_TIMEOUT_MS + STOP_GRACE_MS)));
     await statusServer?.close();
   };
   const end = new ProcessEnd({

@@ -54,7 +54,7 @@ export class NodeUnderTest {
       version: '0.0.0',
       region: 'test',
       capacity: CAPACITY,
-      load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0 })),
+      load: new LoadMeter(() => ({ nowMs: now(), cpuUs: 0, packets: 0, bytesOut: 0 })),
       report: (report) => {
         this.reports.push(report);
         return true;
