@@ -30,6 +30,18 @@ function delaysBetween(sent: OutgoingTrack, tracks: readonly IncomingTrack[], fr
   );
 }
 
+/** Who joins in one second leaves in the next: what is measured is joining, and not that there are ever more. */
+async function comeAndGo(crowd: ViewersProcess, ms: number): Promise<void> {
+  const endMs = performance.now() + ms;
+  let leaving: Promise<void> = Promise.resolve();
+  while (performance.now() < endMs) {
+    await crowd.add(JOINS_PER_SECOND, JOINS_PER_SECOND);
+    await leaving;
+    leaving = crowd.remove(JOINS_PER_SECOND);
+  }
+  await leaving;
+}
+
 async function measure(engine: EngineName, windowMs: number, progress: (message: string) => void): Promise<string[][]> {
   const receiver = await openNativeReceiver().catch(() => null);
   await using vestibule = await startEngine(engine);
@@ -86,11 +98,7 @@ async function measure(engine: EngineName, windowMs: number, progress: (message:
     const rows = [await row(`${PROBES} viewers`, delay)];
     await crowd.add(CROWD);
     rows.push(await row(`${CROWD} viewers`, delay));
-    rows.push(
-      await row(`${CROWD} viewers, and ${JOINS_PER_SECOND} joins/s`, (ms) =>
-        crowd.add(Math.round((JOINS_PER_SECOND * ms) / MS_PER_S), JOINS_PER_SECOND),
-      ),
-    );
+    rows.push(await row(`${CROWD} viewers, and ${JOINS_PER_SECOND} joins/s`, (ms) => comeAndGo(crowd, ms)));
     return rows;
   } finally {
     await Promise.all(clients.map((client) => client.close()));

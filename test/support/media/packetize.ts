@@ -6,7 +6,8 @@ const FU_A = 28;
 const PICTURE_ID_MODULUS = 0x8000;
 const AV1_CONTINUES = 0x80;
 const AV1_WILL_CONTINUE = 0x40;
-const AV1_ONE_ELEMENT = 0x10;
+/** A length in two bytes of leb128, even where one would do. */
+const AV1_LENGTH_BYTES = 2;
 const AV1_NEW_SEQUENCE = 0x08;
 
 /** @param frame number of the frame since the start, for picture ids */
@@ -46,19 +47,33 @@ function h264Packets(unit: Buffer): Buffer[] {
   });
 }
 
-/** One unit, or a piece of one, in each packet. */
+/**
+ * All units of a frame in a row, each with its length, so that only a packet's end cuts one: libwebrtc takes a packet that
+ * neither begins nor ends inside of a unit for a whole frame.
+ */
 function av1Packets(obus: readonly Buffer[], isKeyframe: boolean): Buffer[] {
-  return obus.flatMap((obu, index) => {
-    const pieces = cut(obu, MAX_PAYLOAD_BYTES - 1);
-    return pieces.map((piece, at) => {
-      const header =
-        AV1_ONE_ELEMENT |
-        (at > 0 ? AV1_CONTINUES : 0) |
-        (at < pieces.length - 1 ? AV1_WILL_CONTINUE : 0) |
-        (isKeyframe && index === 0 && at === 0 ? AV1_NEW_SEQUENCE : 0);
-      return Buffer.concat([Buffer.from([header]), piece]);
-    });
-  });
+  const packets: Buffer[] = [];
+  let pieces: Buffer[] = [];
+  let room = MAX_PAYLOAD_BYTES - 1;
+  let continues = 0;
+  const flush = (willContinue: number): void => {
+    const newSequence = isKeyframe && packets.length === 0 ? AV1_NEW_SEQUENCE : 0;
+    packets.push(Buffer.concat([Buffer.from([continues | willContinue | newSequence]), ...pieces]));
+    continues = willContinue === 0 ? 0 : AV1_CONTINUES;
+    pieces = [];
+    room = MAX_PAYLOAD_BYTES - 1;
+  };
+  for (const obu of obus) {
+    for (let at = 0; at < obu.length; ) {
+      if (room <= AV1_LENGTH_BYTES) flush(at === 0 ? 0 : AV1_WILL_CONTINUE);
+      const piece = obu.subarray(at, at + room - AV1_LENGTH_BYTES);
+      pieces.push(Buffer.from([0x80 | (piece.length & 0x7f), piece.length >> 7]), piece);
+      room -= AV1_LENGTH_BYTES + piece.length;
+      at += piece.length;
+    }
+  }
+  flush(0);
+  return packets;
 }
 
 function cut(data: Buffer, room: number): Buffer[] {

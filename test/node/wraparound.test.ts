@@ -1,0 +1,64 @@
+/**
+ * The end of the sequence numbers, with the rollover counters that go on, and of the timestamps, the source's and the
+ * viewers', through both engines
+ * and to viewers of both protections: each opens every packet, and none sees a seam.
+ */
+import { expect, onTestFinished, test } from 'vitest';
+import type { FanoutEngine } from '../../media-node/forward/fanout-engine.ts';
+import { loadAddon } from '../../media-node/forward/native/addon.ts';
+import { NativeEngine } from '../../media-node/forward/native/native-engine.ts';
+import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
+import { VIDEO } from '../support/client/pattern.ts';
+import { until } from '../support/until.ts';
+import { describeVideo, openBed } from './bed.ts';
+
+const ROUND = 0x10000;
+const FRAMES_PER_SECOND = 100;
+/** Viewers' numbers start somewhere in the first half of the round: it ends within eight to sixteen seconds. */
+const PACKETS_PER_SECOND = 4_000;
+/** A machine that is busy drops datagrams; who lost the rollover counter would open none from there on. */
+const LOSS_BOUND = 0.005;
+const DEADLINE_MS = 50_000;
+const FRAME_CLOCKS = 90_000 / FRAMES_PER_SECOND;
+const engines: [string, () => Promise<FanoutEngine>][] = [
+  ['portable', () => Promise.resolve(new PortableEngine())],
+  ['native', async () => new NativeEngine(await loadAddon())],
+];
+
+test.each(engines)(
+  '%s: nobody sees where the numbers begin anew',
+  async (_name, open) => {
+    const bed = await openBed({ engine: await open() });
+    const publisher = await bed.publish({
+      audio: null,
+      video: {
+        ...VIDEO,
+        codec: 'VP8',
+        framesPerSecond: FRAMES_PER_SECOND,
+        packetsPerSecond: PACKETS_PER_SECOND,
+        bitrateBps: PACKETS_PER_SECOND * 60 * 8,
+      },
+      // The source's own rounds end at other moments than those of its viewers.
+      firstSequence: ROUND - 20_000,
+      firstTimestamp: 2 ** 32 - 90_000 * 3,
+    });
+    const viewers = await Promise.all([
+      bed.play({ audio: null, srtpProfiles: ['AEAD_AES_128_GCM'] }),
+      bed.play({ audio: null, srtpProfiles: ['AES_CM_128_HMAC_SHA1_80'] }),
+    ]);
+    onTestFinished(() => publisher.close());
+    await until(
+      () => viewers.every(({ video }) => video.highestSequence > ROUND + PACKETS_PER_SECOND),
+      () => viewers.map(describeVideo).join('\n'),
+      DEADLINE_MS,
+    );
+    for (const viewer of viewers) {
+      expect(viewer.video.missing / viewer.video.packets).toBeLessThan(LOSS_BOUND);
+      expect(viewer.video).toMatchObject({ timestampRegressions: 0 });
+      expect(viewer.session.transport.rejected).toBe(0);
+      // Cached frames, with which a viewer is started, are closer together.
+      expect(viewer.video.largestTimestampStep).toBeLessThanOrEqual(FRAME_CLOCKS * 2);
+    }
+  },
+  DEADLINE_MS + 15_000,
+);
