@@ -80,7 +80,7 @@ describe.each(['portable', 'native'])('%s', (engine) => {
         proxy.impair({ lossRate: LOSS_RATE });
         const crowd = PROFILES.map(comeAndGo);
         try {
-          const before = await playsOn(page, 1, DEADLINE_MS);
+          await page.getByTestId('unmute').click();
           const after = await playsOn(page, FRAMES, DEADLINE_MS);
           expect(after.videoCodec.toUpperCase()).toBe(`VIDEO/${codec}`);
           await until('the tone is heard', async () => ((await received(page))?.audioEnergy ?? 0) > 0);
