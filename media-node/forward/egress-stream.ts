@@ -4,6 +4,7 @@
  */
 import type { EgressTrackPlan } from '../negotiate/plan.ts';
 import type { KeyframeReason } from '../rtcp/keyframe-policy.ts';
+import { RequestGate } from '../rtcp/request-gate.ts';
 import { ViewerReport } from '../rtcp/viewer-report.ts';
 import { type CachedStart, findCachedStart } from './cached-start.ts';
 import type { FanoutEngine, PeerHandle, SinkHandle } from './fanout-engine.ts';
@@ -20,6 +21,11 @@ const PREFER_KEYFRAME_MS = 300;
 /** A stream without a packet for this long is worth no waiting for a clean switch. */
 const STALL_MS = 500;
 
+/** How often one viewer makes a publisher send everybody a keyframe. */
+const ASKING = { free: 3, firstWaitMs: 2_000, longestWaitMs: 16_000, forgetMs: 10_000 };
+/** How often one viewer is sent the group of pictures once more, which costs nobody else anything. */
+const REPLAYING = { free: 1, firstWaitMs: 2_000, longestWaitMs: 32_000, forgetMs: 30_000 };
+
 export class EgressStream implements TrackSink {
   readonly plan: EgressTrackPlan;
   readonly sink: SinkHandle;
@@ -30,6 +36,8 @@ export class EgressStream implements TrackSink {
   plisReceived = 0;
   readonly #engine: FanoutEngine;
   readonly #budget = new RetransmissionBudget();
+  readonly #asking = new RequestGate(ASKING);
+  readonly #replaying = new RequestGate(REPLAYING);
   readonly #hasRtx: boolean;
   #track: PublishedTrack | null = null;
   /** What is waited for, in its list of waiting sinks. */
@@ -187,14 +195,37 @@ export class EgressStream implements TrackSink {
     this.nacksReceived++;
     if (!this.#budget.mayLookUp(nowMs)) return;
     const extended = this.rewriter.sentSequence(sequence);
-    if (extended < 0 || !this.#budget.take(extended, this.report.roundTripMs, nowMs)) return;
+    if (extended < 0) return;
+    const { stream, bytes } = this.rewriter.stored(extended);
+    if (stream === null || bytes === 0) return;
+    const streamBps = stream.meter.bitrateBps(nowMs);
+    if (!this.#budget.take(extended, bytes, streamBps, this.report.roundTripMs, nowMs)) return;
     if (this.rewriter.resend(extended, this.#hasRtx)) this.retransmitted++;
   }
 
   /** PLI or FIR from the viewer, or from a node that relays. */
   onKeyframeRequest(nowMs: number): void {
     this.plisReceived++;
-    (this.#target ?? this.rewriter.source)?.requestKeyframe(this.#keyframeReason, nowMs);
+    const stream = this.#target ?? this.rewriter.source;
+    if (stream === null) return;
+    // A node that relays speaks for many, and a tap is ours: neither asks without need.
+    const isOneViewer = this.#keyframeReason === 'viewer-pli' && this.#cachedStart;
+    // What is waited for anyway costs nothing more; the policy repeats it by itself.
+    if (!isOneViewer || stream.policy.wanted) stream.requestKeyframe(this.#keyframeReason, nowMs);
+    else if (stream.answersRequests === false && this.#replay(stream, nowMs)) return;
+    else if (this.#asking.take(nowMs)) stream.requestKeyframe(this.#keyframeReason, nowMs);
+    else this.#replay(stream, nowMs);
+  }
+
+  /** Heals the picture of this viewer alone: starts it from the cached keyframe once more. False when that is not possible now. */
+  #replay(stream: IngressStream, nowMs: number): boolean {
+    const { rewriter } = this;
+    if (rewriter.source !== stream || rewriter.mode !== 'live' || stream.plan.kind === 'audio') return false;
+    if (stream.gopAgeMs(nowMs) > FRESH_GOP_MS) return false;
+    const start = findCachedStart(stream, nowMs);
+    if (start === null || start.end !== null || !this.#replaying.take(nowMs)) return false;
+    this.#begin(stream, start, nowMs);
+    return true;
   }
 
   /** Once: the sink handle is given back. */

@@ -95,18 +95,19 @@ it('OutClock goes on from what it was told', () => {
 describe('RetransmissionBudget', () => {
   it('spaces repetitions of one packet by the round trip, within bounds', () => {
     const budget = new RetransmissionBudget();
-    expect(budget.take(7, null, 0)).toBe(true);
-    expect(budget.take(7, null, 19)).toBe(false);
-    expect(budget.take(7, null, 20)).toBe(true);
-    expect(budget.take(7, 100, 100)).toBe(false);
-    expect(budget.take(7, 100, 121)).toBe(true);
-    expect(budget.take(7, 10_000, 372)).toBe(true);
+    expect(budget.take(7, 1_200, 20_000_000, null, 0)).toBe(true);
+    expect(budget.take(7, 1_200, 20_000_000, null, 19)).toBe(false);
+    expect(budget.take(7, 1_200, 20_000_000, null, 20)).toBe(true);
+    expect(budget.take(7, 1_200, 20_000_000, 100, 100)).toBe(false);
+    expect(budget.take(7, 1_200, 20_000_000, 100, 121)).toBe(true);
+    expect(budget.take(7, 1_200, 20_000_000, 10_000, 372)).toBe(true);
   });
 
   it('bounds the packets of an interval', () => {
     const budget = new RetransmissionBudget();
-    const taken = () => Array.from({ length: 500 }, (_, i) => i).filter((i) => budget.take(i * 3, null, 50)).length;
+    const taken = () =>
+      Array.from({ length: 500 }, (_, i) => i).filter((i) => budget.take(i * 3, 1_200, 20_000_000, null, 50)).length;
     expect(taken()).toBe(128);
-    expect(budget.take(1, null, 151)).toBe(true);
+    expect(budget.take(1, 1_200, 20_000_000, null, 151)).toBe(true);
   });
 });

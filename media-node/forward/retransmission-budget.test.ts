@@ -1,5 +1,9 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RetransmissionBudget } from './retransmission-budget.ts';
+
+const BYTES = 1_200;
+const FAST_BPS = 20_000_000;
 
 /** How many of `count` asked numbers are looked up, and how many of those are sent again. */
 function ask(budget: RetransmissionBudget, nowMs: number, count: number, wasSent: (sequence: number) => boolean) {
@@ -7,7 +11,7 @@ function ask(budget: RetransmissionBudget, nowMs: number, count: number, wasSent
   for (let sequence = 0; sequence < count; sequence++) {
     if (!budget.mayLookUp(nowMs)) continue;
     done.lookedUp++;
-    if (wasSent(sequence) && budget.take(sequence, null, nowMs)) done.sent++;
+    if (wasSent(sequence) && budget.take(sequence, BYTES, FAST_BPS, null, nowMs)) done.sent++;
   }
   return done;
 }
@@ -26,6 +30,42 @@ test('what may be sent again in an interval is bounded, and nothing is looked up
 
 test('the same packet goes again after a round trip, not sooner', () => {
   const budget = new RetransmissionBudget();
-  const take = (nowMs: number) => budget.mayLookUp(nowMs) && budget.take(7, 50, nowMs);
+  const take = (nowMs: number) => budget.mayLookUp(nowMs) && budget.take(7, BYTES, FAST_BPS, 50, nowMs);
   expect([take(0), take(49), take(50), take(60), take(150)]).toEqual([true, false, true, false, true]);
+});
+
+test('whoever asks for everything all the time gets the stream once more, whatever its rate', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 30_000_000 }),
+      fc.integer({ min: 50, max: 1_500 }),
+      fc.integer({ min: 1, max: 40 }),
+      (streamBps, bytes, stepMs) => {
+        const budget = new RetransmissionBudget();
+        const seconds = 10;
+        let sent = 0;
+        let sequence = 0;
+        for (let nowMs = 0; nowMs < seconds * 1_000; nowMs += stepMs) {
+          for (let i = 0; i < 40; i++) {
+            if (budget.mayLookUp(nowMs) && budget.take(sequence++, bytes, streamBps, null, nowMs)) sent += bytes;
+          }
+        }
+        const burst = Math.max(160_000, streamBps / 8 / 2);
+        expect(sent).toBeLessThanOrEqual(burst + seconds * Math.max(16_000, streamBps / 8));
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test('a loss of a third of a stream is repaired whole', () => {
+  const budget = new RetransmissionBudget();
+  const streamBps = 2_600_000;
+  let refused = 0;
+  // 270 packets a second, every third lost.
+  for (let sequence = 0; sequence < 2_700; sequence += 3) {
+    const nowMs = sequence * 3.7;
+    if (!budget.mayLookUp(nowMs) || !budget.take(sequence, BYTES, streamBps, 40, nowMs)) refused++;
+  }
+  expect(refused).toBe(0);
 });

@@ -1,7 +1,11 @@
-/** Bounds what one viewer can make us send again: per interval, and per packet within a round trip. */
+/**
+ * Bounds what one viewer can make us send again: packets per interval, the same packet within a round trip, and bytes in
+ * proportion to what its stream carries. A viewer that loses a third of everything is repaired; one that asks for
+ * everything all the time costs twice a viewer, and no more.
+ */
 
 const INTERVAL_MS = 100;
-/** At 1200 bytes per packet 15 Mb/s: a burst of loss is repaired, a hostile or drowning viewer is not fed. */
+/** A burst of loss is repaired at once. */
 const PACKETS_PER_INTERVAL = 128;
 /** Numbers that are looked up at all: a datagram full of NACKs names thousands. */
 const LOOKED_UP_PER_INTERVAL = 1024;
@@ -9,11 +13,21 @@ const LOOKED_UP_PER_INTERVAL = 1024;
 const MIN_REPEAT_MS = 20;
 const MAX_REPEAT_MS = 250;
 const REMEMBERED = 256;
+/** In the long run as much again as the stream itself, and something for streams that hardly flow. */
+const SHARE_OF_STREAM = 1;
+const LEAST_BYTES_PER_MS = 16;
+/** Saved up by a viewer that asks for little: a keyframe of a stream of any rate, or half a second of a fast one. */
+const LEAST_BURST_BYTES = 160_000;
+const BURST_MS = 500;
+const BITS_PER_BYTE = 8;
+const MS_PER_S = 1_000;
 
 export class RetransmissionBudget {
   #intervalStartMs = Number.NEGATIVE_INFINITY;
   #used = 0;
   #lookedUp = 0;
+  #bytes = LEAST_BURST_BYTES;
+  #refilledMs = Number.NEGATIVE_INFINITY;
   /** Made at the first loss: most viewers never have one. */
   #sequence: Float64Array | null = null;
   #sentMs: Float64Array | null = null;
@@ -26,10 +40,15 @@ export class RetransmissionBudget {
     return true;
   }
 
-  /** Whether the packet may be sent again now; it then counts as sent. */
-  take(extSequence: number, roundTripMs: number | null, nowMs: number): boolean {
+  /**
+   * Whether the packet may be sent again now; it then counts as sent.
+   * @param bytes of the packet
+   * @param streamBps what the stream carries, bits per second
+   */
+  take(extSequence: number, bytes: number, streamBps: number, roundTripMs: number | null, nowMs: number): boolean {
     this.#renew(nowMs);
-    if (this.#used >= PACKETS_PER_INTERVAL) return false;
+    this.#refill(streamBps, nowMs);
+    if (this.#used >= PACKETS_PER_INTERVAL || this.#bytes < bytes) return false;
     this.#sequence ??= new Float64Array(REMEMBERED).fill(-1);
     this.#sentMs ??= new Float64Array(REMEMBERED);
     const slot = extSequence % REMEMBERED;
@@ -38,6 +57,7 @@ export class RetransmissionBudget {
     this.#sequence[slot] = extSequence;
     this.#sentMs[slot] = nowMs;
     this.#used++;
+    this.#bytes -= bytes;
     return true;
   }
 
@@ -46,5 +66,14 @@ export class RetransmissionBudget {
     this.#intervalStartMs = nowMs;
     this.#used = 0;
     this.#lookedUp = 0;
+  }
+
+  #refill(streamBps: number, nowMs: number): void {
+    const bytesPerMs = Math.max(LEAST_BYTES_PER_MS, (streamBps * SHARE_OF_STREAM) / BITS_PER_BYTE / MS_PER_S);
+    const most = Math.max(LEAST_BURST_BYTES, bytesPerMs * BURST_MS);
+    // The first time there is nothing to add: it begins full.
+    const elapsedMs = Number.isFinite(this.#refilledMs) ? Math.max(0, nowMs - this.#refilledMs) : 0;
+    this.#bytes = Math.min(most, this.#bytes + elapsedMs * bytesPerMs);
+    this.#refilledMs = nowMs;
   }
 }

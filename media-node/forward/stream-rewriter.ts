@@ -30,6 +30,15 @@ const batch = new StoredBatch();
  */
 export type RewriterMode = 'idle' | 'catching-up' | 'live' | 'held';
 
+export interface StoredPacket {
+  /** Null: it is gone. */
+  stream: IngressStream | null;
+  bytes: number;
+}
+
+/** Shared: in use within one call only. */
+const found: StoredPacket = { stream: null, bytes: 0 };
+
 export class StreamRewriter {
   readonly #engine: FanoutEngine;
   readonly #sink: SinkHandle;
@@ -200,6 +209,18 @@ export class StreamRewriter {
     const newest = this.#newestSequence();
     const extended = extendSequence(sequence, newest);
     return extended <= newest && this.#segments.find(extended) ? extended : -1;
+  }
+
+  /** The packet that was sent under this extended number, if it is still there; valid until the next call. */
+  stored(extSequence: number): Readonly<StoredPacket> {
+    found.stream = null;
+    found.bytes = 0;
+    if (!this.#segments.find(extSequence)) return found;
+    const { stream, sourceSequence } = this.#segments;
+    if (stream === null || !stream.ring.has(sourceSequence)) return found;
+    found.stream = stream;
+    found.bytes = stream.ring.lengthOf(sourceSequence);
+    return found;
   }
 
   /** Sends again what was sent under this extended number; false when it is gone (or never came). */
