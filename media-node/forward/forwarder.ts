@@ -70,7 +70,8 @@ class MediaForwarder implements Forwarder {
 
   get counters(): Forwarder['counters'] {
     const { packets, bytes } = this.#engine.counters;
-    return { ...this.#incoming, packetsOut: packets, bytesOut: bytes };
+    const { dropped: droppedOut = 0, delayed: delayedOut = 0 } = this.#engine.sending ?? {};
+    return { ...this.#incoming, packetsOut: packets, bytesOut: bytes, droppedOut, delayedOut };
   }
 
   get sending(): Forwarder['sending'] {

@@ -143,6 +143,9 @@ export interface Forwarder {
     bytesIn: number;
     bytesOut: number;
     dropped: number;
+    /** Of what was to be sent; see `SendingStats`. */
+    droppedOut: number;
+    delayedOut: number;
   }>;
   /** How datagrams leave, and what is late or lost of them; null with the portable engine, where node:dgram sends. */
   readonly sending: SendingStats | null;

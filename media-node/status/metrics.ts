@@ -26,6 +26,8 @@ const TOTALS_HELP: Readonly<Record<string, string>> = {
   bytesIn: 'Bytes of the packets received',
   bytesOut: 'Bytes of the packets sent',
   dropped: 'Packets received and thrown away: broken, forged or repeated',
+  droppedOut: 'Packets that were not sent: they had waited too long, or there was no room to wait in',
+  delayedOut: 'Packets that left more than 10 ms after they came',
   failedSends: 'Packets that the kernel refused to send',
   datagrams: 'Datagrams received of any kind',
   unknownDatagrams: 'Datagrams of no known kind, or from an address that proved nothing',

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openFanoutEngine } from '../open-engine.ts';
 import { buildAddon, loadAddon } from './addon.ts';
+import { buildInTurn } from './build-turn.ts';
 import { removeOldBuilds } from './old-builds.ts';
 import { testAddon } from './self-test.ts';
 
@@ -36,12 +37,16 @@ async function fuzz(addon: string, seed: number, env: NodeJS.ProcessEnv = {}): P
 }
 
 describe('the addon', () => {
-  it('refuses what makes no sense and survives it', async () => {
-    const { through = 0, refused = 0 } = await fuzz(await buildAddon(), 1);
-    expect(through + refused).toBe(CALLS);
-    // Both halves of what is to be tried were tried.
-    expect(Math.min(through, refused)).toBeGreaterThan(CALLS / 10);
-  });
+  it(
+    'refuses what makes no sense and survives it',
+    async () => {
+      const { through = 0, refused = 0 } = await fuzz(await buildAddon(), 1);
+      expect(through + refused).toBe(CALLS);
+      // Both halves of what is to be tried were tried.
+      expect(Math.min(through, refused)).toBeGreaterThan(CALLS / 10);
+    },
+    DEADLINE_MS,
+  );
 
   it.skipIf(libasan === null)(
     'touches no memory that is not its own',
@@ -58,11 +63,15 @@ describe('the addon', () => {
     DEADLINE_MS,
   );
 
-  it('is built once, and by several at once without harm', async () => {
-    const built = await Promise.all([buildAddon(), buildAddon(), buildAddon()]);
-    expect(new Set(built).size).toBe(1);
-    expect(existsSync(built[0] ?? '')).toBe(true);
-  });
+  it(
+    'is built once, and by several at once without harm',
+    async () => {
+      const built = await Promise.all([buildAddon(), buildAddon(), buildAddon()]);
+      expect(new Set(built).size).toBe(1);
+      expect(existsSync(built[0] ?? '')).toBe(true);
+    },
+    DEADLINE_MS,
+  );
 
   it('says in one line what the compiler lacks', async () => {
     const cacheDirectory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));
@@ -74,6 +83,39 @@ describe('the addon', () => {
     expect(first).toBe(second);
     expect(await readdir(cacheDirectory)).toEqual([basename(first)]);
   }, 60_000);
+
+  it('is built by one process while others wait; by the next when that one fails or is dead', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'vestibule-turn-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const path = join(directory, 'made');
+    const begun = Promise.withResolvers<void>();
+    const failing = Promise.withResolvers<void>();
+    const builds: string[] = [];
+    const first = buildInTurn(path, 60_000, () => {
+      begun.resolve();
+      return failing.promise;
+    });
+    await begun.promise;
+    const make = (who: string) => async () => {
+      builds.push(who);
+      await writeFile(path, who);
+    };
+    const others = ['b', 'c'].map((who) => buildInTurn(path, 60_000, make(who)));
+    failing.reject(new Error('no room'));
+    await expect(first).rejects.toThrow('no room');
+    await Promise.all(others);
+    expect(builds.length).toBe(1);
+    expect(await readdir(directory)).toEqual(['made']);
+
+    await rm(path);
+    await writeFile(`${path}.turn`, String(2 ** 30));
+    await buildInTurn(path, 60_000, make('after a dead one'));
+    await rm(path);
+    await writeFile(`${path}.turn`, String(process.pid));
+    await utimes(`${path}.turn`, 0, 0);
+    await buildInTurn(path, 60_000, make('after a stuck one'));
+    expect(builds.slice(1)).toEqual(['after a dead one', 'after a stuck one']);
+  });
 
   it('removes old builds, and none that is in use', async () => {
     const cacheDirectory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));

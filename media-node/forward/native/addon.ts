@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { buildInTurn } from './build-turn.ts';
 import { removeOldBuilds } from './old-builds.ts';
 import type { ReceiveMethods } from './receive-methods.ts';
 
@@ -138,16 +139,19 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   if (present !== undefined) return present;
   const cache = await writableCache(caches);
   const compilers = options.compilers ?? [...(process.env.CXX ? [process.env.CXX] : []), ...COMPILERS];
-  const built = join(cache, `${name}.${randomUUID()}`);
-  try {
-    await compile(compilers, flags, built);
-    // Atomic: another process sees nothing or all of it.
-    await rename(built, join(cache, name));
+  const path = join(cache, name);
+  await buildInTurn(path, COMPILE_TIMEOUT_MS, async () => {
+    const built = `${path}.${randomUUID()}`;
+    try {
+      await compile(compilers, flags, built);
+      // Atomic: another process sees nothing or all of it.
+      await rename(built, path);
+    } finally {
+      await rm(built, { force: true });
+    }
     await removeOldBuilds(cache, kind, name);
-  } finally {
-    await rm(built, { force: true });
-  }
-  return join(cache, name);
+  });
+  return path;
 }
 
 async function fingerprint(flags: readonly string[]): Promise<string> {
