@@ -11,6 +11,8 @@ const DEFAULT_MEDIA_PORT = 8840;
 const DEFAULT_CAPACITY = 5_000;
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 const DEFAULT_DRAIN_MS = 30_000;
+/** What fits into the parts of one upload, with room for the last segment. */
+const MAX_RECORD_BYTES = 150 * 1024 ** 3;
 const MAX_PORT = 65_535;
 const MAX_REGION_CHARS = 64;
 
@@ -106,6 +108,14 @@ const settingsSchema = z.object({
   LIVE_ALLOWED_HOSTS: list,
   /** For going live; the `ffmpeg` on PATH when it is not set. */
   FFMPEG_PATH: z.string().nullable().default(null),
+  /** Where recordings lie until they are uploaded: in a folder with the name of the node. */
+  RECORD_DIR: z.string().min(1).default('.vestibule/recordings'),
+  /** The local file goes when the store has confirmed that it has it. */
+  DELETE_RECORDING_AFTER_UPLOAD: flag.default(false),
+  /** A recording that grows beyond this goes on in another file. */
+  RECORD_MAX_BYTES: wholeNumber(1)
+    .default(MAX_RECORD_BYTES)
+    .refine((bytes) => bytes <= MAX_RECORD_BYTES, `must not be more than ${MAX_RECORD_BYTES}`),
   /** Where `/healthz`, `/readyz` and `/metrics` are; null: nowhere. */
   NODE_STATUS_PORT: port(0, 'must be a port number, 0 to 65535 (0 picks a free one)').nullable().default(null),
   NODE_STATUS_HOST: z

@@ -5,6 +5,7 @@
  * the node (`{"event":"linked"}`), for whoever supervises it; everything for people goes to standard error.
  */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { mintBootId } from '../shared/ids.ts';
 import type { NodeSettings } from './config.ts';
 import { ControlLink } from './control/link.ts';
@@ -14,6 +15,7 @@ import { openFanoutEngine } from './forward/open-engine.ts';
 import { ProcessEnd } from './process-end.ts';
 import { AddressPolicy } from './push/address-policy.ts';
 import { findFfmpeg } from './push/ffmpeg-program.ts';
+import { Recordings } from './record/recordings.ts';
 import { MediaNode } from './session/media-node.ts';
 import { LoadMeter } from './stats/load-meter.ts';
 import type { NodeStatus } from './status/node-status.ts';
@@ -77,14 +79,29 @@ export async function runNode(settings: NodeSettings): Promise<void> {
 
   let linked = false;
   let link: ControlLink | null = null;
+  const context = { endpoint, forwarder, now, log };
+  const boot = mintBootId();
+  const recordings = new Recordings({
+    context,
+    settings: {
+      folder: resolve(settings.RECORD_DIR, settings.NODE_ID),
+      boot,
+      node: settings.NODE_ID,
+      edgeUrl: settings.EDGE_URL,
+      token: settings.NODE_TOKEN,
+      deleteAfterUpload: settings.DELETE_RECORDING_AFTER_UPLOAD,
+      maxFileBytes: settings.RECORD_MAX_BYTES,
+    },
+  });
   const carrying = new MediaNode({
-    context: { endpoint, forwarder, now, log },
+    context,
+    recordings,
     pushing: {
       policy: new AddressPolicy(settings.LIVE_ALLOWED_HOSTS),
       ffmpeg: () => findFfmpeg(settings.FFMPEG_PATH, process.env.PATH ?? ''),
     },
     node: settings.NODE_ID,
-    boot: mintBootId(),
+    boot,
     version,
     region: settings.NODE_REGION,
     coordinates: settings.NODE_COORDINATES ?? undefined,
@@ -103,6 +120,7 @@ export async function runNode(settings: NodeSettings): Promise<void> {
     },
   });
   node = carrying;
+  recordings.recover();
   cleanups.push(() => carrying.close());
   const addresses = carrying.hello().addresses;
 

@@ -30,7 +30,18 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   { name: 'KEYFRAME_CACHE_BYTES', fallback: '8388608', help: 'how large that cache may grow for one video' },
   { name: 'FANOUT_ENGINE', fallback: 'portable', help: 'what sends to viewers: portable, native or auto' },
   { name: 'LIVE_ALLOWED_HOSTS', fallback: 'every public host', help: 'servers that lobbies may be pushed to' },
-  { name: 'FFMPEG_PATH', fallback: 'ffmpeg on PATH', help: 'the ffmpeg that puts lobbies on the air' },
+  {
+    name: 'FFMPEG_PATH',
+    fallback: 'ffmpeg on PATH',
+    help: 'the ffmpeg that puts lobbies on the air and makes snapshots',
+  },
+  { name: 'RECORD_DIR', fallback: '.vestibule/recordings', help: 'where recordings lie until they are uploaded' },
+  {
+    name: 'DELETE_RECORDING_AFTER_UPLOAD',
+    fallback: 'false',
+    help: 'delete the local file when the store has confirmed that it has it',
+  },
+  { name: 'RECORD_MAX_BYTES', fallback: '150 GiB', help: 'a recording that grows beyond this goes on in another file' },
 ];
 
 const NAME_WIDTH = 24;

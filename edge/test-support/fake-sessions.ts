@@ -147,6 +147,8 @@ export class FakeSessions {
       case 'drain':
         this.draining = true;
         return {};
+      case 'snapshot':
+        throw new ProblemError(404, 'no_publisher', 'there is no picture in a fake node');
     }
   }
 

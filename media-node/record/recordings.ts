@@ -2,6 +2,7 @@
  * What this node records: one recording per publisher that it receives itself, as long as the edge wants it. The lobbies
  * say who is there and what is wanted; everything else happens here and in the recorder's thread.
  */
+import { readdir } from 'node:fs/promises';
 import { type LobbyId, roomOfLobby, type SessionId } from '../../shared/ids.ts';
 import type { DesiredRecording } from '../../shared/protocol/control.ts';
 import type { NodeContext } from '../session/context.ts';
@@ -14,7 +15,7 @@ const FLUSH_MS = 50;
 const MAX_PAUSE_MS = 60_000;
 const MAX_FAILED = 10_000;
 /** To finish all files at the end of the process. */
-const STOP_PATIENCE_MS = 15_000;
+const STOP_PATIENCE_MS = 4_000;
 
 export interface RecordedPublisher {
   session: SessionId;
@@ -54,7 +55,16 @@ export class Recordings {
     this.#options = options;
   }
 
-  /** Begins with what an earlier process left: unfinished files are finished and uploaded. */
+  /** What an earlier process left is finished and uploaded. Without such there is no thread before it is needed. */
+  recover(): void {
+    readdir(this.#options.settings.folder).then(
+      (entries) => {
+        if (entries.length > 0) this.start();
+      },
+      () => {}, // there is none
+    );
+  }
+
   start(): void {
     const { settings, context } = this.#options;
     if (this.#thread !== null || this.#closed) return;

@@ -17,6 +17,7 @@ import { RemoteMember } from '../relay/remote-member.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import type { NodeContext } from './context.ts';
 import type { IceResource } from './ice-resource.ts';
+import type { IngressSession } from './ingress-session.ts';
 import { LobbyAir, type Pushing } from './lobby-air.ts';
 import { MainAudience } from './main-audience.ts';
 import { MemberSession, type MemberTrack } from './member-session.ts';
@@ -97,6 +98,10 @@ export class CarriedStream {
     let count = this.#audience.size;
     for (const { listener } of this.#members.values()) if (listener !== null) count += 1;
     return count;
+  }
+
+  get publishers(): readonly IngressSession[] {
+    return [...this.#members.values()].map(({ ingress }) => ingress);
   }
 
   ingressReports(): IngressReport[] {

@@ -3,6 +3,7 @@ import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId } from '../../shared/ids.ts';
 import type { DesiredStream, NodeRequest, NodeResult } from '../../shared/protocol/control.ts';
 import { CarriedStream, type CarriedStreamOptions } from './carried-stream.ts';
+import type { IngressSession } from './ingress-session.ts';
 import { noSession, refuseWhenStale } from './refusals.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
@@ -62,6 +63,11 @@ export class CarriedStreams {
     const stream = this.#streams.get(request.lobby);
     if (stream === undefined) throw new ProblemError(404, 'lobby_not_running', 'the lobby is not running');
     return stream.play(request);
+  }
+
+  /** Members of one lobby who publish on this node itself. */
+  publishers(lobby: LobbyId): readonly IngressSession[] {
+    return this.#streams.get(lobby)?.publishers ?? [];
   }
 
   /** @throws ProblemError 501 `no_ffmpeg`; everything else is done then */

@@ -8,6 +8,7 @@ import {
   CONTROL_PROTOCOL_VERSION,
   type Coordinates,
   type DesiredLobby,
+  type DesiredStream,
   type Hello,
   type LobbyLoad,
   type NodeRequest,
@@ -16,6 +17,8 @@ import {
   type Welcome,
 } from '../../shared/protocol/control.ts';
 import type { LinkHandler } from '../control/link.ts';
+import type { Recordings } from '../record/recordings.ts';
+import { Snapshots } from '../record/snapshots.ts';
 import type { LoadMeter } from '../stats/load-meter.ts';
 import { CarriedLobby } from './carried-lobby.ts';
 import type { CarriedStream } from './carried-stream.ts';
@@ -23,8 +26,10 @@ import { CarriedStreams } from './carried-streams.ts';
 import type { NodeContext } from './context.ts';
 import { Drain } from './drain.ts';
 import type { IceResource } from './ice-resource.ts';
+import type { IngressSession } from './ingress-session.ts';
 import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
+import { RecordedLobbies } from './recorded-lobbies.ts';
 import { noSession, refuseWhenStale } from './refusals.ts';
 import { ReportQueue } from './report-queue.ts';
 
@@ -33,6 +38,8 @@ type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method:
 export interface MediaNodeOptions {
   context: NodeContext;
   pushing: Pushing;
+  /** Nothing is recorded without. */
+  recordings?: Recordings | undefined;
   node: NodeId;
   boot: BootId;
   version: string;
@@ -57,6 +64,8 @@ export class MediaNode implements LinkHandler {
   readonly #reports: ReportQueue;
   readonly #left = new LeftViewers();
   readonly #drain: Drain;
+  readonly #recorded: RecordedLobbies;
+  readonly #snapshots: Snapshots;
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
@@ -67,11 +76,16 @@ export class MediaNode implements LinkHandler {
       send: (report) => options.report(report),
     });
     const { context, pushing } = options;
+    this.#recorded = new RecordedLobbies(options.recordings ?? null);
+    this.#snapshots = new Snapshots({ context, ffmpeg: () => pushing.ffmpeg() });
     this.#streams = new CarriedStreams({
       context,
       pushing,
       events: {
-        onIngressChange: (report) => this.#reports.ingressChanged(report),
+        onIngressChange: (report) => {
+          this.#reports.ingressChanged(report);
+          this.#recorded.changed(report.lobby, this.#streams.publishers(report.lobby));
+        },
         onEgressChange: () => this.#reports.schedule(),
         onViewerLeft: (session) => this.#left.remember(session),
         onLiveChange: (report) => this.#reports.liveChanged(report),
@@ -149,6 +163,8 @@ export class MediaNode implements LinkHandler {
       else this.#apply(wish);
     }
     this.#streams.reconcile(welcome.streams ?? []);
+    for (const stream of welcome.streams ?? []) this.#recorded.wish(stream, this.#streams.publishers(stream.lobby));
+    this.#recorded.keep([...welcome.desired, ...(welcome.streams ?? [])]);
     // What happened between the hello and now was not in either.
     this.#reports.schedule();
   }
@@ -180,7 +196,7 @@ export class MediaNode implements LinkHandler {
         this.#apply(request.desired);
         return {};
       case 'apply-stream':
-        this.#streams.apply(request.desired);
+        this.#applyStream(request.desired);
         return {};
       case 'relay-offer':
         return this.#relayOffer(request);
@@ -189,6 +205,8 @@ export class MediaNode implements LinkHandler {
       case 'drain':
         this.drain(request.timeoutMs);
         return {};
+      case 'snapshot':
+        return this.#snapshots.take(request.lobby, this.#publishers(request.lobby), request.session);
     }
   }
 
@@ -198,7 +216,7 @@ export class MediaNode implements LinkHandler {
     for (const room of [...this.#rooms.values()]) this.#end(room);
     const ended = this.#streams.close();
     this.#reports.close();
-    await ended;
+    await Promise.all([ended, this.#options.recordings?.close()]);
   }
 
   // ---- requests -----------------------------------------------------------------------------------------------------
@@ -207,6 +225,7 @@ export class MediaNode implements LinkHandler {
     this.#refuseNew();
     const lobby = this.#roomFor(request);
     const result = lobby.publish(request);
+    this.#recorded.published(request.session, request.replaces);
     this.#rooms.set(lobby.id, lobby);
     return result;
   }
@@ -239,6 +258,7 @@ export class MediaNode implements LinkHandler {
       new CarriedLobby(lobby, this.#options.context, {
         onIngressChange: (session) => {
           this.#reports.ingressChanged(session.report());
+          this.#recorded.changed(lobby, this.#publishers(lobby));
           this.#forgetWhenEmpty(lobby);
         },
         onEgressChange: () => this.#reports.schedule(),
@@ -263,9 +283,27 @@ export class MediaNode implements LinkHandler {
 
   #apply(desired: DesiredLobby): void {
     const lobby = this.#rooms.get(desired.lobby);
-    if (lobby === undefined || desired.revision < lobby.revision) return;
+    if (lobby !== undefined && desired.revision < lobby.revision) return;
+    // Also of a room whose publisher is awaited back, with nobody else here.
+    this.#recorded.wish(desired, this.#publishers(desired.lobby));
+    if (lobby === undefined) return;
     if (desired.publisher === null && (desired.relay ?? null) === null) this.#end(lobby);
     else lobby.apply(desired);
+  }
+
+  #applyStream(desired: DesiredStream): void {
+    try {
+      this.#streams.apply(desired);
+    } finally {
+      this.#recorded.wish(desired, this.#streams.publishers(desired.lobby));
+    }
+  }
+
+  /** Who publishes in a lobby, on this node itself. */
+  #publishers(lobby: LobbyId): readonly IngressSession[] {
+    if (streamOfLobby(lobby) !== null) return this.#streams.publishers(lobby);
+    const publisher = this.#rooms.get(lobby)?.publisher ?? null;
+    return publisher === null ? [] : [publisher];
   }
 
   #end(room: CarriedLobby): void {

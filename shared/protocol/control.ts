@@ -323,6 +323,19 @@ const relayPull = z.object({
  */
 const drain = z.object({ method: z.literal('drain'), timeoutMs: z.int().nonnegative() });
 
+/**
+ * The newest keyframe as a JPEG: of a room's publisher (`session` null), or of a member. Made at most once a second, the
+ * same answer for all who ask meanwhile. 404 `no_publisher`: no video comes from it; 501 `no_ffmpeg`; 503 `no_picture`:
+ * no keyframe came in time.
+ */
+const snapshot = z.object({
+  method: z.literal('snapshot'),
+  lobby: lobbyIdSchema,
+  session: sessionIdSchema.nullable(),
+});
+/** Base64 of 1 MB. */
+const MAX_SNAPSHOT_CHARACTERS = 1_400_000;
+
 export const requestSchema = z.discriminatedUnion('method', [
   openPublish,
   openPlay,
@@ -337,6 +350,7 @@ export const requestSchema = z.discriminatedUnion('method', [
   relayOffer,
   relayPull,
   drain,
+  snapshot,
 ]);
 export type NodeRequest = z.infer<typeof requestSchema>;
 export type NodeMethod = NodeRequest['method'];
@@ -370,6 +384,7 @@ export const resultSchemas = {
   'relay-offer': z.object({ offer: z.string() }),
   'relay-pull': z.object({ answer: z.string(), resumed: z.boolean() }),
   drain: z.object({}),
+  snapshot: z.object({ jpeg: z.base64().max(MAX_SNAPSHOT_CHARACTERS) }),
 } as const satisfies Record<NodeMethod, z.ZodType>;
 export type NodeResult<M extends NodeMethod> = z.infer<(typeof resultSchemas)[M]>;
 

@@ -7,12 +7,21 @@ import { createForwarder } from '../../media-node/forward/forwarder.ts';
 import type { Forwarder } from '../../media-node/forward/types.ts';
 import { AddressPolicy } from '../../media-node/push/address-policy.ts';
 import { findFfmpeg } from '../../media-node/push/ffmpeg-program.ts';
+import type { Recordings } from '../../media-node/record/recordings.ts';
+import type { NodeContext } from '../../media-node/session/context.ts';
 import { MediaNode } from '../../media-node/session/media-node.ts';
 import { LoadMeter } from '../../media-node/stats/load-meter.ts';
 import { openSockets } from '../../media-node/transport/open-sockets.ts';
 import { openMediaEndpoint, type UdpMediaEndpoint } from '../../media-node/transport/udp-endpoint.ts';
 import { type LobbyId, mintBootId, mintSessionId, nodeIdSchema, type SessionId } from '../../shared/ids.ts';
-import type { IngressReport, NodeRequest, NodeResult, Report } from '../../shared/protocol/control.ts';
+import type {
+  DesiredLobby,
+  IngressReport,
+  NodeRequest,
+  NodeResult,
+  RelayReport,
+  Report,
+} from '../../shared/protocol/control.ts';
 import type { Signalling } from './client/signalling.ts';
 
 const LOOPBACK = '127.0.0.1';
@@ -27,6 +36,16 @@ export interface NodeUnderTestOptions {
   ffmpeg?: string;
   /** The portable one by default. */
   engine?: FanoutEngine;
+  /** Nothing is recorded by default. */
+  recordings?: (context: NodeContext) => Recordings;
+  /** Its name. */
+  id?: string;
+}
+
+/** What the edge may do to a relay's descriptions on their way. */
+export interface RelayWishes {
+  offer?(sdp: string): string;
+  answer?(sdp: string): string;
 }
 
 export class NodeUnderTest {
@@ -46,10 +65,13 @@ export class NodeUnderTest {
       { keyframeCache: options.keyframeCache ?? true, keyframeCacheBytes: KEYFRAME_CACHE_BYTES },
       options.engine === undefined ? {} : { engine: options.engine },
     );
+    const log = (message: string): void => void this.logs.push(message);
+    const context = { endpoint, forwarder: this.forwarder, now, log };
     this.node = new MediaNode({
-      context: { endpoint, forwarder: this.forwarder, now, log: (message) => void this.logs.push(message) },
+      context,
+      recordings: options.recordings?.(context),
       pushing: { policy: new AddressPolicy([LOOPBACK]), ffmpeg: () => findFfmpeg(options.ffmpeg ?? null, '') },
-      node: nodeIdSchema.parse('node-under-test'),
+      node: nodeIdSchema.parse(options.id ?? 'node-under-test'),
       boot: mintBootId(),
       version: '0.0.0',
       region: 'test',
@@ -122,6 +144,50 @@ export class NodeUnderTest {
         this.request<'close'>({ method: 'close', session });
       },
     };
+  }
+
+  /**
+   * What the edge does so that this node gets a room's tracks from another.
+   * @throws ProblemError as `relay-offer` and `relay-pull` do
+   */
+  relayFrom(
+    upstream: NodeUnderTest,
+    room: string,
+    { offer: onOffer = (sdp) => sdp, answer: onAnswer = (sdp) => sdp }: RelayWishes = {},
+  ): { session: SessionId; resumed: boolean } {
+    const lobby = lobbyOf(room);
+    const session = mintSessionId();
+    const downstream = nodeIdSchema.parse('downstream');
+    const { offer } = upstream.request<'relay-offer'>({
+      method: 'relay-offer',
+      lobby,
+      session,
+      downstream,
+      source: null,
+    });
+    this.#revision += 1;
+    const { answer, resumed } = this.request<'relay-pull'>({
+      method: 'relay-pull',
+      lobby,
+      revision: this.#revision,
+      relay: { session, generation: this.#revision, upstream: nodeIdSchema.parse('upstream') },
+      source: null,
+      tracks: [],
+      offer: onOffer(offer),
+    });
+    upstream.request<'answer'>({ method: 'answer', session, answer: onAnswer(answer) });
+    return { session, resumed };
+  }
+
+  /** Says what the edge wants of a room here, under a new revision. */
+  apply(room: string, wish: Omit<DesiredLobby, 'lobby' | 'revision'>): void {
+    this.#revision += 1;
+    this.request<'apply'>({ method: 'apply', desired: { ...wish, lobby: lobbyOf(room), revision: this.#revision } });
+  }
+
+  /** The newest report of a relay that this node pulls. */
+  lastRelayReport(session: SessionId): RelayReport | undefined {
+    return this.reports.flatMap(({ relays }) => relays ?? []).findLast((report) => report.session === session);
   }
 
   /** The newest report of a publisher's session. */
