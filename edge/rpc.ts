@@ -7,6 +7,7 @@ import type { BootId, LobbyId, NodeId, SessionId, StreamId } from '../shared/ids
 import type {
   Coordinates,
   DesiredLobby,
+  DesiredRecording,
   DesiredStream,
   IngressReport,
   LiveReport,
@@ -56,6 +57,8 @@ export interface LobbyRpc {
   unpublish(input: { session: SessionId }): Promise<Outcome<null>>;
   /** Ends the room whatever runs in it; 404 `no_room` when nothing does. */
   closeRoom(): Promise<Outcome<null>>;
+  /** Says whether what is published here is recorded, and tells; without a wish it only tells. Null: it is not. */
+  recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null>;
   /** What `Fleet` lists for this lobby; null when nothing runs here. */
   summary(): Promise<{ hasPublisher: boolean; tracks: number } | null>;
 

@@ -1,6 +1,8 @@
 /** Rooms, what a page needs to start, and what an operator may do. */
+import { z } from 'zod';
 import { unwrap } from '../../shared/errors.ts';
 import { roomLobbyId, roomNameSchema, roomOfLobby } from '../../shared/ids.ts';
+import { type DesiredRecording, desiredRecordingSchema } from '../../shared/protocol/control.ts';
 import type { RecordState } from '../../shared/protocol/records.ts';
 import { authEnabled } from '../auth/access.ts';
 import { FLEET_NAME, RECORDS_NAME } from '../env.ts';
@@ -8,11 +10,13 @@ import { requireAdmin, requireRoomsView } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
+import { readJson } from './json-body.ts';
 import { emptyOk, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
 
 type RecordingNote = { state: RecordState; error: string | null };
 
+const recordingSchema = z.strictObject({ format: desiredRecordingSchema.shape.format.optional() });
 const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function apiRoutes(app: App): void {
@@ -54,6 +58,26 @@ export function apiRoutes(app: App): void {
     },
   });
 
+  const recordingPath = roomInPath('/api/admin/rooms/', '/recording');
+  const recordingOf = (c: AppContext) => c.env.LOBBY.getByName(roomLobbyId(recordingPath(c)));
+  route(app, '/api/admin/rooms/:room/recording', {
+    check: recordingPath,
+    GET: async (c) => {
+      await requireAdmin(c);
+      return c.json(shownWish(await recordingOf(c).recording({})), 200, NO_STORE);
+    },
+    PUT: async (c) => {
+      await requireAdmin(c);
+      const body = c.req.raw.body === null ? {} : await readJson(c, recordingSchema);
+      const wish = { format: body.format ?? settingsOf(c).recordFormat };
+      return c.json(shownWish(await recordingOf(c).recording({ wish })), 200, NO_STORE);
+    },
+    DELETE: async (c) => {
+      await requireAdmin(c);
+      return c.json(shownWish(await recordingOf(c).recording({ wish: null })), 200, NO_STORE);
+    },
+  });
+
   const closePath = roomInPath('/api/admin/rooms/', '/close');
   route(app, '/api/admin/rooms/:room/close', {
     check: closePath,
@@ -63,6 +87,10 @@ export function apiRoutes(app: App): void {
       return emptyOk();
     },
   });
+}
+
+function shownWish(wish: DesiredRecording | null) {
+  return { enabled: wish !== null, format: wish?.format ?? null };
 }
 
 /** How the recording of each of these rooms fares; a finished one is nothing to tell. */

@@ -1,19 +1,22 @@
 /** Carries out what the machine of a room decided: words to nodes and to the fleet. */
 import type { NodeId } from '../../shared/ids.ts';
-import { REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
+import { type DesiredLobby, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
 import { FLEET_NAME } from '../env.ts';
 import type { LobbyEffect } from './lobby-events.ts';
 import { hangUp, openRelay, type RelayHost } from './relay-opening.ts';
 
 export class LobbyEffects {
   readonly #host: RelayHost;
+  readonly #completed: (desired: DesiredLobby) => DesiredLobby;
   /** Words to the fleet go out one after the other: the last one said must be the last one heard. */
   #fleetQueue: Promise<void> = Promise.resolve();
   /** The last thing that each node was told, as long as it has not answered: what builds upon it waits. */
   readonly #told = new Map<NodeId, Promise<unknown>>();
 
-  constructor(host: RelayHost) {
+  /** `completed`: the desired state with what the machine does not decide. */
+  constructor(host: RelayHost, completed: (desired: DesiredLobby) => DesiredLobby) {
     this.#host = host;
+    this.#completed = completed;
   }
 
   /** Starts them; resolves when they are done, however that went: what failed heals when the node or the fleet asks. */
@@ -42,7 +45,11 @@ export class LobbyEffects {
 
   async #apply({ node, boot, desired }: Extract<LobbyEffect, { type: 'apply' }>): Promise<void> {
     const link = this.#host.env.NODE_LINK.getByName(node);
-    const told = link.request<'apply'>({ method: 'apply', desired }, REQUEST_DEADLINE_MS, boot);
+    const told = link.request<'apply'>(
+      { method: 'apply', desired: this.#completed(desired) },
+      REQUEST_DEADLINE_MS,
+      boot,
+    );
     this.#told.set(node, told);
     try {
       await told;

@@ -8,6 +8,7 @@ import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import {
   type Coordinates,
   type DesiredLobby,
+  type DesiredRecording,
   type IngressReport,
   type NodeResult,
   REQUEST_DEADLINE_MS,
@@ -38,6 +39,7 @@ import {
 } from './lobby-state.ts';
 import { LobbyStore } from './lobby-store.ts';
 import { placePublisherOf } from './publisher-placing.ts';
+import { RecordingWish } from './recording-wish.ts';
 import type { RelayHost } from './relay-opening.ts';
 import { relayOn, type TreeNode } from './relay-tree.ts';
 import { within } from './within.ts';
@@ -52,6 +54,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   readonly #store: LobbyStore<LobbyState>;
   readonly #effects: LobbyEffects;
   readonly #router: LobbyRouter;
+  readonly #recording: RecordingWish;
   readonly #changes = new Changes();
   readonly #around = new FleetSurroundings();
   readonly #askers: Askers;
@@ -60,10 +63,13 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#store = new LobbyStore(ctx.storage, { schema: lobbyRecordSchema, persistent, nextDeadline });
+    const recording = new RecordingWish(ctx.storage, () => readSettings(env));
+    this.#recording = recording;
+    const keepsMore = () => recording.isKept;
+    this.#store = new LobbyStore(ctx.storage, { schema: lobbyRecordSchema, persistent, nextDeadline, keepsMore });
     const feed = (event: LobbyEvent) => this.#feed(event);
     const host: RelayHost = { env, feed, wants: (node, generation) => this.#wants(node, generation) };
-    this.#effects = new LobbyEffects(host);
+    this.#effects = new LobbyEffects(host, (desired) => recording.on(desired));
     this.#askers = new Askers(env);
     const fleet = FleetView.of(env, ctx);
     this.#router = new LobbyRouter({
@@ -94,7 +100,9 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     const opening = placePublisherOf(host, { lobby, session, offer, near });
     this.#opening = opening;
     try {
-      return await opening;
+      const outcome = await opening;
+      if (outcome.ok && this.#recording.now !== null) this.#applyRecording();
+      return outcome;
     } catch (error) {
       this.#feed({ type: 'open-failed', session, uncertain: true });
       throw error;
@@ -158,6 +166,11 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     return summaryOf(this.#state);
   }
 
+  async recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null> {
+    if (input.wish !== undefined && this.#recording.say(input.wish)) this.#applyRecording();
+    return this.#recording.now;
+  }
+
   async nodeReported(input: {
     node: NodeId;
     boot: BootId;
@@ -182,7 +195,8 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     const summary = summaryOf(this.#state);
     // The fleet may have missed it when the edge went down.
     if (lobby !== undefined && summary !== null) this.#run([{ type: 'announce', lobby, ...summary }]);
-    return desiredOn(this.#state, input);
+    const desired = desiredOn(this.#state, input);
+    return desired && this.#recording.on(desired);
   }
 
   async nodeLost(input: { node: NodeId; boot: BootId }): Promise<void> {
@@ -217,6 +231,17 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     if (stepped.state !== before) this.#changes.happened();
     if (routesChanged(before, stepped.state)) this.#askers.forget();
     return stepped;
+  }
+
+  /** Tells the nodes that receive a publisher of this room. */
+  #applyRecording(): void {
+    const { publisher = null, successor = null } = this.#state ?? {};
+    const effects: LobbyEffect[] = [];
+    for (const holder of [publisher, successor]) {
+      const desired = holder && desiredOn(this.#state, holder);
+      if (holder && desired) effects.push({ type: 'apply', node: holder.node, boot: holder.boot, desired });
+    }
+    this.#run(effects);
   }
 
   #wants(node: TreeNode, generation: number): boolean {

@@ -9,6 +9,8 @@ export interface RecordKind<State> {
   persistent: (state: State | null) => State | null;
   /** Unix ms of the next thing that happens by itself; null: nothing. */
   nextDeadline: (state: State | null) => number | null;
+  /** True: something else is in the storage that must stay when the lobby goes. */
+  keepsMore?: () => boolean;
 }
 
 export class LobbyStore<State extends object> {
@@ -48,7 +50,10 @@ export class LobbyStore<State extends object> {
     if (next === null) {
       // The alarm goes with everything else.
       this.#alarmAt = null;
-      this.#storage.deleteAll();
+      if (this.#kind.keepsMore?.()) {
+        this.#storage.kv.delete(RECORD_KEY);
+        this.#storage.deleteAlarm();
+      } else this.#storage.deleteAll();
     } else {
       this.#storage.kv.put(RECORD_KEY, next);
       this.#wakeBy(this.#kind.nextDeadline(next));

@@ -370,3 +370,46 @@ test('asking about rooms that are not there writes nothing', async () => {
   await lobbyOf('nowhere').summary();
   expect(await stored(lobbyOf('nowhere'))).toEqual({ keys: [], alarm: null, tables: [] });
 });
+
+describe('recording', () => {
+  const told = (node: FakeNode, name: string) => node.sessions.recordings.get(lobbyIdOf(name));
+
+  test('a wish outlives the room, and reaches the node with each publisher and at once', async () => {
+    const node = await dial();
+    expect(await lobbyOf('r').recording({})).toBeNull();
+    await lobbyOf('r').recording({ wish: { format: 'mp4' } });
+    await evictDurableObject(stub(lobbyOf('r')));
+
+    await publishIn('r');
+    await eventually(
+      async () => told(node, 'r'),
+      (format) => format === 'mp4',
+    );
+    await lobbyOf('r').recording({ wish: { format: 'raw' } });
+    await eventually(
+      async () => told(node, 'r'),
+      (format) => format === 'raw',
+    );
+    await lobbyOf('r').closeRoom();
+    expect(await stored(lobbyOf('r'))).toMatchObject({ keys: ['recording'], alarm: null });
+
+    expect(await lobbyOf('r').recording({ wish: null })).toBeNull();
+    await publishIn('r');
+    expect(told(node, 'r')).toBeUndefined();
+    await lobbyOf('r').closeRoom();
+    // What is said anyway need not be remembered.
+    expect(await stored(lobbyOf('r'))).toMatchObject({ keys: [], alarm: null });
+  });
+
+  test('a node that comes back hears it again', async () => {
+    const node = await dial();
+    await lobbyOf('r').recording({ wish: { format: 'webm' } });
+    await publishIn('r');
+    node.close();
+    const again = await dial({ boot: node.boot, ingress: [...node.sessions.ingress.values()] });
+    await eventually(
+      async () => told(again, 'r'),
+      (format) => format === 'webm',
+    );
+  });
+});

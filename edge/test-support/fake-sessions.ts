@@ -31,6 +31,8 @@ export class FakeSessions {
   readonly ingress = new Map<SessionId, IngressReport>();
   /** Viewers, audience and members' listeners. */
   readonly egress = new Map<SessionId, FakeViewer>();
+  /** The format in which each lobby is recorded. */
+  readonly recordings = new Map<LobbyId, string>();
   /** What is pushed, with the URLs. */
   readonly lives = new Map<LobbyId, { live: string; url: string }>();
   /** What it pulls, by lobby. */
@@ -159,6 +161,10 @@ export class FakeSessions {
   /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
   obey(desired: readonly DesiredLobby[], streams: readonly DesiredStream[], full: boolean): void {
     const named = new Set<LobbyId>([...desired, ...streams].map(({ lobby }) => lobby));
+    for (const { lobby, recording } of [...desired, ...streams]) {
+      if (recording) this.recordings.set(lobby, recording.format);
+      else this.recordings.delete(lobby);
+    }
     const held = new Set<LobbyId>();
     const wanted = new Set<SessionId>();
     for (const { lobby, publisher, relay } of desired) {
