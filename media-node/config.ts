@@ -102,8 +102,8 @@ const settingsSchema = z.object({
   KEYFRAME_CACHE: flag.default(true),
   /** Upper bound of that cache per video layer. */
   KEYFRAME_CACHE_BYTES: wholeNumber(0).default(DEFAULT_CACHE_BYTES),
-  /** What sends packets to viewers. */
-  FANOUT_ENGINE: z.enum(ENGINE_CHOICES, `must be one of ${ENGINE_CHOICES.join(', ')}`).default('portable'),
+  /** What sends packets to viewers; `auto`: the native engine where it can be built and passes its test. */
+  FANOUT_ENGINE: z.enum(ENGINE_CHOICES, `must be one of ${ENGINE_CHOICES.join(', ')}`).default('auto'),
   /** Servers that live streams may be pushed to, comma-separated; empty: any public one. */
   LIVE_ALLOWED_HOSTS: list,
   /** For going live; the `ffmpeg` on PATH when it is not set. */
