@@ -28,6 +28,8 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
   const workers: WorkerProcess[] = [];
   const linked = new Set<string>();
   let announced = false;
+  /** Workers that the edge had drained; the supervisor ends with the last. */
+  let left = 0;
   let statusServer: StatusServer | null = null;
 
   const start = (plan: WorkerPlan): WorkerProcess => {
@@ -43,6 +45,10 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
         const wereAll = linked.size === count;
         linked.add(plan.node);
         if (announced && !wereAll && linked.size === count) announce({ event: 'linked' });
+      },
+      onLeft: () => {
+        left += 1;
+        if (left === count) end.begin('drained');
       },
     });
     workers.push(worker);

@@ -23,6 +23,7 @@ const MOST_DOUBLINGS = 10;
 /** A worker that lived this long did not die of what the one before it died of. */
 const HEALTHY_MS = 10_000;
 const STATUS_DEADLINE_MS = 1_000;
+const LEFT = 'exit code 0';
 
 /** How long to wait before the next start, after `failures` starts in a row that did not last. */
 export function restartDelayMs(failures: number): number {
@@ -41,6 +42,8 @@ export interface WorkerOptions {
   onReady(ready: WorkerReady): void;
   /** The edge has welcomed it; again after each restart. */
   onLinked(): void;
+  /** It ended by itself and in order, because the edge had it drained: it is not started again. */
+  onLeft(): void;
 }
 
 export class WorkerProcess {
@@ -159,6 +162,11 @@ export class WorkerProcess {
       return;
     }
     if (this.#stopping) return;
+    if (how === LEFT) {
+      this.#passOn('has left, as the edge wished');
+      this.#options.onLeft();
+      return;
+    }
     this.#failures = livedMs >= HEALTHY_MS ? 0 : this.#failures + 1;
     this.#passOn(`ended (${how}); starting it again`);
     this.#restart = setTimeout(() => this.#start(), restartDelayMs(this.#failures - 1));
