@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Recordings } from '../../../media-node/record/recordings.ts';
 import type { RecorderSettings } from '../../../media-node/record/worker-messages.ts';
-import { mintBootId, nodeIdSchema, type SessionId } from '../../../shared/ids.ts';
+import type { SessionId } from '../../../shared/ids.ts';
 import { lobbyOf, type NodeUnderTest, openNodeUnderTest } from '../../support/node-under-test.ts';
 import { WhipFront } from '../../support/whip-front.ts';
 import { RecordsEdge } from './records-edge.ts';
+import { recorderSettings } from './settings.ts';
 
 export const ROOM = 'studio';
 
@@ -29,13 +30,6 @@ export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'vestibule-records-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
-}
-
-export function recorderSettings(folder: string, edgeUrl: string): RecorderSettings {
-  return {
-    ...{ folder, boot: mintBootId(), node: nodeIdSchema.parse('node-under-test'), edgeUrl, token: 'node-token' },
-    ...{ deleteAfterUpload: false, maxFileBytes: Number.POSITIVE_INFINITY },
-  };
 }
 
 export async function openStudio(settings: Partial<RecorderSettings> = {}): Promise<Studio> {

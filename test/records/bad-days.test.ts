@@ -1,0 +1,159 @@
+/** Publishers that lose packets, go away and come back; disks that are slow, full or not there; edges that refuse. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { Recordings } from '../../media-node/record/recordings.ts';
+import { mediaLoss } from '../support/client/impairment.ts';
+import { type Publisher, publish } from '../support/client/publisher.ts';
+import { openNodeUnderTest } from '../support/node-under-test.ts';
+import { until } from '../support/until.ts';
+import { readRecorded } from './support/recorded.ts';
+import { RecordsEdge } from './support/records-edge.ts';
+import { recorderSettings } from './support/settings.ts';
+import { ROOM, temporaryFolder } from './support/studio.ts';
+
+const SETTLE_MS = 20_000;
+
+async function openNode(folder: string, edge: RecordsEdge, settings = {}) {
+  const made: Recordings[] = [];
+  const node = await openNodeUnderTest({
+    recordings: (context) => {
+      made.push(new Recordings({ context, settings: { ...recorderSettings(folder, edge.url), ...settings } }));
+      return made[0] as Recordings;
+    },
+  });
+  onTestFinished(() => node.close());
+  return { node, recordings: made[0] as Recordings };
+}
+
+async function openEdge(): Promise<RecordsEdge> {
+  const edge = await RecordsEdge.open();
+  onTestFinished(() => edge.close());
+  return edge;
+}
+
+async function settled(edge: RecordsEdge, count: number): Promise<void> {
+  await until(
+    () => edge.all.filter(({ state }) => state === 'ready' || state === 'failed').length === count,
+    () => JSON.stringify([edge.all.map(({ states, error }) => [states, error]), edge.requests.slice(-20)]),
+    SETTLE_MS,
+  );
+}
+
+async function start(publisher: Promise<Publisher>): Promise<Publisher> {
+  const started = await publisher;
+  onTestFinished(() => started.close());
+  return started;
+}
+
+test('a publisher who comes back goes on in the same file, with a hole where it was away', {
+  timeout: 60_000,
+}, async () => {
+  const [folder, edge] = [await temporaryFolder(), await openEdge()];
+  const { node, recordings } = await openNode(folder, edge);
+  const first = node.publishing(ROOM);
+  const publisher = await start(publish({ signalling: { ...first, close: async () => {} } }));
+  node.apply(ROOM, { publisher: { session: first.session, generation: 1 }, recording: { format: 'mp4' } });
+  await delay(3_000);
+  const leftMs = performance.now();
+  await publisher.close();
+  await delay(3_000);
+  expect(recordings.size).toBe(1);
+  const second = node.publishing(ROOM, first.session);
+  await start(publish({ signalling: second }));
+  const awayS = (performance.now() - leftMs) / 1000;
+  node.apply(ROOM, { publisher: { session: second.session, generation: 2 }, recording: { format: 'mp4' } });
+  await delay(3_000);
+  node.apply(ROOM, { publisher: { session: second.session, generation: 2 }, recording: null });
+  await settled(edge, 1);
+  const [record] = edge.all;
+  expect(record).toMatchObject({ state: 'ready', begin: { session: first.session } });
+  const { tracks, durationS } = await readRecorded(join(folder, record?.begin.name ?? ''));
+  expect(durationS).toBeGreaterThan(8.5);
+  expect(durationS).toBeLessThan(10.5);
+  for (const { largestGapS, packets, decoded } of tracks) {
+    expect(Math.abs(largestGapS - awayS)).toBeLessThan(0.7);
+    expect(decoded).toBe(packets);
+  }
+});
+
+test('loss that is not repaired leaves frames out, never time', { timeout: 60_000 }, async () => {
+  const [folder, edge] = [await temporaryFolder(), await openEdge()];
+  const { node } = await openNode(folder, edge);
+  const signalling = node.publishing(ROOM);
+  await start(publish({ signalling, impair: { outgoing: mediaLoss(0.1, 1) }, answersNack: false }));
+  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
+  const startMs = performance.now();
+  await delay(8_000);
+  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: null });
+  const recordedS = (performance.now() - startMs) / 1000;
+  await settled(edge, 1);
+  const { tracks, durationS } = await readRecorded(join(folder, edge.all[0]?.begin.name ?? ''));
+  expect(Math.abs(durationS - recordedS)).toBeLessThan(1);
+  const [audio, video] = [tracks.find(({ kind }) => kind === 'audio'), tracks.find(({ kind }) => kind === 'video')];
+  expect(audio?.packets).toBeLessThan(50 * recordedS * 0.97);
+  expect(video?.decoded).toBe(video?.packets);
+  expect(Math.abs((audio?.endS ?? 0) - (video?.endS ?? 0))).toBeLessThan(1.5);
+});
+
+test('without a folder to write to the recording has failed, says why, and media goes on', {
+  timeout: 30_000,
+}, async () => {
+  const [folder, edge] = [await temporaryFolder(), await openEdge()];
+  await writeFile(join(folder, 'file'), '');
+  const { node, recordings } = await openNode(join(folder, 'file'), edge);
+  const signalling = node.publishing(ROOM);
+  await start(publish({ signalling }));
+  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
+  await settled(edge, 1);
+  expect(edge.all[0]).toMatchObject({ state: 'failed', error: expect.stringContaining('cannot be created') });
+  await until(() => recordings.size === 0, 'the end of the recording');
+  expect(node.lastReportOf(signalling.session)?.state).toBe('connected');
+  const before = node.forwarder.counters.packetsIn;
+  await until(() => node.forwarder.counters.packetsIn > before + 100, 'more packets');
+});
+
+test('parts leave while it records; refusals of every kind are survived; the local file goes last', {
+  timeout: 60_000,
+}, async () => {
+  const [folder, edge] = [await temporaryFolder(), await openEdge()];
+  const { node } = await openNode(folder, edge, { deleteAfterUpload: true });
+  const mishaps = [
+    { status: 503, code: 'unavailable' },
+    'cut',
+    { status: 422, code: 'bad_checksum' },
+    { status: 409, code: 'no_upload' },
+    { status: 500, code: '' },
+  ] as const;
+  let count = 0;
+  edge.mishap = (method) =>
+    method !== 'PATCH' && count < 2 * mishaps.length ? (mishaps[count++ % mishaps.length] ?? null) : null;
+  const signalling = node.publishing(ROOM);
+  // 17 MB in 5 s.
+  const video = {
+    codec: 'H264',
+    framesPerSecond: 30,
+    packetsPerSecond: 3_000,
+    bitrateBps: 27_000_000,
+    keyframeEveryMs: 2_000,
+    width: 64,
+    height: 48,
+  } as const;
+  await start(publish({ signalling, video }));
+  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
+  await until(
+    () => (edge.all[0]?.earlyParts ?? 0) > 0,
+    () => edge.requests.join('\n'),
+    40_000,
+  );
+  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: null });
+  await settled(edge, 1);
+  expect(edge.all[0]?.states).toEqual(expect.arrayContaining(['recording', 'uploading', 'ready']));
+  const copy = join(await temporaryFolder(), 'copy.mp4');
+  await writeFile(copy, edge.all[0]?.object ?? '');
+  const { tracks } = await readRecorded(copy);
+  for (const { packets, decoded } of tracks) expect(decoded).toBe(packets);
+  await until(() => edge.all[0]?.state === 'ready', 'ready');
+  await expect.poll(() => readFile(join(folder, edge.all[0]?.begin.name ?? '')).catch(() => null)).toBeNull();
+});
