@@ -57,6 +57,8 @@ export interface LobbyRpc {
   unpublish(input: { session: SessionId }): Promise<Outcome<null>>;
   /** Ends the room whatever runs in it; 404 `no_room` when nothing does. */
   closeRoom(): Promise<Outcome<null>>;
+  /** The latest keyframe as JPEG, base64: 404 `no_publisher`, 503 `no_picture`, 501 `no_ffmpeg`. */
+  snapshot(input: { lobby: LobbyId }): Promise<Outcome<{ jpeg: string }>>;
   /** Says whether what is published here is recorded, and tells; without a wish it only tells. Null: it is not. */
   recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null>;
   /** What `Fleet` lists for this lobby; null when nothing runs here. */

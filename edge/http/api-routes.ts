@@ -6,7 +6,7 @@ import { type DesiredRecording, desiredRecordingSchema } from '../../shared/prot
 import type { RecordState } from '../../shared/protocol/records.ts';
 import { authEnabled } from '../auth/access.ts';
 import { FLEET_NAME, RECORDS_NAME } from '../env.ts';
-import { requireAdmin, requireRoomsView } from '../middleware/auth.ts';
+import { requireAdmin, requireRoomAccess, requireRoomsView } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
@@ -39,6 +39,20 @@ export function apiRoutes(app: App): void {
         recording: recordings.get(name),
       }));
       return c.json(list, 200, NO_STORE);
+    },
+  });
+
+  const snapshotPath = roomInPath('/api/rooms/', '/snapshot.jpg');
+  route(app, '/api/rooms/:room/snapshot.jpg', {
+    check: snapshotPath,
+    GET: async (c) => {
+      limitRate(c);
+      const room = snapshotPath(c);
+      await requireRoomAccess(c, room, 'play');
+      const lobby = roomLobbyId(room);
+      const { jpeg } = unwrap(await c.env.LOBBY.getByName(lobby).snapshot({ lobby }));
+      const bytes = Uint8Array.from(atob(jpeg), (character) => character.charCodeAt(0));
+      return c.body(bytes, 200, { ...NO_STORE, 'Content-Type': 'image/jpeg', 'X-Content-Type-Options': 'nosniff' });
     },
   });
 

@@ -45,6 +45,21 @@ describe('GET /api/rooms', () => {
     });
   });
 
+  it('shows a snapshot to whoever may watch', async () => {
+    const closed = deployed({ ROOM_TOKENS: 'r1:secret' });
+    node = await dialFakeNode();
+    node.on('snapshot', () => ({ jpeg: btoa('a picture') }));
+    expect((await problemOf(await open('/api/rooms/r1/snapshot.jpg'))).code).toBe('no_publisher');
+    await publishIn(open, 'r1');
+
+    const picture = await open('/api/rooms/r1/snapshot.jpg');
+    expect([picture.status, picture.headers.get('Content-Type')]).toEqual([200, 'image/jpeg']);
+    expect(new TextDecoder().decode(await picture.arrayBuffer())).toBe('a picture');
+    expect((await closed('/api/rooms/r1/snapshot.jpg')).status).toBe(401);
+    expect((await closed('/api/rooms/r1/snapshot.jpg', { headers: bearer('secret') })).status).toBe(200);
+    expect((await open('/api/rooms/a%2Fb/snapshot.jpg')).status).toBe(400);
+  });
+
   it('says how a room’s recording fares', async () => {
     node = await dialFakeNode();
     await publishIn(open, 'r1');

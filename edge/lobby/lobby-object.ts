@@ -46,6 +46,8 @@ import { within } from './within.ts';
 
 /** A DELETE is answered after this long whether or not the node has closed its sessions. */
 const CLOSE_ACK_MS = 1_000;
+/** The node may have to wait for a keyframe and start a program. */
+const SNAPSHOT_DEADLINE_MS = 8_000;
 /** A viewer waits this long for the publisher's offer to be answered. */
 const PLAY_WAIT_MS = 3_000;
 
@@ -164,6 +166,18 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
 
   async summary(): Promise<{ hasPublisher: boolean; tracks: number } | null> {
     return summaryOf(this.#state);
+  }
+
+  async snapshot(input: { lobby: LobbyId }): Promise<Outcome<{ jpeg: string }>> {
+    const verdict = admission(this.#state, Date.now());
+    if (verdict.kind !== 'go') return failed(verdict.kind === 'wait' ? PUBLISHER_OPENING : verdict.problem);
+    const { node, boot } = verdict.carrier;
+    const { lobby } = input;
+    return this.env.NODE_LINK.getByName(node).request<'snapshot'>(
+      { method: 'snapshot', lobby, session: null },
+      SNAPSHOT_DEADLINE_MS,
+      boot,
+    );
   }
 
   async recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null> {
