@@ -23,6 +23,7 @@ export const WINDOW_HEADERS = [
   'delivered',
   'starved',
   'loss',
+  'waited',
   'generator µs',
 ] as const;
 
@@ -42,18 +43,18 @@ export function windowCells(windows: readonly Window[]): string[] {
     `${(of(({ delivered }) => delivered) * PERCENT).toFixed(1)} %`,
     of(({ starved }) => starved).toFixed(0),
     `${(of(({ loss }) => loss) * PERCENT).toFixed(3)} %`,
+    `${(of(({ waited }) => waited) * PERCENT).toFixed(0)} %`,
     receiver.length === 0 ? 'in JavaScript' : median(receiver).toFixed(2),
   ];
 }
 
 export function windowNotes(windows: readonly Window[], runs: number): string[] {
   const overflowed = windows.reduce((sum, window) => sum + window.overflowed, 0);
-  const waited = median(windows.map((window) => window.waited));
   return [
     `CPU of the whole media node process (reception, RTCP and idle work included), by the kernel's count; median (least–greatest) of ${runs} windows.`,
     `Source: ${median(windows.map(({ sourcePps }) => sourcePps)).toFixed(0)} packets/s, ${median(windows.map(({ sourceMbps }) => sourceMbps)).toFixed(2)} Mb/s of H264 and Opus; AEAD_AES_128_GCM; publisher and viewers in processes of their own on the same machine.`,
     '`delivered` is what viewers got of what the source sent in the same time, `starved` are those that got less than 99 % of it; `loss` is of numbers. `generator` is what one packet costs the thread that counts it: it is in no other figure.',
-    `Whether the numbers can be trusted: ${overflowed} packets were dropped at full sockets of the generator, and the node waited ${(waited * PERCENT).toFixed(1)} % of the time for a core that others had (median).`,
+    `Whether the numbers can be trusted: ${overflowed} packets were dropped at full sockets of the generator. \`waited\` is the share of the time that the node could have run and had no core, because others had them: what starves beside more than a few percent of it says nothing about the node.`,
   ];
 }
 

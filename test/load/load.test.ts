@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { until } from '../e2e/support/until.ts';
 import { PROJECT_ROOT } from '../support/line-process.ts';
+import { videoClip } from '../support/media/clips.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 
 const VIEWERS = 5;
@@ -71,14 +72,20 @@ const playSchema = z.object({
   bytesPerSecond: z.number(),
   loss: z.number(),
   joinMs: z.object({ p50: z.number(), p95: z.number(), p99: z.number() }),
-  server: z.object({ usPerPacket: z.number() }).nullable(),
+  starved: z.number(),
+  overflowed: z.number(),
+  feedbackPerSecond: z.number(),
+  server: z.object({ usPerPacket: z.number(), pids: z.array(z.number()) }).nullable(),
 });
 
-test.each([1, 2])('five viewers in %i processes see what one publisher sends', async (processes) => {
-  const room = `load-${processes}`;
+test.each([
+  ['in one process', []],
+  ['in two processes', ['--processes', '2']],
+  ['counted in JavaScript', ['--no-native', '--srtp', 'both']],
+])('five viewers %s see what one publisher sends', async (name, how) => {
+  const room = `load-${name.replaceAll(' ', '-')}`;
   const publisher = await publishing(room);
-  const pid = String(vestibule.node.pid);
-  const options = ['-n', String(VIEWERS), '--seconds', '2', '--processes', String(processes), '--rtcp', '--pid', pid];
+  const options = ['-n', String(VIEWERS), '--seconds', '2', '--feedback', 'rr:5,nack:5,pli:1', ...how];
   const played = await load('play', urlOf('play', room), ...options, '--json').outcome;
   publisher.interrupt();
   const published = await publisher.outcome;
@@ -97,9 +104,31 @@ test.each([1, 2])('five viewers in %i processes see what one publisher sends', a
   expect(summary.packetsPerSecondPerViewer.least).toBeGreaterThan(PPS / 2);
   expect(summary.packetsPerSecondPerViewer.mean).toBeLessThan(PPS * 2);
   expect(summary.joinMs.p50).toBeLessThanOrEqual(summary.joinMs.p99);
-  expect(summary.server).not.toBeNull();
+  // The node is found by its port.
+  expect(summary.server?.pids).toEqual([vestibule.node.pid]);
+  expect(summary.feedbackPerSecond).toBeGreaterThan(VIEWERS);
+  expect(summary.overflowed).toBe(0);
   expect(published).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(published.stdout)).toMatchObject({ connected: 1, ended: false, failures: {} });
+});
+
+test('a file is published over and over', async () => {
+  const publisher = load('publish', urlOf('publish', 'load-file'), '--file', await videoClip('VP9'), '--json');
+  await until('somebody publishes', async () => (await roomNamed('load-file'))?.hasPublisher ?? null);
+  const options = ['-n', '2', '--seconds', '3', '--codec', 'VP9', '--json'];
+  const played = await load('play', urlOf('play', 'load-file'), ...options).outcome;
+  publisher.interrupt();
+
+  expect(played).toMatchObject({ code: 0, stderr: '' });
+  expect(playSchema.parse(JSON.parse(played.stdout))).toMatchObject({
+    connected: 2,
+    withMedia: 2,
+    loss: 0,
+    starved: 0,
+  });
+  const published = JSON.parse((await publisher.outcome).stdout);
+  // Two seconds with four keyframes, again and again.
+  expect(published.keyframes).toBeGreaterThan(4);
 });
 
 test('Ctrl-C ends viewers in order: the summary comes, and the sessions are gone', async () => {
