@@ -1,155 +1,22 @@
 /** Members of a stream lobby on one node over real UDP, with libwebrtc and a real FFmpeg; the test plays the edge. */
 import { createRequire } from 'node:module';
 import { expect, onTestFinished, test } from 'vitest';
-import { type LobbyId, mintSessionId, type SessionId } from '../../shared/ids.ts';
+import { mintSessionId } from '../../shared/ids.ts';
 import type { NodeResult } from '../../shared/protocol/control.ts';
-import { answerFrame, decodeFrame, encodeFrame, muteFrame, type OfferFrame } from '../../shared/signal-frames.ts';
-import { readTrackInfo } from '../../shared/track-info.ts';
 import type { Signalling } from '../support/client/signalling.ts';
 import { play } from '../support/client/viewer.ts';
 import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
-import { memberMedia } from '../support/lobby/member-media.ts';
-import { sectionsOf, tracksOf, withInfo } from '../support/lobby/sections.ts';
+import { LOBBY, NodeMember } from '../support/lobby/node-member.ts';
+import { sectionsOf, tracksOf } from '../support/lobby/sections.ts';
 import { type NodeUnderTest, openNodeUnderTest } from '../support/node-under-test.ts';
 import { AAC, AVC, RtmpSink } from '../support/rtmp-sink.ts';
 import { until } from '../support/until.ts';
 import { WhipFront } from '../support/whip-front.ts';
-import { type WrtcChannel, type WrtcConnection, wrtc } from '../support/wrtc.ts';
-import { withVideoCodec } from '../support/wrtc-peer.ts';
 
-const LOBBY = 'stream:s1/5f0c7d1e-6f55-4b07-9a0e-0d8e2b6a1c11' as LobbyId;
 const FFMPEG = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 const DEADLINE_MS = 15_000;
 
-class Member {
-  readonly session: SessionId = mintSessionId();
-  readonly listener: SessionId = mintSessionId();
-  readonly ingress: WrtcConnection = new wrtc.RTCPeerConnection();
-  readonly egress: WrtcConnection = new wrtc.RTCPeerConnection();
-  readonly channel: WrtcChannel = this.ingress.createDataChannel('whip');
-  readonly mutes: { mid: string; mute: boolean }[] = [];
-  readonly numbers: number[] = [];
-  /** The newest description that was applied. */
-  sdp = '';
-  readonly generation: number;
-  readonly #node: NodeUnderTest;
-  #order: Promise<void> = Promise.resolve();
-
-  constructor(node: NodeUnderTest, generation: number) {
-    this.#node = node;
-    this.generation = generation;
-    this.channel.binaryType = 'arraybuffer';
-    this.channel.onmessage = ({ data }) => this.#read(data);
-    onTestFinished(() => {
-      this.ingress.close();
-      this.egress.close();
-    });
-  }
-
-  async enter(label: string): Promise<void> {
-    const media = memberMedia('both');
-    onTestFinished(() => media.stop());
-    const together = new wrtc.MediaStream();
-    for (const track of media.tracks)
-      this.ingress.addTransceiver(track, { direction: 'sendonly', streams: [together] });
-    const { sdp } = await this.ingress.createOffer();
-    await this.ingress.setLocalDescription({ type: 'offer', sdp: withVideoCodec(sdp, 'VP8') });
-    await gathered(this.ingress);
-    const { answer } = (await this.#node.node.request({
-      method: 'join',
-      lobby: LOBBY,
-      revision: 1,
-      session: this.session,
-      generation: this.generation,
-      fixed: false,
-      offer: withInfo(this.ingress.localDescription?.sdp ?? '', `1 2 ${label}`),
-    })) as NodeResult<'join'>;
-    await this.ingress.setRemoteDescription({ type: 'answer', sdp: answer });
-  }
-
-  async listen(): Promise<void> {
-    const { session: member, listener: session } = this;
-    const request = { method: 'listen', lobby: LOBBY, member, session, offer: null } as const;
-    const { sdp } = (await this.#node.node.request(request)) as NodeResult<'listen'>;
-    await this.#apply(sdp);
-    await gathered(this.egress);
-    const answer = this.egress.localDescription?.sdp ?? '';
-    await this.#node.node.request({ method: 'answer', session, answer });
-  }
-
-  get labels(): string[] {
-    return tracksOf(this.sdp)
-      .map(({ kind, info }) => `${kind} ${readTrackInfo(info).label}`)
-      .toSorted();
-  }
-
-  async hears(...labels: string[]): Promise<void> {
-    const wanted = labels.flatMap((label) => [`audio ${label}`, `video ${label}`]).toSorted();
-    await until(
-      () => this.labels.join() === wanted.join(),
-      () => `${wanted}, but ${this.labels}`,
-      DEADLINE_MS,
-    );
-  }
-
-  /** Resolves when each of its tracks brought more. */
-  async plays(): Promise<void> {
-    const before = await this.#received();
-    await this.#poll(async () => {
-      const now = await this.#received();
-      return tracksOf(this.sdp).every(({ mid }) => (now.get(mid) ?? 0) > (before.get(mid) ?? 0) + 3);
-    });
-  }
-
-  async #received(): Promise<Map<string, number>> {
-    const found = new Map<string, number>();
-    for (const stat of (await this.egress.getStats()).values()) {
-      if (stat.type !== 'inbound-rtp') continue;
-      found.set(String(stat.mid), Number(stat.kind === 'video' ? stat.framesDecoded : stat.packetsReceived));
-    }
-    return found;
-  }
-
-  async #poll(done: () => Promise<boolean>): Promise<void> {
-    const endMs = performance.now() + DEADLINE_MS;
-    while (!(await done())) {
-      if (performance.now() > endMs) throw new Error(`some of ${this.labels} bring nothing`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  mute(kind: string, muted: boolean): void {
-    const mid =
-      sectionsOf(this.ingress.localDescription?.sdp ?? '').find((section) => section.kind === kind)?.mid ?? '';
-    this.channel.send(Buffer.from(encodeFrame(muteFrame(mid, muted))));
-  }
-
-  #read(data: string | ArrayBuffer): void {
-    // Text is not what the seed's clients take.
-    const frame = typeof data === 'string' ? null : decodeFrame(new Uint8Array(data));
-    if (frame?.type === 3) this.mutes.push(frame.data);
-    if (frame?.type === 1) this.#order = this.#order.then(() => this.#answer(frame));
-  }
-
-  async #answer(offer: OfferFrame): Promise<void> {
-    this.numbers.push(offer.data.number);
-    await this.#apply(offer.data.sdp.sdp);
-    const answer = this.egress.localDescription?.sdp ?? '';
-    this.channel.send(Buffer.from(encodeFrame(answerFrame(offer, answer))));
-  }
-
-  async #apply(sdp: string): Promise<void> {
-    await this.egress.setRemoteDescription({ type: 'offer', sdp });
-    await this.egress.setLocalDescription(await this.egress.createAnswer());
-    this.sdp = sdp;
-  }
-}
-
-async function gathered(connection: WrtcConnection): Promise<void> {
-  await until(() => connection.iceGatheringState === 'complete', 'gathering', DEADLINE_MS);
-}
-
-async function bed(): Promise<{ node: NodeUnderTest; join(label: string): Promise<Member> }> {
+async function bed(): Promise<{ node: NodeUnderTest; join(label: string): Promise<NodeMember> }> {
   const node = await openNodeUnderTest({ ffmpeg: FFMPEG });
   onTestFinished(() => node.close());
   let generation = 0;
@@ -157,7 +24,7 @@ async function bed(): Promise<{ node: NodeUnderTest; join(label: string): Promis
     node,
     async join(label) {
       generation += 1;
-      const member = new Member(node, generation);
+      const member = new NodeMember(node, generation);
       await member.enter(label);
       await member.listen();
       return member;

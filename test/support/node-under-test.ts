@@ -55,6 +55,8 @@ export class NodeUnderTest {
   /** What the edge would have been told, in order. */
   readonly reports: Report[] = [];
   readonly logs: string[] = [];
+  /** A drain is over: a process would end. */
+  drained = false;
   readonly #tick: NodeJS.Timeout;
   #revision = 0;
 
@@ -80,6 +82,9 @@ export class NodeUnderTest {
       report: (report) => {
         this.reports.push(report);
         return true;
+      },
+      onDrained: () => {
+        this.drained = true;
       },
     });
     this.#tick = setInterval(() => this.forwarder.tick(now()), TICK_MS);
