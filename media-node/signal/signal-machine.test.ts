@@ -151,3 +151,23 @@ it('offers of members and what is no message are counted, and nothing else', () 
   shell.say({ type: 'offer-received' }, { type: 'malformed-received' }, { type: 'malformed-received' });
   expect(shell.state).toEqual({ ...before, noise: { malformed: 2, stale: 0, offers: 1, refused: 0, mutes: 0 } });
 });
+
+describe('a node that is about to leave', () => {
+  const askedIn = (shell: Shell): number => shell.mutes.filter(({ type }) => type === 'send-reconnect').length;
+
+  it('asks the member on its channel, with a number of its own', () => {
+    const shell = new Shell().say({ type: 'channel-opened' }, { type: 'move-asked' });
+
+    expect(shell.mutes).toEqual([{ type: 'send-reconnect', id: 1 }]);
+    expect(shell.state.nextId).toBe(2);
+  });
+
+  it('asks when the channel opens later, and again on each that takes its place', () => {
+    const shell = new Shell().say({ type: 'move-asked' });
+    expect(askedIn(shell)).toBe(0);
+
+    shell.say({ type: 'channel-opened' }, { type: 'channel-closed' }, { type: 'channel-opened' });
+
+    expect(askedIn(shell)).toBe(2);
+  });
+});
