@@ -28,7 +28,7 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   },
   { name: 'KEYFRAME_CACHE', fallback: 'true', help: 'new viewers start from the packets since the last keyframe' },
   { name: 'KEYFRAME_CACHE_BYTES', fallback: '8388608', help: 'how large that cache may grow for one video' },
-  { name: 'FANOUT_ENGINE', fallback: 'portable', help: 'what sends to viewers: portable, native or auto' },
+  { name: 'FANOUT_ENGINE', fallback: 'auto', help: 'what sends to viewers: portable, native or auto' },
   { name: 'LIVE_ALLOWED_HOSTS', fallback: 'every public host', help: 'servers that lobbies may be pushed to' },
   {
     name: 'FFMPEG_PATH',

@@ -6,17 +6,16 @@ import { availableParallelism } from 'node:os';
 import type { NodeSettings } from '../config.ts';
 import { openFanoutEngine } from '../forward/open-engine.ts';
 import { findFfmpeg } from '../push/ffmpeg-program.ts';
+import { SOCKET_BUFFER_BYTES } from '../transport/datagram-socket.ts';
 import type { Finding } from './finding.ts';
 
-/** What the node asks the kernel for (media-node/transport). */
-const WANTED_BUFFER_BYTES = 8 * 1024 * 1024;
 const MIB = 1024 * 1024;
 /** All sessions of a node share its sockets; what is left is for the link, files, ffmpegs and their pipes. */
 const FEWEST_DESCRIPTORS = 256;
 
 export async function checkMachine(settings: NodeSettings, workers: number): Promise<Finding[]> {
   return [
-    judgeBuffers(await grantedBuffers(), WANTED_BUFFER_BYTES),
+    judgeBuffers(await grantedBuffers(), SOCKET_BUFFER_BYTES),
     judgeDescriptors(descriptorLimit()),
     await checkEngine(settings),
     judgeCores(workers, availableParallelism()),
@@ -33,8 +32,8 @@ export interface Buffers {
 async function grantedBuffers(): Promise<Buffers> {
   const socket = createSocket({
     type: 'udp4',
-    recvBufferSize: WANTED_BUFFER_BYTES,
-    sendBufferSize: WANTED_BUFFER_BYTES,
+    recvBufferSize: SOCKET_BUFFER_BYTES,
+    sendBufferSize: SOCKET_BUFFER_BYTES,
   });
   const listening = once(socket, 'listening');
   socket.bind(0, '127.0.0.1');
