@@ -1,10 +1,11 @@
 /** `kill -9` of a node at any moment: what was written before the last segment is there, uploaded, and whole. */
+import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { LineProcess } from '../support/line-process.ts';
+import { LineProcess, PROJECT_ROOT } from '../support/line-process.ts';
 import { until } from '../support/until.ts';
 import { readRecorded } from './support/recorded.ts';
 import { RecordsEdge } from './support/records-edge.ts';
@@ -61,4 +62,37 @@ test('a node is killed again and again', { timeout: 120_000 }, async () => {
   const long = lifeMs.filter((ms) => ms > MAX_LOSS_MS);
   expect(lengths.filter((ms) => ms > 0).length).toBeGreaterThanOrEqual(long.length);
   expect(Math.max(0, ...lengths)).toBeGreaterThan(Math.max(0, ...lifeMs) - MAX_LOSS_MS);
+});
+
+test('a full disk ends the recording with a reason and nothing else; the next life uploads what is there', {
+  timeout: 60_000,
+}, async () => {
+  const folder = await temporaryFolder();
+  const edge = await RecordsEdge.open();
+  onTestFinished(() => edge.close());
+  const script = ['test/records/support/record-process.ts', folder, edge.url, 'H264'];
+  // Files of more than 200 KiB cannot be written.
+  const child = spawn('/bin/sh', ['-c', 'ulimit -f 400; exec "$0" "$@"', process.execPath, ...script], {
+    cwd: PROJECT_ROOT,
+    stdio: 'ignore',
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await until(
+    () => edge.all[0]?.state === 'failed',
+    () => JSON.stringify(edge.all.map(({ states, error }) => [states, error])),
+    START_MS,
+  );
+  expect(edge.all[0]?.error).toMatch(/cannot be written: .*(EFBIG|ENOSPC)/);
+  expect(child.exitCode).toBeNull();
+  child.kill('SIGKILL');
+  const node = new LineProcess({ script });
+  onTestFinished(() => node.end('SIGKILL'));
+  await until(
+    () => edge.all[0]?.state === 'ready',
+    () => JSON.stringify(edge.all[0]?.states),
+    START_MS,
+  );
+  const { tracks } = await readRecorded(join(folder, edge.all[0]?.begin.name ?? ''));
+  for (const { packets, decoded } of tracks) expect(decoded).toBe(packets);
+  expect(tracks.every(({ endS }) => endS > 0.5)).toBe(true);
 });
