@@ -21,6 +21,7 @@ import type { StoredBatch } from '../stored-packets.ts';
 import type { SendDatagram, SendingStats } from '../types.ts';
 import type { Addon, NativeMethods } from './addon.ts';
 import { NativeCounters } from './native-counters.ts';
+import type { Group, Peer, Sink } from './native-handles.ts';
 import { PROFILES, sessionKeyBytes } from './native-keys.ts';
 import { DESCRIPTOR_LENGTH, describePacket } from './packet-descriptor.ts';
 import { SendLoop } from './send-loop.ts';
@@ -33,30 +34,6 @@ const NO_BYTES = Buffer.alloc(0);
 const NO_IDS = new Uint8Array(COPIED_COUNT);
 /** When a packet is held for the rest of its frame: the addon says how much longer when it is asked then. */
 const HOLD_MS = 4;
-
-interface Peer {
-  readonly native: number;
-  readonly send: SendDatagram;
-  /** Whether the addon sends by itself; decided when the peer is opened. */
-  routed: boolean;
-  open: boolean;
-}
-
-interface Sink {
-  readonly native: number;
-  readonly peer: Peer;
-  readonly hasRtx: boolean;
-  /** Only of a sink whose peer has no route: the addon knows the others. */
-  group: Group | null;
-  mapping: SinkMapping;
-}
-
-interface Group {
-  readonly native: number;
-  hasLog: boolean;
-  /** Sinks whose datagrams go through JavaScript. */
-  readonly handed: Sink[];
-}
 
 export class NativeEngine implements FanoutEngine {
   readonly name = 'native';

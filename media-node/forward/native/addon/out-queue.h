@@ -118,6 +118,7 @@ class OutQueue {
     if (kept > 0) return;
     entries_.clear();
     used_ = 0;
+    blockedSinceUs_ = 0;
   }
 
   // False: stop, a socket is full.
