@@ -14,9 +14,11 @@ afterEach(() => rmSync(directory, { recursive: true }));
 test("the project's own wrangler.toml is understood whole", () => {
   const options = workerOptions(PROJECT_ROOT, readWranglerConfig(PROJECT_ROOT), 'script', {});
   expect(options.durableObjects).toEqual({
+    AUDIENCE: { className: 'Audience', useSQLite: true },
     LOBBY: { className: 'Lobby', useSQLite: true },
     NODE_LINK: { className: 'NodeLink', useSQLite: true },
     FLEET: { className: 'Fleet', useSQLite: true },
+    RECORDS: { className: 'Records', useSQLite: true },
     SPACE: { className: 'Space', useSQLite: true },
     STREAM_LOBBY: { className: 'StreamLobby', useSQLite: true },
   });
