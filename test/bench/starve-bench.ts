@@ -56,8 +56,8 @@ async function search(
 }
 
 function row(engine: string, name: string, step: Step | null): string[] {
-  if (step === null) return [engine, name, 'not found', '', '', '', '', ''];
-  const { viewers, packetsPerSecond, cores, starved, leastDelivered, overflowed, generatorCores } = step.window;
+  if (step === null) return [engine, name, 'not found', '', '', '', '', '', ''];
+  const { viewers, packetsPerSecond, cores, starved, leastDelivered, overflowed, generatorCores, waited } = step.window;
   return [
     engine,
     name,
@@ -67,6 +67,7 @@ function row(engine: string, name: string, step: Step | null): string[] {
     `${starved}, least ${(leastDelivered * PERCENT).toFixed(1)} %`,
     String(overflowed),
     generatorCores.toFixed(2),
+    `${(waited * PERCENT).toFixed(0)} %`,
   ];
 }
 
@@ -91,11 +92,12 @@ export const starveBench: Bench = {
         'starved',
         'dropped at the generator',
         'generator cores',
+        'waited',
       ],
       rows,
       notes: [
         'The common source (355 packets/s); viewers are added, and the number halved between what holds and what does not. It holds when each viewer gets 99 % of what the source sent in the window.',
-        'On few cores publisher, generator and node take time from each other: what starves here would not on a machine where the node has its core. `packets/s per core` is by the CPU time that the node used.',
+        'On few cores publisher, generator and node take time from each other: what starves here would not on a machine where the node has its core. `waited` is the share of the time that the node wanted to run and was not let; `packets/s per core` is by the CPU time that it used.',
       ],
     };
   },
