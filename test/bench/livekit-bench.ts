@@ -33,6 +33,7 @@ export const livekitBench: Bench = {
           (median(windows.map(({ cores }) => cores)) * PERCENT).toFixed(0),
           (median(windows.map(({ delivered }) => delivered)) * PERCENT).toFixed(1),
           starved.toFixed(0),
+          `${(median(windows.map(({ waited }) => waited)) * PERCENT).toFixed(0)} %`,
           spread(perCore, 0),
         ]);
         progress(rows.at(-1)?.join(', ') ?? '');
@@ -41,7 +42,7 @@ export const livekitBench: Bench = {
     }
     return {
       title: "Viewers per core, LiveKit's profile",
-      headers: ['engine', 'viewers', '% of a core', 'delivered %', 'starved', 'viewers per core, computed'],
+      headers: ['engine', 'viewers', '% of a core', 'delivered %', 'starved', 'waited', 'viewers per core, computed'],
       rows,
       notes: [
         "LiveKit's benchmark has one publisher and 3000 viewers at 187 packets/s and 1.4 Mb/s each on 16 cores: 187 viewers per core.",
