@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { desiredOn } from '../lobby/lobby-state.ts';
-import { type ModelNode, ModelWorld } from './reconcile-under-test.ts';
+import type { ModelNode } from './model-node-under-test.ts';
+import { ModelWorld } from './reconcile-under-test.ts';
 
 const HAPPENINGS: Record<string, (world: ModelWorld, node: ModelNode, ms: number) => void> = {
   publish: (world, node) => world.publish(node),
