@@ -118,7 +118,9 @@ export class ContainerFile {
         extension === 'mp4' ? new Mp4Container(header, described) : new WebmContainer(header, described);
       const queues = present.map((input) => this.#queues.get(input) as SampleQueue);
       file.append([container.header]);
-      this.#opened = { container, timeline: startTimeline(queues), queues };
+      const timeline = startTimeline(queues);
+      for (const queue of queues) queue.leadIn(timeline);
+      this.#opened = { container, timeline, queues };
     } catch (error) {
       file.fail(`the file cannot be made: ${error instanceof Error ? error.message : error}`);
     }

@@ -6,6 +6,9 @@ import type { Timeline } from './media/timeline.ts';
 import type { Frame, TrackInput } from './media/track-input.ts';
 
 const DEFAULT_PICTURE_MS = 33;
+/** 20 ms of silence (RFC 6716), and what that is in RTP time. */
+const OPUS_SILENCE = Buffer.from([0xf8, 0xff, 0xfe]);
+const OPUS_SILENCE_UNITS = 960;
 
 export class SampleQueue {
   readonly input: TrackInput;
@@ -15,6 +18,7 @@ export class SampleQueue {
   /** Of the newest sample that went out. */
   #lastTime = -1;
   #lastStep = 0;
+  #fromZero = false;
 
   constructor(input: TrackInput, timescale: number) {
     this.input = input;
@@ -37,6 +41,30 @@ export class SampleQueue {
     this.#bytes += bytes;
   }
 
+  /**
+   * Lets the track begin with the file: silence before the first sound, the first picture until the second one. Readers
+   * are not at one about how long a file is whose tracks begin at different times (FFmpeg, and with it Chromium, adds the
+   * beginning to the end).
+   */
+  leadIn(timeline: Timeline): void {
+    const first = this.#frames[0];
+    if (first === undefined) return;
+    if (this.input.kind === 'video') {
+      this.#fromZero = true;
+      return;
+    }
+    const leadMs = timeline.timeMs(this.input, first.rtp);
+    const count = Math.floor((leadMs * this.input.clockRate) / 1000 / OPUS_SILENCE_UNITS);
+    const silence = Array.from({ length: Math.max(0, count) }, (_, at) => ({
+      rtp: first.rtp - (count - at) * OPUS_SILENCE_UNITS,
+      key: true,
+      data: [OPUS_SILENCE],
+      bytes: OPUS_SILENCE.length,
+    }));
+    this.#frames.unshift(...silence);
+    this.#bytes += count > 0 ? count * OPUS_SILENCE.length : 0;
+  }
+
   /** Takes out all whose duration is known; `all`: the newest too. */
   take(timeline: Timeline, all: boolean): Sample[] {
     timeline.correct(this.input);
@@ -44,6 +72,8 @@ export class SampleQueue {
     const frames = all ? this.#frames : this.#frames.slice(0, -1);
     const samples: Sample[] = [];
     let time = Math.max(this.#lastTime + 1, this.#timeOf(timeline, this.#frames[0]?.rtp ?? 0));
+    if (this.#fromZero) time = 0;
+    if (frames.length > 0) this.#fromZero = false;
     for (const [at, { data, bytes, key }] of frames.entries()) {
       const next = this.#frames[at + 1];
       const duration = next === undefined ? this.#guess(data) : Math.max(1, this.#timeOf(timeline, next.rtp) - time);

@@ -11,6 +11,7 @@ import { readRecorded } from './support/recorded.ts';
 import { openStudio, ROOM, type Studio } from './support/studio.ts';
 
 const CLIP_MS = 10_000;
+const SHORT_CLIP_MS = 4_000;
 
 async function record(studio: Studio, codec: 'H264' | 'VP8' | 'VP9' | 'AV1', format: 'mp4' | 'webm' | 'raw') {
   const { node, recordings, front } = studio;
@@ -46,7 +47,7 @@ test.each([
   const studio = await openStudio();
   await record(studio, codec, format);
   const startMs = performance.now();
-  await delay(CLIP_MS);
+  await delay(codec === 'H264' ? CLIP_MS : SHORT_CLIP_MS);
   const recordedS = (performance.now() - startMs) / 1000;
   studio.recordings.want(lobbyOf(ROOM), null);
   await ready(studio);
@@ -54,11 +55,40 @@ test.each([
   const [name = ''] = await studio.files();
   expect(name).toMatch(new RegExp(`^studio_[a-z2-7]{26}_\\d{10}\\.${extension}$`));
   const facts = await readRecorded(join(studio.folder, name));
-  console.log(
-    codec,
-    format,
-    JSON.stringify({ ...facts, tracks: facts.tracks.map(({ timesS, ...t }) => t) }),
-    recordedS,
-  );
+  const [audio, video] = facts.tracks;
+  if (audio === undefined || video === undefined) throw new Error('two tracks are expected');
+  for (const { packets, decoded } of facts.tracks) expect(decoded).toBe(packets);
+  expect(video.sizes).toEqual(['640x360']);
+  expect(Math.abs(facts.durationS - Math.max(audio.endS, video.endS))).toBeLessThan(0.1);
+  expect(Math.abs(facts.durationS - recordedS)).toBeLessThan(codec === 'H264' ? 0.5 : 1.5);
+  if (codec === 'H264') {
+    // All of the clip after the first picture is there, and ends together as it was sent together.
+    expect(Math.abs(audio.endS - video.endS)).toBeLessThan(0.08);
+    expect(audio.largestGapS).toBeLessThan(0.021);
+    const [, second = 0] = video.timesS;
+    expect(Math.abs((video.packets - 2) / ((video.timesS.at(-1) ?? 0) - second) - 30)).toBeLessThan(0.3);
+  }
   expect(studio.edge.all[0]?.object?.equals(await readFile(join(studio.folder, name)))).toBe(true);
+});
+
+test.each([
+  ['H264', ['h264', 'ogg']],
+  ['VP8', ['ivf', 'ogg']],
+] as const)('%s raw: a plain file for each track', { timeout: 60_000 }, async (codec, extensions) => {
+  const studio = await openStudio();
+  await record(studio, codec, 'raw');
+  await delay(SHORT_CLIP_MS);
+  studio.recordings.want(lobbyOf(ROOM), null);
+  await ready(studio, 2);
+  const names = await studio.files();
+  expect(names.map((name) => name.split('.').at(-1)).toSorted()).toEqual(extensions);
+  for (const name of names) {
+    expect(name).toMatch(/^studio_[a-z2-7]{26}-\w+_\d{10}\.\w+$/);
+    const { tracks } = await readRecorded(join(studio.folder, name));
+    expect(tracks).toHaveLength(1);
+    expect(tracks[0]?.packets).toBeGreaterThan(60);
+    expect(tracks[0]?.decoded).toBe(tracks[0]?.packets);
+    // A byte stream has no times of its own.
+    if (!name.endsWith('.h264')) expect(tracks[0]?.endS).toBeGreaterThan(SHORT_CLIP_MS / 1000 - 1.5);
+  }
 });
