@@ -33,6 +33,11 @@ export const EDGE_SETTINGS: readonly SettingHelp[] = [
   { name: 'MAX_SUBS_PER_ROOM', fallback: '0', help: 'viewers that a room may have; 0: no limit' },
   { name: 'RATE_LIMIT_RPS', fallback: '0', help: 'requests per second and client; 0: no limit' },
   { name: 'RATE_LIMIT_BURST', fallback: "one second's worth", help: 'how many of them may come at once' },
+  {
+    name: 'CLIENT_IP_HEADER',
+    fallback: 'by where it runs',
+    help: 'the header field in which a proxy names the client',
+  },
   { name: 'PUBLISHER_GRACE_MS', fallback: '15000', help: 'how long viewers wait for a publisher who was lost' },
   { name: 'MEMBER_GRACE_MS', fallback: '15000', help: 'how long a member of a lobby may be out of reach' },
   {
