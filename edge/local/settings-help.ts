@@ -38,6 +38,7 @@ export const EDGE_SETTINGS: readonly SettingHelp[] = [
     fallback: 'by where it runs',
     help: 'the header field in which a proxy names the client',
   },
+  { name: 'CLIENT_PLACE_HEADER', fallback: 'by where it runs', help: 'the one in which it says where the client is' },
   { name: 'PUBLISHER_GRACE_MS', fallback: '15000', help: 'how long viewers wait for a publisher who was lost' },
   { name: 'MEMBER_GRACE_MS', fallback: '15000', help: 'how long a member of a lobby may be out of reach' },
   {
