@@ -18,6 +18,7 @@ import {
   RecordLayer,
 } from './dtls-records.ts';
 import { ServerHandshake } from './dtls-server-handshake.ts';
+import { ownBytes } from './own-bytes.ts';
 import type { SrtpKeys, SrtpProfile } from './types.ts';
 
 /** RFC 6347 §4.2.4.1 says 1 s, but FFmpeg gives all of ICE and DTLS 5 s, and a repeated flight is one datagram. */
@@ -192,6 +193,7 @@ export class DtlsAssociation {
     this.#retransmitAtMs = Number.POSITIVE_INFINITY;
     // The server's last flight may still have to be repeated; the client's has been answered.
     if (this.#role === 'client') this.#flight = [];
+    else this.#flight = this.#flight.map((item) => ({ ...item, payload: ownBytes(item.payload) }));
     this.#events.connected(handshake.exportSrtpKeys(this.#role));
   }
 

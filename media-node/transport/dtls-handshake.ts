@@ -6,6 +6,7 @@ import { publicKeyOf } from './dtls-crypto.ts';
 import type { HelloChoice, SrtpProfileChoice } from './dtls-hello.ts';
 import { HANDSHAKE, type HandshakeMessage, handshakeMessage } from './dtls-messages.ts';
 import { CONTENT, type RecordLayer } from './dtls-records.ts';
+import { ownBytes } from './own-bytes.ts';
 import type { SrtpKeys } from './types.ts';
 import {
   Certificate,
@@ -69,7 +70,8 @@ export abstract class Handshake {
     const local = isClient ? this.clientRandom : this.serverRandom;
     const remote = isClient ? this.serverRandom : this.clientRandom;
     const length = 2 * (keyBytes + saltBytes);
-    const material = exportKeyingMaterial(EXPORTER_LABEL, length, this.#masterSecret, local, remote, isClient);
+    const exported = exportKeyingMaterial(EXPORTER_LABEL, length, this.#masterSecret, local, remote, isClient);
+    const material = ownBytes(exported);
     const clientKey = material.subarray(0, keyBytes);
     const serverKey = material.subarray(keyBytes, 2 * keyBytes);
     const clientSalt = material.subarray(2 * keyBytes, 2 * keyBytes + saltBytes);

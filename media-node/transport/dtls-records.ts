@@ -1,6 +1,7 @@
 /**
  * The DTLS 1.2 record layer (RFC 6347 §4.1): datagrams into records and back, protection and replay defence.
  */
+import { ownBytes } from './own-bytes.ts';
 import { createCipher, type RecordCipher } from './werift-internals.ts';
 
 export const CONTENT = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const;
@@ -49,6 +50,9 @@ export function parseRecords(datagram: Buffer): DtlsRecord[] {
 /** `SessionType` of werift's record cipher. */
 const SESSION = { client: 1, server: 2 } as const;
 
+/** What werift's record cipher keeps of the key block. */
+const CIPHER_PARTS = ['clientWriteKey', 'serverWriteKey', 'clientNonce', 'serverNonce'] as const;
+
 /** Writes and opens the records of one association. Epoch 0 is plain, epoch 1 protected; there is no third. */
 export class RecordLayer {
   readonly #session: (typeof SESSION)[keyof typeof SESSION];
@@ -69,6 +73,10 @@ export class RecordLayer {
   setKeys(suite: number, masterSecret: Buffer, clientRandom: Buffer, serverRandom: Buffer): void {
     const cipher = createCipher(suite);
     cipher.init(masterSecret, serverRandom, clientRandom);
+    for (const part of CIPHER_PARTS) {
+      const bytes = cipher[part];
+      if (bytes !== undefined) cipher[part] = ownBytes(bytes);
+    }
     this.#cipher = cipher;
   }
 
