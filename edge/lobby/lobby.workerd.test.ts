@@ -1,7 +1,7 @@
 import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { afterEach, describe, expect, test } from 'vitest';
 import { mintSessionId, type SessionId } from '../../shared/ids.ts';
-import type { IngressReport } from '../../shared/protocol/control.ts';
+import type { IngressReport, NodeResult } from '../../shared/protocol/control.ts';
 import { type DialOptions, dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import {
   eventually,
@@ -157,9 +157,9 @@ describe('publish and play', () => {
     const answered = new Promise<void>((resolve) => {
       answer = resolve;
     });
-    node.on('publish', async () => {
+    node.on('publish', async (request) => {
       await answered;
-      return { answer: 'v=0\r\n', etag: '"1"', tracks: [], resumed: false };
+      return node.sessions.answer(request) as NodeResult<'publish'>;
     });
     const publishing = publishIn('r');
     await node.request('publish');
