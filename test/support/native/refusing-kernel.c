@@ -1,4 +1,4 @@
-// For a test, preloaded: a kernel that refuses what REFUSE says. `batch`: no sendmmsg; `cut`: no UDP_SEGMENT; `full`: a
+// For a test, preloaded: a kernel that refuses what REFUSE says. `batch`: no sendmmsg; `receive`: no recvmmsg; `cut`: no UDP_SEGMENT; `full`: a
 // socket buffer that is full at each second attempt; `stuck`: one that stays full.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,4 +43,9 @@ ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
   if (is_datagram && is_full()) return fail(EAGAIN);
   if (is_datagram && refuses("cut") && message->msg_controllen > 0) return fail(EIO);
   return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr* messages, unsigned int count, int flags, struct timespec* timeout) {
+  if (refuses("receive")) return fail(ENOSYS);
+  return (int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
 }
