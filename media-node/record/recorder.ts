@@ -188,16 +188,17 @@ export class Recorder implements RtcpVisitor {
   }
 
   /** A file has one set of tracks, and one rotation of each. */
-  #mustRoll({ input, askedMs }: Track, frame: Frame): boolean {
+  #mustRoll(track: Track, frame: Frame): boolean {
+    const { input } = track;
     const file = this.#file;
     if (file === null) return false;
     if (!file.takes(input)) return frame.key;
     const turned = file.rotationOf(input) !== null && file.rotationOf(input) !== frame.rotation;
     const full = file.bytes > this.#maxFileBytes;
-    const hasVideo = this.#tracks.some((track) => track.input.kind === 'video' && file.takes(track.input));
+    const hasVideo = this.#tracks.some((other) => other.input.kind === 'video' && file.takes(other.input));
     if (!turned && !full) return false;
     if (input.kind === 'audio') return full && !hasVideo;
-    if (!frame.key && this.#nowMs - askedMs >= KEYFRAME_RETRY_MS) this.#events.requestKeyframe(0);
+    if (!frame.key && this.#nowMs - track.askedMs >= KEYFRAME_RETRY_MS) this.#ask(track);
     return frame.key;
   }
 

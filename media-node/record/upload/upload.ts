@@ -37,6 +37,8 @@ export class Upload {
   #toldMs = 0;
   #failures = 0;
   #refusals = 0;
+  /** Until it is finished. */
+  #partsWait = false;
   #complaint = '';
   #wake: () => void = () => {};
 
@@ -67,7 +69,7 @@ export class Upload {
         if (signal.aborted) return;
         const waitMs = await this.#explain(error);
         if (waitMs === null) return;
-        await this.#pause(waitMs);
+        await this.#pause(waitMs, false);
       }
     }
   }
@@ -126,6 +128,7 @@ export class Upload {
   /** Number of a part whose bytes are final and not in the store; null: none now. */
   #nextPart(): number | null {
     const { file } = this;
+    if (this.#partsWait && !file.finished) return null;
     const partBytes = this.#plan?.partBytes ?? PART_BYTES;
     const count = file.finished ? Math.ceil(file.bytes / partBytes) : Math.floor(file.bytes / partBytes);
     const sent = new Set(file.parts.map(({ part }) => part));
@@ -186,15 +189,24 @@ export class Upload {
         await this.#options.client.abandon(file.begin.id, this.#stop.signal).catch(() => {});
         break;
       case 'no_store':
+        if (this.#holdParts()) return 0;
         await this.#giveUp('there is no store to upload to: the file stays on the media node');
-        await this.#pause(NO_STORE_RETRY_MS);
+        await this.#pause(NO_STORE_RETRY_MS, false);
         if (!this.#stop.signal.aborted) await file.progress('uploading');
         return 0;
     }
     const temporary = error.status >= 500 || error.status === 429 || error.status === 408 || error.status === 401;
     if (temporary || ++this.#refusals < MAX_REFUSALS) return waitMs;
+    if (this.#holdParts()) return waitMs;
     await this.#giveUp(`the upload was refused: ${words}`);
     return null;
+  }
+
+  /** While it is being recorded, nothing about its upload may end it: the parts wait. False when it is finished. */
+  #holdParts(): boolean {
+    this.#partsWait = !this.file.finished;
+    this.#refusals = 0;
+    return this.#partsWait;
   }
 
   /** Nothing that was sent counts. */
@@ -208,10 +220,13 @@ export class Upload {
     await this.#tell(this.#stop.signal).catch(() => {});
   }
 
-  async #pause(ms: number): Promise<void> {
+  /** @param pokable false: a file that grows does not cut it short */
+  async #pause(ms: number, pokable = true): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ms);
-    this.#wake = resolve;
+    this.#wake = () => {
+      if (pokable || this.#stop.signal.aborted) resolve();
+    };
     if (this.#stop.signal.aborted) resolve();
     await promise;
     clearTimeout(timer);
