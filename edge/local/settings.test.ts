@@ -106,12 +106,12 @@ test("the README's table and .env.example know every setting, and no other", () 
   const readme = readFileSync(join(PROJECT_ROOT, 'README.md'), 'utf8');
   const rows = readme.split('\n').filter((line) => /^\| `[A-Z]/.test(line));
   const inTable = rows.flatMap((row) =>
-    [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map((match) => match[1]),
+    [...(row.split('|')[1] ?? '').matchAll(/`([A-Z][A-Z0-9_]+)`/g)].map((match) => match[1]),
   );
   expect(inTable.toSorted()).toEqual([...KNOWN_NAMES].toSorted());
 
   const example = readFileSync(join(PROJECT_ROOT, '.env.example'), 'utf8');
-  const inExample = [...example.matchAll(/^# ([A-Z_]+)=/gm)].map((match) => match[1]);
+  const inExample = [...example.matchAll(/^# ([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1]);
   // How a script is told that it is up, and where tests keep their state: not for a file that stays.
   const expected = KNOWN_NAMES.filter((name) => !name.startsWith('VESTIBULE_'));
   expect(inExample.toSorted()).toEqual(expected.toSorted());
