@@ -4,8 +4,9 @@
  * the table: spoofed datagrams leave no trace but a count.
  */
 import type { Fingerprint, LocalCandidate } from '../negotiate/plan.ts';
+import { bindAll, bufferAdvice, type MediaAddress } from './bind-addresses.ts';
 import { type CertificatePem, createCertificate, type DtlsCertificate, readCertificate } from './certificate.ts';
-import { type DatagramSocket, type DatagramSockets, SOCKET_BUFFER_BYTES } from './datagram-socket.ts';
+import type { DatagramSocket, DatagramSockets } from './datagram-socket.ts';
 import { DeadlineWheel, TURN_MS } from './deadline-wheel.ts';
 import { DiallingTransport } from './dialling-transport.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
@@ -23,16 +24,9 @@ import type {
 } from './types.ts';
 import { portableSockets } from './udp-socket.ts';
 
+export type { MediaAddress } from './bind-addresses.ts';
 export { mintIceCredentials } from './ice-credentials.ts';
 export type * from './types.ts';
-
-export interface MediaAddress {
-  /** An address of this machine. */
-  bind: string;
-  /** What clients are told: the same, or the public address of a 1:1 NAT. */
-  announce: string;
-  family: 4 | 6;
-}
 
 export interface MediaEndpointOptions {
   addresses: readonly MediaAddress[];
@@ -74,9 +68,6 @@ export interface UdpMediaEndpoint extends MediaEndpoint {
   tick(nowMs: number): void;
 }
 
-/** Tries to find a port that is free on every address. */
-const FREE_PORT_ATTEMPTS = 16;
-
 /**
  * Opens the sockets, each bound to exactly its address.
  *
@@ -88,69 +79,14 @@ export async function openMediaEndpoint(options: MediaEndpointOptions): Promise<
   const addresses = options.addresses.toSorted((a, b) => a.family - b.family);
   const certificate = readCertificate(options.certificate ?? (await createCertificate()));
   const opener = options.sockets ?? portableSockets;
-  const sockets = await bindAll(opener, addresses, options.port);
+  const sockets = await bindAll<IceDtlsTransport>(opener, addresses, options.port);
   const advice = bufferAdvice(sockets);
   if (advice !== null) options.log?.(advice);
   return new UdpEndpoint(addresses, opener, sockets, certificate, options.onFault ?? rethrow);
 }
 
-/** Null when the kernel granted what was asked for, or does not say. */
-function bufferAdvice(sockets: readonly DatagramSocket<IceDtlsTransport>[]): string | null {
-  const granted = { receive: SOCKET_BUFFER_BYTES, send: SOCKET_BUFFER_BYTES };
-  for (const { receiveBufferBytes, sendBufferBytes } of sockets) {
-    if (receiveBufferBytes > 0) granted.receive = Math.min(granted.receive, receiveBufferBytes);
-    if (sendBufferBytes > 0) granted.send = Math.min(granted.send, sendBufferBytes);
-  }
-  if (granted.receive === SOCKET_BUFFER_BYTES && granted.send === SOCKET_BUFFER_BYTES) return null;
-  return (
-    `the kernel grants UDP sockets ${granted.receive} bytes to receive into and ${granted.send} to send from, ` +
-    `${SOCKET_BUFFER_BYTES} are better for many viewers: ` +
-    `sysctl -w net.core.rmem_max=${SOCKET_BUFFER_BYTES} net.core.wmem_max=${SOCKET_BUFFER_BYTES}`
-  );
-}
-
-async function bindAll(
-  opener: DatagramSockets,
-  addresses: readonly MediaAddress[],
-  port: number,
-): Promise<DatagramSocket<IceDtlsTransport>[]> {
-  for (let attempt = 1; ; attempt++) {
-    const sockets: DatagramSocket<IceDtlsTransport>[] = [];
-    let current: MediaAddress | undefined;
-    try {
-      for (const address of addresses) {
-        current = address;
-        sockets.push(await opener.bind(address.bind, address.family, sockets[0]?.port ?? port));
-      }
-      return sockets;
-    } catch (error) {
-      await Promise.all(sockets.map((socket) => socket.close()));
-      const code = (error as NodeJS.ErrnoException).code;
-      // The free port of the first address was taken on another one.
-      if (port === 0 && code === 'EADDRINUSE' && attempt < FREE_PORT_ATTEMPTS) continue;
-      throw bindError(error, current?.bind ?? '', port);
-    }
-  }
-}
-
 function rethrow(error: unknown): never {
   throw error;
-}
-
-function bindError(error: unknown, address: string, port: number): Error {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EADDRINUSE') {
-    return new Error(`UDP port ${port} is in use on ${address}: choose another MEDIA_PORT`, { cause: error });
-  }
-  if (code === 'EACCES') {
-    return new Error(`UDP port ${port} on ${address} is not permitted: choose another MEDIA_PORT`, { cause: error });
-  }
-  if (code === 'EADDRNOTAVAIL' || code === 'EINVAL') {
-    return new Error(`${address} is not an address of this machine: check MEDIA_ADDRESSES`, { cause: error });
-  }
-  return new Error(`cannot bind UDP port ${port} on ${address} (MEDIA_PORT, MEDIA_ADDRESSES): ${code ?? error}`, {
-    cause: error,
-  });
 }
 
 class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
