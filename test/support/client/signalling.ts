@@ -27,9 +27,16 @@ export class SignallingError extends Error {
   }
 }
 
-/** WHIP or WHEP at `url`, with a bearer token if there is one. */
-export function httpSignalling(url: string, token?: string): Signalling & { readonly resource: string | null } {
-  const authorization: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+/** WHIP or WHEP at `url`, with a bearer token if there is one, and more header fields in all requests. */
+export function httpSignalling(
+  url: string,
+  token?: string,
+  more: Readonly<Record<string, string>> = {},
+): Signalling & { readonly resource: string | null } {
+  const authorization: Record<string, string> = {
+    ...more,
+    ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+  };
   let resource: string | null = null;
   const send = async (target: string, init: RequestInit, expected: number): Promise<Response> => {
     const response = await fetch(target, init);
