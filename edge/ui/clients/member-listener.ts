@@ -10,7 +10,7 @@ import { compareTracks, type OfferedTrack, offeredTracks } from './member-tracks
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
-import { answerFrame, type MuteFrame, type SignalFrame } from './signal-frames.ts';
+import { answerFrame, type MuteFrame, type OfferFrame } from './signal-frames.ts';
 
 /** A track of another member. */
 export interface MemberTrack {
@@ -81,7 +81,7 @@ export class MemberListener {
   }
 
   /** A frame of the signal channel. */
-  receive(frame: SignalFrame): void {
+  receive(frame: OfferFrame | MuteFrame): void {
     const { peer } = this.#runner;
     if (peer === null) return;
     if (frame.kind === 'offer') this.#step(peer, frame);

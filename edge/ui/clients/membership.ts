@@ -1,6 +1,7 @@
 /** One WHIP session of a member and all that depends on it: the signal channel, the guard of its cookie, the receiving half. */
 import { GuardedRequests } from './guarded-requests.ts';
 import { type ListenerOptions, MemberListener } from './member-listener.ts';
+import { MOVE_SPREAD_MS } from './move-machine.ts';
 import type { OwnMedia } from './own-media.ts';
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import { withVideoStartBitrate } from './sdp.ts';
@@ -28,6 +29,7 @@ export class Membership {
   #guard: GuardedRequests | null = null;
   #listener: MemberListener | null = null;
   #ended = false;
+  #moveTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: MembershipOptions, media: OwnMedia) {
     this.#options = options;
@@ -69,6 +71,7 @@ export class Membership {
   /** Ends the receiving half; the sending one is its runner's. */
   end(): void {
     this.#ended = true;
+    if (this.#moveTimer !== null) clearTimeout(this.#moveTimer);
     void this.#listener?.stop();
   }
 
@@ -79,10 +82,16 @@ export class Membership {
     channel.addEventListener('open', () => this.#listen(channel));
     channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer | string>) => {
       const frame = readSignalFrame(data);
-      if (frame !== null) this.#listener?.receive(frame);
+      if (frame?.kind === 'reconnect') this.#moveSoon();
+      else if (frame !== null) this.#listener?.receive(frame);
     });
     // Without it nobody's coming or going is heard of.
     channel.addEventListener('close', () => this.#options.onState('ended'));
+  }
+
+  /** A lobby takes one session of a user at a time, so this one ends before the next begins. */
+  #moveSoon(): void {
+    this.#moveTimer ??= setTimeout(() => this.#options.onState('ended'), MOVE_SPREAD_MS * Math.random());
   }
 
   #listen(channel: RTCDataChannel): void {

@@ -34,6 +34,10 @@ describe('frames of the signal channel', () => {
     });
   });
 
+  test('the wish that we come back elsewhere is read', () => {
+    expect(readSignalFrame(binary({ id: 0, type: 4, data: {} }))).toEqual({ kind: 'reconnect' });
+  });
+
   test.each([
     ['no JSON', 'hello'],
     ['nothing', ''],

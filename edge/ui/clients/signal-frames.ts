@@ -1,6 +1,6 @@
 /**
- * Frames of a lobby's signal channel: binary UTF-8 JSON `{"id", "type", "data"}` with type 1 offer, 2 answer, 3 mute. Read
- * here without a schema library, which would weigh more than the rest of a page.
+ * Frames of a lobby's signal channel: binary UTF-8 JSON `{"id", "type", "data"}` with type 1 offer, 2 answer, 3 mute, 4
+ * reconnect. Read here without a schema library, which would weigh more than the rest of a page.
  */
 
 export interface OfferFrame {
@@ -19,11 +19,17 @@ export interface MuteFrame {
   muted: boolean;
 }
 
-export type SignalFrame = OfferFrame | MuteFrame;
+/** The node that carries the member is about to leave: come back by a new session. */
+export interface ReconnectFrame {
+  kind: 'reconnect';
+}
+
+export type SignalFrame = OfferFrame | MuteFrame | ReconnectFrame;
 
 const OFFER = 1;
 const ANSWER = 2;
 const MUTE = 3;
+const RECONNECT = 4;
 
 /** Null for everything that is not for us or not readable. */
 export function readSignalFrame(frame: ArrayBuffer | string): SignalFrame | null {
@@ -34,6 +40,7 @@ export function readSignalFrame(frame: ArrayBuffer | string): SignalFrame | null
     // Some servers of this family write the type as text.
     const type = Number(message.type);
     if (type === OFFER) return readOffer(message.id, data);
+    if (type === RECONNECT) return { kind: 'reconnect' };
     if (type !== MUTE || typeof data.mid !== 'string' || typeof data.mute !== 'boolean') return null;
     return { kind: 'mute', mid: data.mid, muted: data.mute };
   } catch {
