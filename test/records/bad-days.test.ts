@@ -9,7 +9,7 @@ import { type Publisher, publish } from '../support/client/publisher.ts';
 import { openNodeUnderTest } from '../support/node-under-test.ts';
 import { until } from '../support/until.ts';
 import { readRecorded } from './support/recorded.ts';
-import { RecordsEdge } from './support/records-edge.ts';
+import { type Mishap, RecordsEdge } from './support/records-edge.ts';
 import { recorderSettings } from './support/settings.ts';
 import { ROOM, temporaryFolder } from './support/studio.ts';
 
@@ -119,16 +119,20 @@ test('parts leave while it records; refusals of every kind are survived; the loc
 }, async () => {
   const [folder, edge] = [await temporaryFolder(), await openEdge()];
   const { node } = await openNode(folder, edge, { deleteAfterUpload: true });
-  const mishaps = [
-    { status: 503, code: 'unavailable' },
-    'cut',
-    { status: 422, code: 'bad_checksum' },
-    { status: 409, code: 'no_upload' },
-    { status: 500, code: '' },
-  ] as const;
-  let count = 0;
-  edge.mishap = (method) =>
-    method !== 'PATCH' && count < 2 * mishaps.length ? (mishaps[count++ % mishaps.length] ?? null) : null;
+  // What goes wrong the first times that it is asked for.
+  const mishaps: [what: RegExp, mishap: Mishap][] = [
+    [/records$/, { status: 503, code: 'unavailable' }],
+    [/upload$/, 'cut'],
+    [/parts\/1$/, { status: 422, code: 'bad_checksum' }],
+    [/parts\/1$/, { status: 409, code: 'no_upload' }],
+    [/parts\/1$/, 'cut'],
+    [/complete$/, { status: 500, code: '' }],
+    [/complete$/, { status: 409, code: 'part_mismatch' }],
+  ];
+  edge.mishap = (_method, path) => {
+    const at = mishaps.findIndex(([what]) => what.test(path));
+    return at < 0 ? null : (mishaps.splice(at, 1)[0]?.[1] ?? null);
+  };
   const signalling = node.publishing(ROOM);
   // 17 MB in 5 s.
   const video = {
@@ -144,11 +148,15 @@ test('parts leave while it records; refusals of every kind are survived; the loc
   node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
   await until(
     () => (edge.all[0]?.earlyParts ?? 0) > 0,
-    () => edge.requests.join('\n'),
+    () =>
+      [...edge.requests.filter((r) => !r.startsWith('PATCH')), ...node.logs, JSON.stringify(mishaps.map(String))].join(
+        '\n',
+      ),
     40_000,
   );
   node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: null });
   await settled(edge, 1);
+  expect(mishaps).toEqual([]);
   expect(edge.all[0]?.states).toEqual(expect.arrayContaining(['recording', 'uploading', 'ready']));
   const copy = join(await temporaryFolder(), 'copy.mp4');
   await writeFile(copy, edge.all[0]?.object ?? '');

@@ -69,7 +69,8 @@ export class RecordsEdge {
     const mishap = this.mishap(method, url);
     if (mishap === 'cut') {
       request.once('data', () => request.destroy());
-      request.once('end', () => request.destroy());
+      request.once('end', () => response.destroy());
+      request.resume();
       return;
     }
     const chunks: Buffer[] = [];
