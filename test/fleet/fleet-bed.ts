@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import { z } from 'zod';
-import { DEADLINE_MS, until } from '../e2e/support/until.ts';
+import { until } from '../e2e/support/until.ts';
 import type { Chromium } from '../support/chromium.ts';
 import { type Publisher, type PublishOptions, publish } from '../support/client/publisher.ts';
 import { httpSignalling } from '../support/client/signalling.ts';
@@ -216,10 +216,4 @@ export function contextAt(chromium: Chromium, place: Place): Promise<BrowserCont
     viewport: { width: 640, height: 480 },
     extraHTTPHeaders: fromPlace(place),
   });
-}
-
-/** Waits until more packets have come than now. */
-export async function flowsOn(viewer: Viewer, packets = 20, deadlineMs = DEADLINE_MS): Promise<void> {
-  const before = viewer.packets;
-  await until(`${packets} more packets`, () => viewer.packets >= before + packets, deadlineMs);
 }
