@@ -5,7 +5,14 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ProblemError } from '../../shared/errors.ts';
 import { mintBootId, mintSessionId, nodeIdSchema, roomLobbyId, roomNameSchema } from '../../shared/ids.ts';
-import type { Hello, NodeFrame, NodeRequest, Report, Welcome } from '../../shared/protocol/control.ts';
+import {
+  CONTROL_PROTOCOL_VERSION,
+  type Hello,
+  type NodeFrame,
+  type NodeRequest,
+  type Report,
+  type Welcome,
+} from '../../shared/protocol/control.ts';
 import { ControlLink, type LinkOptions } from './link.ts';
 
 const NODE = nodeIdSchema.parse('n1');
@@ -209,7 +216,7 @@ test('an edge that speaks a far version is left', async () => {
   const edgeSide = await dialled();
   await edgeSide.next();
 
-  edgeSide.send({ ...WELCOME, protocol: 3 });
+  edgeSide.send({ ...WELCOME, protocol: CONTROL_PROTOCOL_VERSION + 2 });
   const [code] = (await once(edgeSide.socket, 'close')) as [number];
 
   expect(code).toBe(1008);
