@@ -162,7 +162,7 @@ export interface LiveStatus {
 export interface StreamLobbyRpc {
   /**
    * A user enters: 409 `session_exists` while the user has a session of this kind here, 503 `no_media_node`. A `fixed`
-   * one (static WHIP) gets no token, and 404 `lobby_not_running` without a human in the lobby.
+   * one (static WHIP) gets no token, and 404 `lobby_not_running` without a human in the lobby. `near`: where the user is.
    */
   join(input: {
     lobby: LobbyId;
@@ -170,6 +170,7 @@ export interface StreamLobbyRpc {
     session: SessionId;
     fixed: boolean;
     offer: string;
+    near?: Coordinates | null;
   }): Promise<Outcome<{ answer: string; etag: string; token: string | null }>>;
   /**
    * Checks a cookie's session and the request token of a call for `lobby`: 404 `no_session`, 403 `wrong_stream`, 403
@@ -206,12 +207,15 @@ export interface StreamLobbyRpc {
     lobby: LobbyId;
     session: SessionId;
     offer: string;
+    near?: Coordinates | null;
   }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }>>;
   /** `url` holds the stream key: 404 `no_session`, 409 `already_live`, 409 `no_main_track`, 501 `no_ffmpeg`. */
   startLive(input: { session: SessionId; live: string; url: string }): Promise<Outcome<null>>;
   /** `live` null: whichever runs. 404 `not_live`. */
   stopLive(input: { live: string | null }): Promise<Outcome<null>>;
   liveStatus(): Promise<LiveStatus>;
+  /** Says whether who is in the lobby is recorded, and tells; without a wish it only tells. Null: nobody is. */
+  recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null>;
   /** Ends the lobby whatever runs in it; 404 `lobby_not_running`. */
   close(): Promise<Outcome<null>>;
 
@@ -237,7 +241,8 @@ export interface NodeLinkRpc {
    * Sends one request and waits for its response: the problem of the node, or 503 `node_unreachable` when no link is (or
    * comes back within a moment), 504 `node_timeout` after the deadline (default `REQUEST_DEADLINE_MS`), 502 `node_error`
    * when the response does not fit the method. With `boot`, a node that has been restarted since counts as unreachable.
-   * 501 `node_too_old` at once for a method that the node's protocol version does not have.
+   * 501 `node_too_old` at once for a method that the node's protocol version does not have. `probe` and `patch` get 404
+   * `no_session` as soon as the node is given up.
    */
   request<M extends NodeMethod>(
     request: Extract<NodeRequest, { method: M }>,

@@ -36,7 +36,7 @@ import {
   objectionTo,
   step,
 } from './node-link-machine.ts';
-import { NODE_TIMEOUT, NODE_TOO_OLD, NODE_UNREACHABLE, PendingRequests } from './pending-requests.ts';
+import { NODE_TIMEOUT, NODE_TOO_OLD, NODE_UNREACHABLE, PendingRequests, SESSION_LOST } from './pending-requests.ts';
 import { Reporter } from './reporter.ts';
 import { begins, ends, protocolOf } from './request-kinds.ts';
 import { Waiters } from './waiters.ts';
@@ -107,7 +107,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const reached = socket !== null && (boot === undefined || this.#state?.boot === boot);
     const isTooOld = reached && (readAttachment(socket)?.about?.protocol ?? 0) < protocolOf(asked.method);
     const outcome = !reached
-      ? failed(NODE_UNREACHABLE)
+      ? failed(socket === null && this.#hasLost(asked) ? SESSION_LOST : NODE_UNREACHABLE)
       : isTooOld
         ? failed(NODE_TOO_OLD)
         : await this.#pending.send(socket, asked, Math.max(1, endsAt - Date.now()));
@@ -301,6 +301,11 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     });
     await Promise.allSettled(told);
     if (this.#table.lobbies.length === 0) this.#step({ type: 'forgotten' });
+  }
+
+  /** The node has not come back in time, so a client who asks for its session need not wait to make another. */
+  #hasLost({ method }: NodeRequest): boolean {
+    return (method === 'probe' || method === 'patch') && !mayBeLinked(this.#state, Date.now());
   }
 
   async #readySocket(waitMs: number): Promise<WebSocket | null> {

@@ -180,9 +180,10 @@ describe('a node of the version before', () => {
 });
 
 describe('requests', () => {
-  test('a node that was never here: 503 at once', async () => {
-    const outcome = await probe(mintSessionId());
-    expect(outcome).toMatchObject({ problem: { status: 503, code: 'node_unreachable' } });
+  test('a node that was never here: 503 at once, and nobody has a session there', async () => {
+    const opened = await nodeLink(NODE).request<'drain'>({ method: 'drain', timeoutMs: 1 });
+    expect(opened).toMatchObject({ problem: { status: 503, code: 'node_unreachable' } });
+    expect(await probe(mintSessionId())).toMatchObject({ problem: { status: 404, code: 'no_session' } });
     expect(await stored(nodeLink(NODE))).toMatchObject({ keys: [], alarm: null });
   });
 
