@@ -6,7 +6,7 @@ import { type DesiredRecording, desiredRecordingSchema } from '../../shared/prot
 import type { RecordState } from '../../shared/protocol/records.ts';
 import { authEnabled } from '../auth/access.ts';
 import { FLEET_NAME, RECORDS_NAME } from '../env.ts';
-import { requireAdmin, requireRoomAccess, requireRoomsView } from '../middleware/auth.ts';
+import { isAdmin, requireAdmin, requireRoomAccess, requireRoomsView } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
@@ -30,13 +30,13 @@ export function apiRoutes(app: App): void {
         return room.success && inView(room.data);
       });
       const recordings = await recordingsOf(c, shown);
+      const mayKnowWhy = recordings.size > 0 && (await isAdmin(c));
       const list = shown.map(({ name, hasPublisher, tracks, subscribers }) => ({
         name,
         hasPublisher,
         tracks,
         subscribers,
-        // Only when there is something to tell.
-        recording: recordings.get(name),
+        recording: noteOn(recordings.get(name), mayKnowWhy),
       }));
       return c.json(list, 200, NO_STORE);
     },
@@ -105,6 +105,14 @@ export function apiRoutes(app: App): void {
 
 function shownWish(wish: DesiredRecording | null) {
   return { enabled: wish !== null, format: wish?.format ?? null };
+}
+
+/**
+ * Undefined when there is nothing to tell. Why a recording failed is for operators: a node or a store may name paths, hosts
+ * and accounts.
+ */
+function noteOn(note: RecordingNote | undefined, mayKnowWhy: boolean): RecordingNote | undefined {
+  return note === undefined || mayKnowWhy ? note : { ...note, error: null };
 }
 
 /** How the recording of each of these rooms fares; a finished one is nothing to tell. */

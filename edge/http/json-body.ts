@@ -10,17 +10,21 @@ export const MAX_JSON_BYTES = 1024 * 1024;
 const MAX_DETAIL_CHARS = 200;
 
 /**
- * The body as `schema` wants it.
+ * The body as `schema` wants it, of `maxBytes` at most.
  * @throws ProblemError 415 `unsupported_media_type`, 413 `too_large`, 400 `bad_text`, `bad_json`, `bad_body`
  */
-export async function readJson<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
+export async function readJson<S extends z.ZodType>(
+  c: AppContext,
+  schema: S,
+  maxBytes = MAX_JSON_BYTES,
+): Promise<z.output<S>> {
   if (mediaTypeOf(c.req.header('Content-Type') ?? null) !== JSON_TYPE) {
     const field = c.req.raw.method === 'POST' ? 'Accept-Post' : 'Accept';
     throw new ProblemError(415, 'unsupported_media_type', `the body must be ${JSON_TYPE}`, {
       headers: { [field]: JSON_TYPE },
     });
   }
-  return parseJson(await readText(c.req.raw, MAX_JSON_BYTES), schema);
+  return parseJson(await readText(c.req.raw, maxBytes), schema);
 }
 
 /** @throws ProblemError 400 `bad_json`, 400 `bad_body` naming what is wrong, never the value */

@@ -1,4 +1,7 @@
-/** Who may speak for a media node: whoever shows `NODE_TOKEN`. */
+/**
+ * Who may speak for a media node: whoever shows `NODE_TOKEN`. All nodes share it, so `Vestibule-Node` is a name and no
+ * proof: what one node cannot do to another is a guard against mistakes, not against somebody who has the token.
+ */
 import { ProblemError } from '../../shared/errors.ts';
 import { type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import { secretsEqual } from '../auth/constant-time.ts';

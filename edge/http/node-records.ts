@@ -24,6 +24,8 @@ import { emptyOk, noContent, type Resource, route } from './methods.ts';
 import { requireNode } from './node-access.ts';
 
 const PREFIX = '/node/records';
+/** The receipts of as many parts as a file may have: more than other bodies. */
+const MAX_COMPLETE_BYTES = 4 * 1024 * 1024;
 const partSchema = z
   .string()
   .regex(/^[1-9]\d{0,4}$/)
@@ -66,7 +68,9 @@ export function nodeRecordRoutes(app: App): void {
   nodeRoute(app, `${PREFIX}/:id/complete`, {
     POST: async (c, node) => {
       const id = idOf(c);
-      unwrap(await records(c).complete({ node, id, complete: await readJson(c, recordCompleteSchema) }));
+      unwrap(
+        await records(c).complete({ node, id, complete: await readJson(c, recordCompleteSchema, MAX_COMPLETE_BYTES) }),
+      );
       return emptyOk();
     },
   });

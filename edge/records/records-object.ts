@@ -18,7 +18,7 @@ import {
 import { type Env, readSettings } from '../env.ts';
 import { openStore, storeFor } from './open-store.ts';
 import { isOver, type RecordEntry, type Upload } from './record.ts';
-import { ABANDONED_AFTER_MS, NO_RECORD, NO_UPLOAD, type RecordEvent, step } from './record-machine.ts';
+import { ABANDONED_AFTER_MS, abandonedAt, NO_RECORD, NO_UPLOAD, type RecordEvent, step } from './record-machine.ts';
 import { type Cursor, RecordsStore } from './records-store.ts';
 import type { RecordsRpc } from './rpc.ts';
 
@@ -158,6 +158,8 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     before: Cursor | null;
     limit: number;
   }): Promise<{ records: RecordEntry[]; more: boolean }> {
+    // A retention that was set since then has nobody else to wake it.
+    if (this.#alarmAt === null) this.#wakeAt(null);
     const found = this.#store.list({ ...input, limit: input.limit + 1 });
     return { records: found.slice(0, input.limit), more: found.length > input.limit };
   }
@@ -187,13 +189,14 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     const now = Date.now();
     let retryAt: number | null = null;
     for (const { id } of this.#store.active()) {
-      await this.#inTurn(id, async () => {
-        const before = this.#store.get(id);
-        this.#step(id, { type: 'deadline' });
-        const isGivenUp = before !== null && this.#store.get(id)?.state === 'failed';
-        if (isGivenUp && before.upload !== null) await storeFor(this.env, before.upload.via)?.abort(before.upload);
-        return succeeded(null);
+      const looked = await this.#inTurn(id, async () => {
+        const entry = this.#store.get(id);
+        if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) return succeeded(null);
+        // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.
+        if (entry.upload !== null) await storeFor(this.env, entry.upload.via)?.abort(entry.upload);
+        return this.#step(id, { type: 'deadline' });
       });
+      if (!looked.ok) retryAt = now + RETRY_MS;
     }
     const retentionMs = this.#retentionMs();
     const old = retentionMs === null ? [] : this.#store.endedBefore(now - retentionMs, DELETED_AT_ONCE);

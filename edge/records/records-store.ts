@@ -14,6 +14,9 @@ const TABLES = [
      started INTEGER NOT NULL, updated INTEGER NOT NULL, ended INTEGER, entry TEXT NOT NULL)`,
   'CREATE INDEX records_by_start ON records (started, id)',
   'CREATE INDEX records_of_lobby ON records (lobby, started, id)',
+  // The next alarm is worked out at each word of a node: not by reading all that was ever recorded.
+  'CREATE INDEX records_by_end ON records (ended) WHERE ended IS NOT NULL',
+  `CREATE INDEX records_in_the_making ON records (updated) WHERE state NOT IN ('ready', 'failed')`,
   'CREATE TABLE parts (record TEXT NOT NULL, part INTEGER NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (record, part)) WITHOUT ROWID',
 ];
 
@@ -129,8 +132,8 @@ export class RecordsStore {
   earliest(): { ended: number | null; updated: number | null } {
     const row = this.#sql
       .exec(
-        `SELECT MIN(ended) AS ended, MIN(CASE WHEN state IN ('ready', 'failed') THEN NULL ELSE updated END) AS updated
-         FROM records`,
+        `SELECT (SELECT MIN(ended) FROM records WHERE ended IS NOT NULL) AS ended,
+                (SELECT MIN(updated) FROM records WHERE state NOT IN ('ready', 'failed')) AS updated`,
       )
       .one();
     const number = (value: SqlStorageValue | undefined) => (typeof value === 'number' ? value : null);

@@ -7,6 +7,9 @@ import type { Env } from '../env.ts';
 import { stub } from '../lobby/objects-under-test.ts';
 import { type Call, deployed, problemOf } from '../test-support/app.ts';
 import { TEST_NODE_TOKEN } from '../test-support/bindings.ts';
+import { StoreError } from './object-store.ts';
+import { R2Store } from './r2-store.ts';
+import type { RecordEntry } from './record.ts';
 import { RecordsStore } from './records-store.ts';
 
 const ADMIN = { Authorization: 'Bearer root' };
@@ -44,6 +47,15 @@ async function begin({ id, name }: Draft, room = 'r1', startedAt = 1_000 + count
   const what = { contentType: 'video/mp4', codecs: ['H264', 'opus'], startedAt };
   const response = await call('/node/records', asNode('POST', { ...begun, ...what }));
   expect(response.status, await response.clone().text()).toBe(201);
+}
+
+/** What the edge makes of a recording that begins like this. */
+async function statusOfBegin(changes: Record<string, unknown>): Promise<number> {
+  const begun = { ...draft(), boot: 'b'.repeat(26), lobby: 'room:r1', session: 's'.repeat(26), startedAt: 1 };
+  const what = { contentType: 'video/mp4', codecs: [] };
+  const response = await call('/node/records', asNode('POST', { ...begun, ...what, ...changes }));
+  await response.arrayBuffer();
+  return response.status;
 }
 
 async function plan({
@@ -233,6 +245,20 @@ describe('nobody gets in who should not', () => {
   });
 
   test.each([
+    ['is a page', { contentType: 'text/html' }],
+    ['would end its header field', { contentType: 'video/mp4\r\nSet-Cookie: a=b' }],
+    ['is a drawing with scripts', { contentType: 'image/svg+xml' }],
+    ['began when no calendar knows', { startedAt: 8.7e15 }],
+    ['leads elsewhere', { name: '../r_s_1.mp4' }],
+    ['has a name that ends its quotes', { name: 'r"_s_1.mp4' }],
+    ['is no recording', { name: 'r_s_1.html' }],
+  ])('a recording that %s', async (_, changes) => {
+    expect(await statusOfBegin({})).toBe(201);
+    expect(await statusOfBegin(changes)).toBe(400);
+    expect(await listed()).toHaveLength(1);
+  });
+
+  test.each([
     ['..%2f..%2fetc%2fpasswd'],
     ['.mp4'],
     ['a.html'],
@@ -336,4 +362,43 @@ test('the alarm gives up a node that was silent for a day, and frees what it had
   expect(await listed()).toMatchObject([{ state: 'failed', error: expect.stringContaining('not been heard of') }]);
   const refused = await putPart(record, 1, noise(10));
   expect((await problemOf(refused)).code).toBe('no_upload');
+});
+
+test('what a silent node had uploaded is freed when the store can be asked again, not forgotten', async () => {
+  const record = draft();
+  await begin(record);
+  await plan(record);
+  const aborted = vi.spyOn(R2Store.prototype, 'abort').mockRejectedValueOnce(new StoreError('away'));
+  await runInDurableObject(stub(records()), (_, { storage }) => {
+    const store = new RecordsStore(storage);
+    const entry = store.get(record.id as never);
+    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
+  });
+  await runDurableObjectAlarm(stub(records()));
+  expect(await listed()).toMatchObject([{ state: 'recording' }]);
+  // Its own time has come again.
+  expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
+  expect(await listed()).toMatchObject([{ state: 'failed' }]);
+  expect(aborted).toHaveBeenCalledTimes(2);
+  aborted.mockRestore();
+});
+
+test('a retention that was set later finds what is old', async () => {
+  const name = 'r1_s_1.mp4';
+  await runInDurableObject(stub(records()), (instance, { storage }) => {
+    const made = { id: 'a'.repeat(22), name, lobby: 'room:r1', session: 's'.repeat(26), node: 'n1' };
+    const what = { contentType: 'video/mp4', codecs: [], state: 'ready', bytes: 1, durationMs: 1, uploadedBytes: 1 };
+    const rest = {
+      startedAt: 1,
+      updatedAt: 1,
+      endedAt: 1,
+      error: null,
+      upload: null,
+      stored: { via: 'edge', key: name },
+    };
+    new RecordsStore(storage).put({ ...made, ...what, ...rest } as unknown as RecordEntry);
+    Object.assign(instance as unknown as { env: Env }, { env: { ...bindings, RECORD_RETENTION_DAYS: '1' } });
+  });
+  expect(await listed()).toHaveLength(1);
+  await vi.waitFor(async () => expect(await listed()).toHaveLength(0), { timeout: 5_000 });
 });

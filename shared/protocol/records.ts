@@ -35,6 +35,15 @@ export const recordNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,2
 export const recordStateSchema = z.enum(['recording', 'finalising', 'uploading', 'ready', 'failed']);
 export type RecordState = z.infer<typeof recordStateSchema>;
 
+/** A browser shows what it plays and runs nothing of it, whatever a node says that it is. */
+const contentTypeSchema = z.string().regex(/^(video|audio)\/[a-z0-9][a-z0-9.+-]{0,60}$/);
+const MAX_CODECS = 64;
+const MAX_CODEC_CHARS = 32;
+/** The year 2100: what lies far behind it is no date for JavaScript, and would spoil every list it is in. */
+const MAX_STARTED_AT = 4_102_444_800_000;
+/** Stores differ in what they call a part: S3 takes 34 characters, R2 some hundred. */
+const MAX_ETAG_CHARS = 512;
+
 export const recordBeginSchema = z.object({
   id: recordIdSchema,
   name: recordNameSchema,
@@ -42,11 +51,11 @@ export const recordBeginSchema = z.object({
   lobby: lobbyIdSchema,
   /** The publisher's. */
   session: sessionIdSchema,
-  contentType: z.string(),
+  contentType: contentTypeSchema,
   /** RTP encoding names. */
-  codecs: z.array(z.string()),
+  codecs: z.array(z.string().max(MAX_CODEC_CHARS)).max(MAX_CODECS),
   /** Unix ms */
-  startedAt: z.int().nonnegative(),
+  startedAt: z.int().nonnegative().max(MAX_STARTED_AT),
 });
 export type RecordBegin = z.infer<typeof recordBeginSchema>;
 
@@ -61,7 +70,7 @@ export const recordUpdateSchema = z.object({
 });
 export type RecordUpdate = z.infer<typeof recordUpdateSchema>;
 
-export const partReceiptSchema = z.object({ part: z.int().positive(), etag: z.string() });
+export const partReceiptSchema = z.object({ part: z.int().positive(), etag: z.string().max(MAX_ETAG_CHARS) });
 export type PartReceipt = z.infer<typeof partReceiptSchema>;
 
 export const uploadPlanSchema = z.object({
