@@ -84,8 +84,8 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
   #open(plan: EgressTrackPlan, nowMs: number): Outgoing {
     this.#usedSsrcs.add(plan.ssrc);
     if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
-    const { keyframeReason } = this.#options;
-    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, !this.#isTap, keyframeReason);
+    const { keyframeReason, cachedStart = !this.#isTap } = this.#options;
+    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, cachedStart, keyframeReason);
     return { stream, nextReportMs: Number.NEGATIVE_INFINITY, reports: 0 };
   }
 

@@ -89,16 +89,19 @@ export interface EgressMediaOptions {
   tracks: readonly EgressTrackPlan[];
   /**
    * Null: a tap. Packets leave as plain RTP and RTCP for a program on this machine, and nothing is received. A video begins
-   * with the next keyframe, never with cached packets: their burst is more than the receive buffer of a socket holds.
+   * with the next keyframe, not with cached packets, unless `cachedStart` says so: their burst is more than the receive
+   * buffer of a socket holds.
    */
   keys: SrtpKeys | null;
   send: SendDatagram;
+  /** Whether a video may begin with the cached packets since its last keyframe; not given: yes, but for a tap. */
+  cachedStart?: boolean;
   /** Where `send` sends to, for an engine that does it by itself: `PeerTransport.watchRoute`. */
   watchRoute?: (listener: (route: DatagramRoute | null) => void) => void;
   /** `PeerTransport.openInbound`, where there is one. */
   openInbound?: OpenInbound;
   /** What requests for keyframes that come from there count as; `viewer-pli` when not given. */
-  keyframeReason?: 'viewer-pli' | 'relay';
+  keyframeReason?: 'viewer-pli' | 'relay' | 'recording';
   onAuthenticated(nowMs: number): void;
 }
 

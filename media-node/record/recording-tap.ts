@@ -70,7 +70,15 @@ export class RecordingTap {
     const described = plans.map(({ codec, sourceMid, ssrc }) => ({ mid: sourceMid, codec, ssrc }));
     thread.send({ type: 'open', recording, lobby, session, format, tracks: described });
     this.#media = context.forwarder.openEgress(
-      { tracks: plans, keys: null, send: (datagram) => this.#take(datagram), onAuthenticated: () => {} },
+      {
+        tracks: plans,
+        keys: null,
+        send: (datagram) => this.#take(datagram),
+        // Those who ignore requests send a keyframe every few seconds: what is shown until then is in the file all the same.
+        cachedStart: true,
+        keyframeReason: 'recording',
+        onAuthenticated: () => {},
+      },
       context.now(),
     );
     this.attach(tracks);

@@ -12,14 +12,16 @@ const STOP_DEADLINE_MS = 10_000;
 export interface ClipOptions {
   /** Frames from keyframe to keyframe, at 30 a second; 60 when not given. */
   gopFrames?: number;
+  /** A white picture and a tone begin together every second. */
+  marks?: boolean;
 }
 
 /** The path of a Matroska file with 10 s of H264 and Opus, made once. */
-export function h264Clip({ gopFrames = 60 }: ClipOptions = {}): Promise<string> {
-  return cached(`h264-opus-gop${gopFrames}-v1.mkv`, async (draft) => {
+export function h264Clip({ gopFrames = 60, marks = false }: ClipOptions = {}): Promise<string> {
+  return cached(`h264-opus-gop${gopFrames}${marks ? '-marks' : ''}-v1.mkv`, async (draft) => {
     await promisify(execFile)(
       process.execPath,
-      ['test/support/ffmpeg/make-clip.ts', draft, String(CLIP_SECONDS), String(gopFrames)],
+      ['test/support/ffmpeg/make-clip.ts', draft, String(CLIP_SECONDS), String(gopFrames), marks ? 'marks' : ''],
       { cwd: PROJECT_ROOT, timeout: CLIP_DEADLINE_MS },
     );
   });

@@ -3,6 +3,7 @@ import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { partReceiptSchema, recordBeginSchema, recordStateSchema } from '../../../shared/protocol/records.ts';
+import { syncFolder } from '../sync-folder.ts';
 
 const journalSchema = z.object({
   version: z.literal(1),
@@ -26,7 +27,7 @@ export function journalPath(folder: string, name: string): string {
   return join(folder, `${name}${SUFFIX}`);
 }
 
-/** Replaces the journal in one step: after a crash it is the old one or the new one. */
+/** Replaces the journal in one step: after a crash or a power cut it is the old one or the new one. */
 export async function writeJournal(folder: string, journal: Journal): Promise<void> {
   const path = journalPath(folder, journal.begin.name);
   const draft = `${path}.new`;
@@ -38,6 +39,7 @@ export async function writeJournal(folder: string, journal: Journal): Promise<vo
     await file.close();
   }
   await rename(draft, path);
+  await syncFolder(folder);
 }
 
 export async function removeJournal(folder: string, name: string): Promise<void> {

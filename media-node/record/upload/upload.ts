@@ -11,8 +11,8 @@ import { removeJournal } from './journal.ts';
 
 const RETRY_BASE_MS = 500;
 const RETRY_MAX_MS = 30_000;
-/** The edge hears of a recording this often, so that it knows that its node is alive. */
-const PROGRESS_MS = 10_000;
+/** The edge hears of a recording this often: whoever looks at the list sees it grow, and it knows that its node is alive. */
+const PROGRESS_MS = 5_000;
 /** Where there is no store now, there may be one later. */
 const NO_STORE_RETRY_MS = 600_000;
 /** Refusals that trying again should have cured. */

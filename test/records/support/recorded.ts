@@ -1,5 +1,6 @@
 /** What an independent demuxer and its decoders find in a recorded file. */
 import { Decoder, Demuxer } from 'node-av/api';
+import type { Frame } from 'node-av/lib';
 
 export interface RecordedTrackFacts {
   kind: 'audio' | 'video';
@@ -14,6 +15,8 @@ export interface RecordedTrackFacts {
   /** Of the largest distance between two packets, seconds. */
   largestGapS: number;
   sizes: string[];
+  /** When the picture turned white, or the sound began after silence: seconds. For clips with marks. */
+  marksS: number[];
 }
 
 export interface RecordedFacts {
@@ -39,6 +42,7 @@ export async function readRecorded(path: string): Promise<RecordedFacts> {
         timesS: [],
         largestGapS: 0,
         sizes: [],
+        marksS: [],
       };
     }
     const durationS = input.duration;
@@ -70,9 +74,11 @@ async function decodeAll(path: string, index: number, facts: RecordedTrackFacts)
     const stream = input.streams[index];
     if (stream === undefined) return;
     const decoder = await Decoder.create(stream, { exitOnError: true });
+    const marks = new MarkFinder(facts);
     for await (const frame of decoder.frames(input.packets(index))) {
       if (frame === null) break;
       facts.decoded++;
+      marks.frame(frame);
       const size = `${frame.width}x${frame.height}`;
       if (facts.kind === 'video' && facts.sizes.at(-1) !== size) facts.sizes.push(size);
       frame.free();
@@ -82,3 +88,64 @@ async function decodeAll(path: string, index: number, facts: RecordedTrackFacts)
     await input.close();
   }
 }
+
+/** Every how many bytes of a picture one is looked at. */
+const LUMA_STEP = 997;
+const WHITE_ABOVE = 200;
+const LOUD_ABOVE = 0.05;
+/** A tone crosses zero; this long without a loud sample is silence. */
+const SILENCE_S = 0.2;
+
+/** Finds white pictures and tones. Decoders give 8-bit planar pictures and 32-bit floats. */
+class MarkFinder {
+  readonly #facts: RecordedTrackFacts;
+  #wasWhite = true;
+  #loudS = Number.NEGATIVE_INFINITY;
+
+  constructor(facts: RecordedTrackFacts) {
+    this.#facts = facts;
+  }
+
+  frame(frame: Frame): void {
+    const plane = frame.data?.[0];
+    if (plane === undefined) return;
+    const atS = (Number(frame.pts) * frame.timeBase.num) / frame.timeBase.den;
+    if (this.#facts.kind === 'video') this.#picture(plane.subarray(0, (frame.linesize[0] ?? 0) * frame.height), atS);
+    else this.#sound(plane, frame.nbSamples, frame.sampleRate, atS);
+  }
+
+  #picture(luma: Buffer, atS: number): void {
+    let sum = 0;
+    let count = 0;
+    for (let at = 0; at < luma.length; at += LUMA_STEP) {
+      sum += luma[at] as number;
+      count++;
+    }
+    const isWhite = sum / count > WHITE_ABOVE;
+    if (isWhite && !this.#wasWhite) this.#facts.marksS.push(atS);
+    this.#wasWhite = isWhite;
+  }
+
+  #sound(plane: Buffer, count: number, rateHz: number, startS: number): void {
+    const step = Math.floor(plane.length / count / 4) || 1;
+    for (let at = 0; at < count; at++) {
+      if (Math.abs(plane.readFloatLE(at * step * 4)) < LOUD_ABOVE) continue;
+      const atS = startS + at / rateHz;
+      if (atS - this.#loudS > SILENCE_S) this.#facts.marksS.push(atS);
+      this.#loudS = atS;
+    }
+  }
+}
+
+/** How much later each tone comes than its white picture, ms. */
+export function soundDelaysMs({ tracks }: RecordedFacts): number[] {
+  const flashes = tracks.find(({ kind }) => kind === 'video')?.marksS ?? [];
+  const tones = tracks.find(({ kind }) => kind === 'audio')?.marksS ?? [];
+  return flashes.flatMap((flashS) => {
+    const near = tones.map((toneS) => (toneS - flashS) * 1000).filter((ms) => Math.abs(ms) < MARK_WINDOW_MS);
+    return near.length === 1 ? (near as [number]) : [];
+  });
+}
+
+/** Marks are a second apart. */
+const MARK_WINDOW_MS = 450;

@@ -1,19 +1,25 @@
 /**
  * Makes a short clip as ffmpeg and OBS would send it: H264 constrained baseline without B-frames and Opus in stereo.
- * Arguments: output file, seconds, frames between keyframes. A process of its own, so that no test process loads FFmpeg.
+ * Arguments: output file, seconds, frames between keyframes, and `marks` for a white picture and a tone that begin together every second. A process of its own, so that no test process loads FFmpeg.
  */
 import { Decoder, Demuxer, Encoder, FilterAPI, Muxer } from 'node-av/api';
 import { FF_ENCODER_LIBOPUS, FF_ENCODER_LIBX264 } from 'node-av/constants';
 import type { Packet } from 'node-av/lib';
 
 const FRAME_RATE = 30;
-const [target, secondsText, gopText] = process.argv.slice(2);
+const [target, secondsText, gopText, marks] = process.argv.slice(2);
 if (target === undefined) throw new Error('usage: make-clip.ts FILE SECONDS GOP_FRAMES');
 const seconds = Number(secondsText ?? 10);
 const gopFrames = Number(gopText ?? 60);
 
-const picture = await Demuxer.open(`testsrc2=s=640x360:r=${FRAME_RATE},format=yuv420p`, { format: 'lavfi' });
-const tone = await Demuxer.open('sine=f=440:r=48000:samples_per_frame=960', { format: 'lavfi' });
+const isMark = 'lt(mod(t\\,1)\\,0.1)';
+const flashes = marks === 'marks' ? `,drawbox=c=white:t=fill:enable='${isMark}'` : '';
+const sound =
+  marks === 'marks'
+    ? `aevalsrc=0.5*sin(2*PI*1000*t)*${isMark}:s=48000:n=960`
+    : 'sine=f=440:r=48000:samples_per_frame=960';
+const picture = await Demuxer.open(`testsrc2=s=640x360:r=${FRAME_RATE}${flashes},format=yuv420p`, { format: 'lavfi' });
+const tone = await Demuxer.open(sound, { format: 'lavfi' });
 const pictureStream = picture.video();
 const toneStream = tone.audio();
 if (pictureStream === undefined || toneStream === undefined) throw new Error('the test sources have no stream');
