@@ -13,10 +13,12 @@ import { SampleQueue } from './sample-queue.ts';
 /** How long a file waits for a track that sends nothing: for sound, and for the first keyframe of those who send one seldom. */
 const WAIT_FOR_SOUND_MS = 2_000;
 const WAIT_FOR_PICTURE_MS = 10_000;
-/** A segment ends at a keyframe when it is this long, and at any frame when it is that long or that large. */
+/** A segment ends at a keyframe when it is this long, and at any frame when it is that long, that large or of so many frames. */
 const SEGMENT_MS = 1_000;
 const LONG_SEGMENT_MS = 2_000;
 const LARGE_SEGMENT_BYTES = 4 * 1024 * 1024;
+/** A frame in memory costs more than its bytes, which may be one. */
+const LONG_SEGMENT_FRAMES = 4_096;
 
 export interface ContainerFileOptions {
   extension: 'mp4' | 'webm';
@@ -143,7 +145,9 @@ export class ContainerFile {
     const lengthMs = opened.timeline.timeMs(input, frame.rtp) - this.#segmentStartMs;
     const atKeyframe = input.kind === 'video' && frame.key;
     const bytes = opened.queues.reduce((sum, queue) => sum + queue.bytes, 0);
-    if (lengthMs < (atKeyframe ? SEGMENT_MS : LONG_SEGMENT_MS) && bytes < LARGE_SEGMENT_BYTES) return;
+    const frames = opened.queues.reduce((sum, queue) => sum + queue.length, 0);
+    const isSmall = bytes < LARGE_SEGMENT_BYTES && frames < LONG_SEGMENT_FRAMES;
+    if (lengthMs < (atKeyframe ? SEGMENT_MS : LONG_SEGMENT_MS) && isSmall) return;
     this.#cut(opened, false);
     this.#segmentStartMs += Math.max(0, lengthMs);
   }

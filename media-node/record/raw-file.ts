@@ -16,6 +16,8 @@ export const RAW_CONTENT_TYPES: Readonly<Record<RawExtension, string>> = {
 const FLUSH_MS = 1_000;
 const OPUS_RATE_HZ = 48_000;
 const IVF_TICKS_PER_S = 1_000;
+/** How far the sender's clock may be ahead of ours: a jump is not filled with silence, and a drift takes a week to get here. */
+const MAX_AHEAD_MS = 60_000;
 const FOURCC = { VP8: 'VP80', VP9: 'VP90', AV1: 'AV01' } as const;
 const TEMPORAL_DELIMITER = Buffer.from([0x12, 0x00]);
 
@@ -32,9 +34,11 @@ export class RawFile {
   readonly #create: () => Promise<RecordFile>;
   #file: RecordFile | null = null;
   #opening: Promise<void> | null = null;
-  #early: { frame: Frame; format: PictureFormat | null }[] = [];
+  #early: { frame: Frame; format: PictureFormat | null; nowMs: number }[] = [];
+  #earlyBytes = 0;
   #pages: OggPages | null = null;
   #firstRtp = Number.NaN;
+  #firstMs = Number.NaN;
   #lastTime = -1;
   #out: Buffer[] = [];
   #outBytes = 0;
@@ -51,20 +55,22 @@ export class RawFile {
   }
 
   get pendingBytes(): number {
-    return (this.#file?.pendingBytes ?? 0) + this.#outBytes;
+    return (this.#file?.pendingBytes ?? 0) + this.#outBytes + this.#earlyBytes;
   }
 
   get failed(): boolean {
     return this.#file?.failed ?? false;
   }
 
-  frame(frame: Frame, format: PictureFormat | null): void {
+  /** @param nowMs Unix */
+  frame(frame: Frame, format: PictureFormat | null, nowMs: number): void {
     if (this.#file === null) {
-      this.#early.push({ frame, format });
+      this.#early.push({ frame, format, nowMs });
+      this.#earlyBytes += frame.units.reduce((sum, { length }) => sum + length, 0);
       this.#opening ??= this.#open();
       return;
     }
-    this.#write(frame, format);
+    this.#write(frame, format, nowMs);
     const ms = this.#elapsedMs(frame.rtp);
     this.#file.durationMs = ms;
     if (ms - this.#flushedMs >= FLUSH_MS) this.#flush(ms);
@@ -72,16 +78,23 @@ export class RawFile {
 
   async #open(): Promise<void> {
     this.#file = await this.#create();
-    for (const { frame, format } of this.#early.splice(0)) this.#write(frame, format);
+    for (const { frame, format, nowMs } of this.#early.splice(0)) this.#write(frame, format, nowMs);
+    this.#earlyBytes = 0;
   }
 
   #elapsedMs(rtp: number): number {
     return ((rtp - this.#firstRtp) * 1000) / this.#input.clockRate;
   }
 
-  #write(frame: Frame, format: PictureFormat | null): void {
+  #write(frame: Frame, format: PictureFormat | null, nowMs: number): void {
     const first = Number.isNaN(this.#firstRtp);
-    if (first) this.#firstRtp = frame.rtp;
+    if (first) {
+      this.#firstRtp = frame.rtp;
+      this.#firstMs = nowMs;
+    }
+    const aheadMs = this.#elapsedMs(frame.rtp) - (nowMs - this.#firstMs);
+    const excessMs = Math.max(0, aheadMs - MAX_AHEAD_MS);
+    this.#firstRtp += Math.round((excessMs * this.#input.clockRate) / 1000);
     const { codec } = this.#input;
     if (codec === 'opus') {
       this.#writeOpus(frame.units[0] as Buffer, frame.rtp);

@@ -132,7 +132,7 @@ export class Recorder implements RtcpVisitor {
 
   senderReport(ssrc: number, ntpHigh: number, ntpLow: number, rtpTimestamp: number): void {
     const track = this.#tracks.find((candidate) => candidate.ssrc === ssrc);
-    track?.input.noteSenderReport(rtpTimestamp, msFromNtp(ntpHigh, ntpLow) - NTP_EPOCH_MS);
+    track?.input.noteSenderReport(rtpTimestamp, msFromNtp(ntpHigh, ntpLow) - NTP_EPOCH_MS, this.#nowMs);
   }
 
   // A tap sends reports and nothing else.
@@ -172,7 +172,7 @@ export class Recorder implements RtcpVisitor {
     }
     if (this.#open.format === 'raw') {
       track.raw ??= this.#newRawFile(track);
-      track.raw.frame(frame, format);
+      track.raw.frame(frame, format, this.#nowMs);
       return;
     }
     if (this.#mustRoll(track, frame)) this.#roll(track);

@@ -9,6 +9,8 @@ const DEFAULT_PICTURE_MS = 33;
 /** 20 ms of silence (RFC 6716), and what that is in RTP time. */
 const OPUS_SILENCE = Buffer.from([0xf8, 0xff, 0xfe]);
 const OPUS_SILENCE_UNITS = 960;
+/** A file waits ten seconds for its tracks; by clocks that say more, its sound would begin with hours of silence. */
+const MAX_LEAD_MS = 30_000;
 
 export class SampleQueue {
   readonly input: TrackInput;
@@ -27,6 +29,10 @@ export class SampleQueue {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get length(): number {
+    return this.#frames.length;
   }
 
   /** RTP time of the first one; NaN when there is none. */
@@ -53,7 +59,7 @@ export class SampleQueue {
       this.#fromZero = true;
       return;
     }
-    const leadMs = timeline.timeMs(this.input, first.rtp);
+    const leadMs = Math.min(timeline.timeMs(this.input, first.rtp), MAX_LEAD_MS);
     const count = Math.floor((leadMs * this.input.clockRate) / 1000 / OPUS_SILENCE_UNITS);
     const silence = Array.from({ length: Math.max(0, count) }, (_, at) => ({
       rtp: first.rtp - (count - at) * OPUS_SILENCE_UNITS,

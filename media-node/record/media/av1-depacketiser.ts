@@ -1,5 +1,6 @@
 /** AV1 out of RTP (RTP payload format of AOMedia): fragments and aggregates to a temporal unit of OBUs with sizes. */
 import type { Depacketiser, Picture } from './depacketiser.ts';
+import { MAX_UNITS } from './limits.ts';
 
 const CONTINUES = 0x80;
 const WILL_CONTINUE = 0x40;
@@ -76,7 +77,7 @@ export class Av1Depacketiser implements Depacketiser {
       this.#element(data, element === 1 && continues, isLast && (aggregation & WILL_CONTINUE) !== 0);
       if (count !== 0 && element > count) return false;
     }
-    return true;
+    return this.#obus.length <= MAX_UNITS;
   }
 
   #element(data: Buffer, continues: boolean, willContinue: boolean): void {

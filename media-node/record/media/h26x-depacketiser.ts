@@ -1,6 +1,7 @@
 /** NAL units out of RTP: H.264 (RFC 6184, packetization modes 0 and 1) and H.265 (RFC 7798, without decoding order numbers). */
 import { BitReader, unescapeNal } from './bit-reader.ts';
 import type { Depacketiser, Picture } from './depacketiser.ts';
+import { MAX_UNITS } from './limits.ts';
 
 export const H264_SPS = 7;
 export const H264_PPS = 8;
@@ -60,7 +61,7 @@ abstract class NalDepacketiser implements Depacketiser {
   }
 
   protected single(nal: Buffer): boolean {
-    if (this.#fragments !== null) return false;
+    if (this.#fragments !== null || this.#units.length >= MAX_UNITS) return false;
     if (this.isNeeded(nal)) this.#units.push(nal);
     return true;
   }

@@ -4,10 +4,13 @@ import { findExtension, paddingLength, parseRtpHeader, RtpHeader } from '../../f
 import { timestampDifference } from '../../forward/sequence.ts';
 import type { CodecName } from '../../negotiate/plan.ts';
 import { createDepacketiser, type Depacketiser, type Picture } from './depacketiser.ts';
+import { MAX_PICTURE_BYTES } from './limits.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 
 /** The id under which the tap sends `urn:3gpp:video-orientation`. */
 export const ORIENTATION_ID = 1;
+/** A sender report speaks of about now: what lies further away is broken, or a lie that would pull the tracks apart. */
+const MAX_REPORT_DISTANCE_MS = 60_000;
 const ROTATIONS = [0, 90, 180, 270] as const;
 export type Rotation = (typeof ROTATIONS)[number];
 
@@ -42,6 +45,8 @@ export class TrackInput {
   #rotation: Rotation = 0;
   #waiting: boolean;
   #inFrame = false;
+  /** Of the picture that is being put together. */
+  #pictureBytes = 0;
 
   constructor(codec: { name: CodecName; kind: 'audio' | 'video'; clockRate: number }, events: TrackInputEvents) {
     this.kind = codec.kind;
@@ -71,11 +76,14 @@ export class TrackInput {
     if (parseRtpHeader(rtp, rtp.length, header)) this.#reorder.push(rtp, arrivalMs);
   }
 
-  /** At `unixMs` the source's RTP time is `rtp` (32 bits). */
-  noteSenderReport(rtp: number, unixMs: number): void {
+  /** At `unixMs` the source's RTP time is `rtp` (32 bits), says a report that came at `arrivalMs`. */
+  noteSenderReport(rtp: number, unixMs: number, arrivalMs: number): void {
     // Comes ahead of the first packet.
-    if (Number.isNaN(this.#rtp)) this.#rtp = rtp;
-    const extended = this.#rtp + timestampDifference(rtp, (this.#rtp % 2 ** 32) | 0);
+    const known = Number.isNaN(this.#rtp) ? rtp : this.#rtp;
+    const extended = known + timestampDifference(rtp, (known % 2 ** 32) | 0);
+    const fromPacketsMs = (Math.abs(extended - known) * 1000) / this.clockRate;
+    if (Math.max(Math.abs(unixMs - arrivalMs), fromPacketsMs) > MAX_REPORT_DISTANCE_MS) return;
+    this.#rtp = known;
     this.#offsetMs = unixMs - (extended * 1000) / this.clockRate;
   }
 
@@ -103,16 +111,19 @@ export class TrackInput {
     const padding = paddingLength(rtp, rtp.length, header);
     if (padding < 0) return;
     const { timestamp, marker } = header;
+    const payload = rtp.subarray(header.length, rtp.length - padding);
+    const orientation = findExtension(rtp, header, ORIENTATION_ID);
+    // Not all senders mark the last packet of a picture.
+    if (this.#inFrame && timestamp !== this.#rtp % 2 ** 32) this.#end();
     this.#rtp = Number.isNaN(this.#rtp)
       ? timestamp
       : this.#rtp + timestampDifference(timestamp, (this.#rtp % 2 ** 32) | 0);
     if (Number.isNaN(this.#offsetMs)) this.#offsetMs = arrivalMs - (this.#rtp * 1000) / this.clockRate;
-    const orientation = findExtension(rtp, header, ORIENTATION_ID);
     if (orientation >= 0) this.#rotation = ROTATIONS[(rtp[orientation] as number) & 0x03] ?? 0;
-    const payload = rtp.subarray(header.length, rtp.length - padding);
     if (this.#waiting && !this.#inFrame && !isKeyframeStart(this.codec, payload)) return;
     this.#inFrame = true;
-    if (!this.#depacketiser.push(payload)) {
+    this.#pictureBytes += payload.length;
+    if (this.#pictureBytes > MAX_PICTURE_BYTES || !this.#depacketiser.push(payload)) {
       this.#lost();
       return;
     }
@@ -122,6 +133,7 @@ export class TrackInput {
   #end(): void {
     const picture = this.#depacketiser.take();
     this.#inFrame = false;
+    this.#pictureBytes = 0;
     if (picture === null) return;
     if (this.#waiting && !picture.key) return;
     this.#waiting = false;
@@ -131,6 +143,7 @@ export class TrackInput {
   #lost(): void {
     this.#depacketiser.reset();
     this.#inFrame = false;
+    this.#pictureBytes = 0;
     if (this.kind === 'audio') return;
     this.framesLost++;
     this.#waiting = true;
