@@ -36,7 +36,7 @@ export interface LobbyRpc {
   }): Promise<Outcome<{ answer: string; etag: string }>>;
   /**
    * Where a viewer at `near` is to be sent: a node that has the tracks or will have them in a moment. 404 `no_publisher`
-   * (`no active publisher in room`), 409 `publisher_lost` with Retry-After while the publisher's grace runs, 403
+   * (`no active publisher in room`), 409 `publisher_lost` with Retry-After (1 s) while the publisher’s grace runs, 403
    * `subscriber_limit`, 503 `no_media_node`. `exclude`: nodes that have just refused or could not be reached. `asker`: the
    * `Audience` object that will use the route for others too, and wants to hear when it is no good any more.
    */

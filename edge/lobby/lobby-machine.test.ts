@@ -230,11 +230,11 @@ describe('a lost publisher', () => {
     return room;
   }
 
-  test('viewers are told to come back, at the latest when the grace is over', () => {
+  test('viewers are told to come back soon: it may be here again in a moment', () => {
     const room = lostRoom();
     expect(admission(room.state, T0)).toMatchObject({
       kind: 'refuse',
-      problem: { status: 409, retryAfterSeconds: 15 },
+      problem: { status: 409, retryAfterSeconds: 1 },
     });
     expect(admission(room.state, T0 + GRACE_MS - 1)).toMatchObject({ problem: { retryAfterSeconds: 1 } });
     expect(admission(room.state, T0 + GRACE_MS)).toMatchObject({ problem: { status: 404, code: 'no_publisher' } });

@@ -170,10 +170,7 @@ export function admission(state: LobbyState | null, now: number): Admission {
   }
   if (state?.opening) return { kind: 'wait' };
   if (publisher === null || isOver(publisher, now)) return { kind: 'refuse', problem: NO_PUBLISHER };
-  const graceLeftMs = (publisher.deadline ?? now) - now;
-  const detail = 'the publisher of this room is away and may come back';
-  const retryAfterSeconds = Math.max(1, Math.ceil(graceLeftMs / 1000));
-  return { kind: 'refuse', problem: { status: 409, code: 'publisher_lost', detail, retryAfterSeconds } };
+  return { kind: 'refuse', problem: PUBLISHER_LOST };
 }
 
 export const NO_PUBLISHER: Problem = { status: 404, code: 'no_publisher', detail: 'no active publisher in room' };
@@ -181,6 +178,13 @@ export const PUBLISHER_EXISTS: Problem = {
   status: 409,
   code: 'publisher_exists',
   detail: 'publisher already exists in this room',
+};
+/** It may come back in the next moment: whoever waits for the end of the grace would miss most of what he wants to see. */
+const PUBLISHER_LOST: Problem = {
+  status: 409,
+  code: 'publisher_lost',
+  detail: 'the publisher of this room is away and may come back',
+  retryAfterSeconds: 1,
 };
 export const PUBLISHER_OPENING: Problem = {
   status: 409,

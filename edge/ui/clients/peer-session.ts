@@ -41,6 +41,7 @@ export class PeerSession {
   /** PATCHes go one after another: the tag of one decides about the next. */
   #patches: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #eventsOpened = false;
 
   constructor(options: PeerSessionOptions) {
     this.#options = options;
@@ -125,6 +126,17 @@ export class PeerSession {
     return (await this.#resource?.probe().catch(() => null)) ?? null;
   }
 
+  /** The server can move sessions: a new one may say which one's place it takes. Others may not know what to make of that. */
+  get canBeReplaced(): boolean {
+    return this.#resource !== null && this.#eventsOpened;
+  }
+
+  /** Ends our side only: the server keeps the session for the one that takes its place. `close` ends it after all. */
+  hangUp(): void {
+    if (this.#trickleTimer !== null) clearTimeout(this.#trickleTimer);
+    this.connection.close();
+  }
+
   /** Ends both sides; a POST that is still under way is undone when its answer comes. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -137,6 +149,9 @@ export class PeerSession {
   /** Before the offer is made, so that the channel is in it. */
   #listen(onReconnect: () => void): void {
     const channel = this.connection.createDataChannel(EVENTS_LABEL);
+    channel.addEventListener('open', () => {
+      this.#eventsOpened = true;
+    });
     channel.addEventListener('message', ({ data }) => {
       if (!this.#closed && isReconnect(data)) onReconnect();
     });

@@ -21,7 +21,10 @@ export type PeerEvents = Pick<PeerSessionOptions, 'onState' | 'onReconnect'>;
 
 export interface RunnerOptions {
   role: Role;
-  /** Makes the peer session of each attempt; not opened yet. `replaces`: the running one, whose place it shall take. */
+  /**
+   * Makes the peer session of each attempt; not opened yet. `replaces`: the one whose place it shall take, which is still
+   * running, or was a publisher's and is broken.
+   */
   createPeer(events: PeerEvents, replaces: PeerSession | null): PeerSession;
   /** Absent: sessions of this kind stay where they are until they end. */
   moving?: {
@@ -50,6 +53,11 @@ export class SessionRunner {
   /** The session that a move is opening. */
   #next: PeerSession | null = null;
   #moveTimer: ReturnType<typeof setTimeout> | null = null;
+  /**
+   * A publisher's broken session, which the next one takes over: were it ended by DELETE, the room would be over for all who
+   * watch.
+   */
+  #broken: PeerSession | null = null;
   /** Sessions that were moved away from, until they are closed. */
   readonly #left = new Map<PeerSession, ReturnType<typeof setTimeout>>();
   /** A new session waits for the old one's DELETE, or a publisher would be refused because of itself. */
@@ -77,8 +85,10 @@ export class SessionRunner {
     this.#listen(!['idle', 'stopped', 'failed'].includes(state.phase));
     // Before the effects: the second session goes with the first.
     if (!MOVABLE.includes(state.phase)) this.#dispatchMove({ kind: 'ended' });
-    if (state.phase === 'stopped' || state.phase === 'failed')
+    if (state.phase === 'stopped' || state.phase === 'failed') {
       for (const peer of [...this.#left.keys()]) this.#leave(peer);
+      this.#forgetBroken();
+    }
     for (const effect of effects) this.#run(effect);
     if (this.status !== before) this.#options.onStatus(this.status);
   }
@@ -109,19 +119,24 @@ export class SessionRunner {
   }
 
   async #open(): Promise<void> {
-    const peer = this.#createPeer(null);
+    const peer = this.#createPeer(this.#broken);
     this.#peer = peer;
     try {
       await this.#closing;
       if (this.#peer !== peer) return;
       await peer.open();
-      if (this.#peer === peer) this.dispatch({ kind: 'opened' });
+      if (this.#peer !== peer) return;
+      this.#broken = null;
+      this.dispatch({ kind: 'opened' });
     } catch (thrown) {
       if (this.#peer !== peer) return;
       const error = ClientError.fromUnknown(thrown);
       this.#lastError = error;
+      // The server has forgotten what it gave us, but not whom it lets in.
+      const isForgotten = this.#broken !== null && error.code === 'not_your_session';
+      if (isForgotten) this.#broken = null;
       // A browser that refuses the server's answer will refuse it again; 422 is what the server would have said.
-      const status = error.code === 'internal' ? 422 : error.status;
+      const status = isForgotten ? null : error.code === 'internal' ? 422 : error.status;
       this.dispatch({ kind: 'openFailed', status, retryAfterMs: error.retryAfterMs });
       if (this.status !== 'failed') this.#options.onError(error, false);
     }
@@ -224,7 +239,20 @@ export class SessionRunner {
   #close(): void {
     const peer = this.#peer;
     this.#peer = null;
-    if (peer !== null) this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
+    if (peer === null) return;
+    const comesAgain = this.#machine.phase === 'backoff' && this.#machine.role === 'publish' && this.#machine.wasLive;
+    if (comesAgain && this.#options.moving !== undefined && peer.canBeReplaced) {
+      peer.hangUp();
+      this.#broken = peer;
+    } else {
+      this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
+    }
+  }
+
+  #forgetBroken(): void {
+    const broken = this.#broken;
+    this.#broken = null;
+    if (broken !== null) this.#closing = Promise.all([this.#closing, broken.close()]).then(() => undefined);
   }
 
   #failure(cause: FailureCause): ClientError {

@@ -1,0 +1,108 @@
+/** Nodes die by SIGKILL under a tree of relays that is three deep: New York (publisher) → Paris → Mumbai → Sydney. */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { playsOn } from '../e2e/support/media-stats.ts';
+import { publish as publishPage, watch } from '../e2e/support/project-pages.ts';
+import { freshRoom, until } from '../e2e/support/until.ts';
+import { type Chromium, launchChromium } from '../support/chromium.ts';
+import type { Viewer } from '../support/client/viewer.ts';
+import { contextAt, FleetBed } from './fleet-bed.ts';
+import { flowsOn, GapWatch } from './measure.ts';
+import { pictureStalls, watchPicture } from './page-stalls.ts';
+import { MUMBAI, NEW_YORK, PARIS, SYDNEY } from './places.ts';
+
+/** What is promised: a dead node is known within 10 s, survivors' viewers have media 5 s later, pages 3 s later. */
+const DETECTED_MS = 10_000;
+const HEALED_MS = 5_000;
+const PAGE_BACK_MS = 3_000;
+/** Nothing is waited for longer. */
+const DEADLINE_MS = 30_000;
+/** More than that is not in flight or in a buffer: the media goes on. */
+const PACKETS_ON = 200;
+
+let bed: FleetBed;
+let chromium: Chromium;
+let publisher: Page;
+/** Pages near New York and Paris. */
+let players: Page[];
+/** Headless viewers near Mumbai and Sydney, who never come back by themselves. */
+const viewers: Viewer[] = [];
+
+beforeAll(async () => {
+  [bed, chromium] = await Promise.all([
+    FleetBed.open({ nodes: { 'new-york': NEW_YORK, paris: PARIS, mumbai: MUMBAI, sydney: SYDNEY } }),
+    launchChromium(),
+  ]);
+  const room = freshRoom();
+  publisher = await publishPage(await contextAt(chromium, NEW_YORK), bed.url, room, { codec: 'VP8' });
+  players = [];
+  for (const place of [NEW_YORK, PARIS]) players.push(await watch(await contextAt(chromium, place), bed.url, room));
+  await Promise.all(players.map((player) => playsOn(player)));
+  for (const place of [MUMBAI, SYDNEY]) {
+    const viewer = await bed.play(place, room);
+    viewers.push(viewer);
+    await flowsOn(viewer);
+  }
+});
+afterAll(async () => {
+  await chromium?.close();
+  await bed?.close();
+});
+
+/** Kills a node and says how long everybody had to do without, in ms since then. */
+async function killUnder(id: string): Promise<{ detectedMs: number; viewersMs: number[]; pagesMs: number[] }> {
+  using gaps = new GapWatch(viewers);
+  await Promise.all(players.map(watchPicture));
+  const killedMs = performance.now();
+  await bed.node(id).kill();
+  await bed.untilNode(id, 'is known to be lost', ({ linked }) => !linked, DETECTED_MS);
+  const detectedMs = performance.now() - killedMs;
+  await until(
+    'all pages are served elsewhere',
+    async () => {
+      const on = await Promise.all([publisher, ...players].map((page) => bed.nodeOfPage(page)));
+      return on.every((node) => node !== id && node !== '');
+    },
+    DEADLINE_MS,
+  );
+  await Promise.all([
+    ...viewers.map((viewer) => flowsOn(viewer, PACKETS_ON, DEADLINE_MS)),
+    ...players.map((player) => playsOn(player, 60, DEADLINE_MS)),
+  ]);
+  const stalls = await Promise.all(players.map(pictureStalls));
+  return { detectedMs, viewersMs: gaps.longestMs(), pagesMs: stalls.map(({ againMs }) => againMs) };
+}
+
+function inWords(ms: readonly number[]): string {
+  return `${ms.map((one) => one.toFixed(0)).join(' and ')} ms`;
+}
+
+test('the inner relay of Paris dies: those below it have media in time, its page plays elsewhere, nobody else notices', async () => {
+  const upstreams = ['paris', 'mumbai', 'sydney'].map(
+    (id) => bed.tap.requests(id, 'relay-pull').at(-1)?.relay.upstream,
+  );
+  expect(upstreams).toEqual(['new-york', 'paris', 'mumbai']);
+
+  const { detectedMs, viewersMs, pagesMs } = await killUnder('paris');
+
+  console.info(
+    `Paris killed: known after ${inWords([detectedMs])}; media again in Mumbai and Sydney after ${inWords(viewersMs)}; ` +
+      `picture again on the pages of New York and Paris after ${inWords(pagesMs)}`,
+  );
+  const [newYorkMs = Number.NaN, parisMs = Number.NaN] = pagesMs;
+  expect(Math.max(...viewersMs)).toBeLessThan(DETECTED_MS + HEALED_MS);
+  expect(parisMs).toBeLessThan(DETECTED_MS + PAGE_BACK_MS);
+  expect(newYorkMs).toBeLessThan(HEALED_MS);
+});
+
+test('the publisher’s node dies: its page publishes elsewhere by itself, and all viewers go on with it', async () => {
+  const { detectedMs, viewersMs, pagesMs } = await killUnder('new-york');
+
+  console.info(
+    `New York killed: known after ${inWords([detectedMs])}; the publisher is on ${await bed.nodeOfPage(publisher)}; media again ` +
+      `in Mumbai and Sydney after ${inWords(viewersMs)}; picture again on both pages after ${inWords(pagesMs)}`,
+  );
+  expect(Math.max(...viewersMs, ...pagesMs)).toBeLessThan(DETECTED_MS + HEALED_MS);
+  // Not by a new request of theirs.
+  expect(viewers.map(({ session }) => session.transport.endReason)).toEqual([null, null]);
+});
