@@ -53,6 +53,11 @@ export class RecorderThread {
     else this.#restart = setTimeout(() => this.#start(), RESTART_MS);
   }
 
+  /** False: it died, and its successor is not there yet. */
+  get running(): boolean {
+    return this.#worker !== null;
+  }
+
   /** False: there is no thread now. `transfer` belongs to the thread afterwards. */
   send(message: ToRecorder, transfer: ArrayBuffer[] = []): boolean {
     this.#worker?.postMessage(message, transfer);

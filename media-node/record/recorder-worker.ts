@@ -47,6 +47,16 @@ function open(message: OpenRecording): void {
   running.set(recording, { recorder, owedBytes: 0, closing: false });
 }
 
+/** What one publisher sends must not end the recordings of the others. */
+function guarded(recording: number, entry: Running, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    log(`a recording stopped: ${error instanceof Error ? error.stack : error}`);
+    void end(recording, entry);
+  }
+}
+
 async function end(recording: number, entry: Running): Promise<void> {
   entry.closing = true;
   let error: string | null = entry.recorder.failed ? 'the file failed' : null;
@@ -71,13 +81,9 @@ port.on('message', (message: ToRecorder) => {
         say({ type: 'taken', recording: message.recording, bytes: message.bytes });
         break;
       }
-      try {
+      guarded(message.recording, entry, () => {
         entry.recorder.batch(Buffer.from(message.data, 0, message.bytes), message.gap);
-      } catch (error) {
-        // What one publisher sends must not end the recordings of the others.
-        log(`a recording stopped: ${error instanceof Error ? error.stack : error}`);
-        void end(message.recording, entry);
-      }
+      });
       entry.owedBytes += message.bytes;
       settleOne(message.recording, entry);
       break;
@@ -96,7 +102,7 @@ port.on('message', (message: ToRecorder) => {
 const timer = setInterval(() => {
   const nowMs = performance.timeOrigin + performance.now();
   for (const [recording, entry] of running) {
-    if (!entry.closing) entry.recorder.tick(nowMs);
+    if (!entry.closing) guarded(recording, entry, () => entry.recorder.tick(nowMs));
     settleOne(recording, entry);
   }
 }, TICK_MS);

@@ -28,7 +28,7 @@ export interface RecordedTrack {
 
 export interface RecordingTapOptions {
   context: NodeContext;
-  thread: RecorderThread;
+  thread: Pick<RecorderThread, 'send'>;
   recording: number;
   lobby: LobbyId;
   session: SessionId;

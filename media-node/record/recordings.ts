@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { type LobbyId, roomOfLobby, type SessionId } from '../../shared/ids.ts';
 import type { DesiredRecording } from '../../shared/protocol/control.ts';
 import type { NodeContext } from '../session/context.ts';
-import { RecorderThread } from './recorder-thread.ts';
+import { RecorderThread, type RecorderThreadEvents } from './recorder-thread.ts';
 import { type RecordedTrack, RecordingTap } from './recording-tap.ts';
 import type { FromRecorder, RecorderSettings } from './worker-messages.ts';
 
@@ -14,6 +14,8 @@ const FLUSH_MS = 50;
 /** A publisher that is gone may come back (the edge's grace is 15 s by default); after this its file is finished in any case. */
 const MAX_PAUSE_MS = 60_000;
 const MAX_FAILED = 10_000;
+/** Whoever was recorded each time that the thread died so often is left alone: it may be what they send. */
+const MAX_DEATHS = 3;
 /** To finish all files at the end of the process. */
 const STOP_PATIENCE_MS = 4_000;
 
@@ -27,7 +29,11 @@ export interface RecordedPublisher {
 export interface RecordingsOptions {
   context: NodeContext;
   settings: RecorderSettings;
+  /** For tests. */
+  openThread?(settings: RecorderSettings, events: RecorderThreadEvents): RecordingsThread;
 }
+
+type RecordingsThread = Pick<RecorderThread, 'running' | 'send' | 'stop'>;
 
 interface Running {
   readonly lobby: LobbyId;
@@ -46,7 +52,11 @@ export class Recordings {
   readonly #present = new Map<LobbyId, readonly RecordedPublisher[]>();
   /** Publishers whose recording failed: media goes on without. */
   readonly #failed = new Set<SessionId>();
-  #thread: RecorderThread | null = null;
+  /** How often the thread died while they were recorded. */
+  readonly #deaths = new Map<SessionId, number>();
+  #thread: RecordingsThread | null = null;
+  /** Somebody waits for the thread to come back. */
+  #waiting = false;
   #timer: NodeJS.Timeout | null = null;
   #next = 1;
   #closed = false;
@@ -68,7 +78,8 @@ export class Recordings {
   start(): void {
     const { settings, context } = this.#options;
     if (this.#thread !== null || this.#closed) return;
-    this.#thread = new RecorderThread(settings, {
+    const openThread = this.#options.openThread ?? ((...given) => new RecorderThread(...given));
+    this.#thread = openThread(settings, {
       onMessage: (message) => this.#onMessage(message),
       onDied: () => this.#onDied(),
       log: (message) => context.log(message),
@@ -153,6 +164,11 @@ export class Recordings {
     const { context } = this.#options;
     const thread = this.#thread;
     if (thread === null) return;
+    if (!thread.running) {
+      // What is sent to nobody is not recorded by the successor.
+      this.#waiting = true;
+      return;
+    }
     const recording = this.#next++;
     const tap = new RecordingTap({ context, thread, recording, lobby, session, format }, tracks);
     this.#running.set(recording, { lobby, format, tap, session, pausedMs: null });
@@ -177,9 +193,19 @@ export class Recordings {
 
   #onDied(): void {
     for (const [recording, running] of [...this.#running]) {
-      this.#failed.add(running.session);
+      const { session } = running;
+      const deaths = (this.#deaths.get(session) ?? 0) + 1;
+      this.#deaths.set(session, deaths);
+      if (deaths >= MAX_DEATHS) this.#failed.add(session);
       this.#close(recording, running);
     }
+    this.#waiting = true;
+  }
+
+  /** The thread is back: everybody is recorded again, in another file. */
+  #resume(): void {
+    this.#waiting = false;
+    for (const lobby of [...this.#present.keys()]) this.#reconcile(lobby);
   }
 
   #tick(): void {
@@ -188,8 +214,10 @@ export class Recordings {
       running.tap.flush();
       if (running.pausedMs !== null && nowMs - running.pausedMs > MAX_PAUSE_MS) this.#close(recording, running);
     }
+    if (this.#waiting && this.#thread?.running === true) this.#resume();
     // Sessions come and go for as long as the process runs.
     if (this.#failed.size > MAX_FAILED) this.#failed.clear();
+    if (this.#deaths.size > MAX_FAILED) this.#deaths.clear();
   }
 
   /** Finishes all files; resolves when they are on the disk. Uploads that are under way go on in the next process. Idempotent. */

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { LobbyId, SessionId } from '../../shared/ids.ts';
+import { videoEgress, videoIngress } from '../forward/testing/plans.ts';
+import { World } from '../forward/testing/world.ts';
+import type { RecorderThreadEvents } from './recorder-thread.ts';
+import { Recordings } from './recordings.ts';
+import type { OpenRecording, RecorderSettings, ToRecorder } from './worker-messages.ts';
+
+const LOBBY = 'room:a' as LobbyId;
+const TICK_MS = 100;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** Recordings whose thread is played by the test. */
+class Stage {
+  readonly sent: ToRecorder[] = [];
+  readonly thread = {
+    running: true,
+    send: (message: ToRecorder) => {
+      if (this.thread.running) this.sent.push(message);
+      return this.thread.running;
+    },
+    stop: async () => {},
+  };
+  readonly recordings: Recordings;
+  #events: RecorderThreadEvents | null = null;
+  readonly #world = new World();
+  readonly #publisher = this.#world.publisher([videoIngress()]);
+
+  constructor() {
+    const { forwarder } = this.#world;
+    const context = { endpoint: null as never, forwarder, now: () => this.#world.nowMs, log: () => {} };
+    this.recordings = new Recordings({
+      context,
+      settings: {} as RecorderSettings,
+      openThread: (_, events) => {
+        this.#events = events;
+        return this.thread;
+      },
+    });
+    this.recordings.want(LOBBY, { format: 'mp4' });
+  }
+
+  publish(session: string): void {
+    const track = { mid: '1', codec: videoEgress({}).codec, track: this.#publisher.track('1') };
+    this.recordings.present(LOBBY, [{ session: session as SessionId, replaces: null, tracks: [track] }]);
+  }
+
+  die(): void {
+    this.thread.running = false;
+    this.#events?.onDied();
+  }
+
+  comeBack(): void {
+    this.thread.running = true;
+    vi.advanceTimersByTime(TICK_MS);
+  }
+
+  get opened(): string[] {
+    return this.sent
+      .filter((message): message is OpenRecording => message.type === 'open')
+      .map(({ session }) => session);
+  }
+}
+
+it('a thread that died records everybody again when it is back', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  stage.die();
+  vi.advanceTimersByTime(TICK_MS);
+  expect(stage.opened).toEqual(['a']);
+  stage.comeBack();
+  expect(stage.opened).toEqual(['a', 'a']);
+  expect(stage.recordings.size).toBe(1);
+  await stage.recordings.close();
+});
+
+it('who comes while there is no thread is recorded by the next', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  stage.die();
+  stage.publish('b');
+  expect(stage.recordings.size).toBe(0);
+  stage.comeBack();
+  expect(stage.opened).toEqual(['a', 'b']);
+  await stage.recordings.close();
+});
+
+it('who was there each time that the thread died is left alone', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  for (let deaths = 0; deaths < 5; deaths++) {
+    stage.die();
+    stage.comeBack();
+  }
+  expect(stage.opened).toEqual(['a', 'a', 'a']);
+  await stage.recordings.close();
+});
