@@ -1,8 +1,6 @@
 /** Rooms, what a page needs to start, and what an operator may do. */
-import { z } from 'zod';
 import { unwrap } from '../../shared/errors.ts';
 import { roomLobbyId, roomNameSchema, roomOfLobby } from '../../shared/ids.ts';
-import { type DesiredRecording, desiredRecordingSchema } from '../../shared/protocol/control.ts';
 import type { RecordState } from '../../shared/protocol/records.ts';
 import { authEnabled } from '../auth/access.ts';
 import { FLEET_NAME, RECORDS_NAME } from '../env.ts';
@@ -10,13 +8,12 @@ import { isAdmin, requireAdmin, requireRoomAccess, requireRoomsView } from '../m
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
-import { readJson } from './json-body.ts';
 import { emptyOk, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
+import { readWantedRecording, shownRecording } from './wanted-recording.ts';
 
 type RecordingNote = { state: RecordState; error: string | null };
 
-const recordingSchema = z.strictObject({ format: desiredRecordingSchema.shape.format.optional() });
 const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function apiRoutes(app: App): void {
@@ -78,17 +75,16 @@ export function apiRoutes(app: App): void {
     check: recordingPath,
     GET: async (c) => {
       await requireAdmin(c);
-      return c.json(shownWish(await recordingOf(c).recording({})), 200, NO_STORE);
+      return c.json(shownRecording(await recordingOf(c).recording({})), 200, NO_STORE);
     },
     PUT: async (c) => {
       await requireAdmin(c);
-      const body = c.req.raw.body === null ? {} : await readJson(c, recordingSchema);
-      const wish = { format: body.format ?? settingsOf(c).recordFormat };
-      return c.json(shownWish(await recordingOf(c).recording({ wish })), 200, NO_STORE);
+      const wish = await readWantedRecording(c);
+      return c.json(shownRecording(await recordingOf(c).recording({ wish })), 200, NO_STORE);
     },
     DELETE: async (c) => {
       await requireAdmin(c);
-      return c.json(shownWish(await recordingOf(c).recording({ wish: null })), 200, NO_STORE);
+      return c.json(shownRecording(await recordingOf(c).recording({ wish: null })), 200, NO_STORE);
     },
   });
 
@@ -101,10 +97,6 @@ export function apiRoutes(app: App): void {
       return emptyOk();
     },
   });
-}
-
-function shownWish(wish: DesiredRecording | null) {
-  return { enabled: wish !== null, format: wish?.format ?? null };
 }
 
 /**

@@ -15,6 +15,7 @@ import { recordRoutes } from './record-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { spaceRoutes } from './space-routes.ts';
 import { liveRoutes } from './stream-live-routes.ts';
+import { recordingRoutes } from './stream-recording-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { staticStreamRoutes } from './stream-static-routes.ts';
 
@@ -36,6 +37,7 @@ export function buildApp(): App {
   streamRoutes(app);
   staticStreamRoutes(app);
   liveRoutes(app);
+  recordingRoutes(app);
   pageRoutes(app);
   route(app, '*', {
     check: () => {

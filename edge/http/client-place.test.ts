@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
+import { coordinatesOfContinent, coordinatesOfCountry } from '../fleet/regions.ts';
 import { placeIn } from './client-place.ts';
 
 const PARIS = { latitude: 48.85, longitude: 2.35 };
 
 test.each([
   ['Cloudflare', { latitude: '48.85', longitude: '2.35', continent: 'EU' }, PARIS],
-  ['Cloudflare, the continent only', { continent: 'OC' }, { latitude: -30, longitude: 145 }],
+  ['Cloudflare, the country only', { country: 'NZ', continent: 'OC' }, coordinatesOfCountry('NZ')],
+  ['Cloudflare, the continent only', { continent: 'OC' }, coordinatesOfContinent('OC')],
   ['Cloudflare, nothing (Tor)', { country: 'T1' }, null],
   ['nonsense', { latitude: '91', longitude: '2' }, null],
   ['blanks', { latitude: ' ', longitude: '' }, null],

@@ -12,6 +12,7 @@ import { cookieAttributes } from '../middleware/cookies.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { writeResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
+import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
 import { emptyBody, readOffer, SERVER_OFFER_VALID_MS } from './endpoints.ts';
 import { iceServers, linkField } from './ice-servers.ts';
@@ -67,7 +68,14 @@ async function enterLobby(c: AppContext): Promise<Response> {
 export async function join(c: AppContext, member: Membership, { fixed, offer }: { fixed: boolean; offer: string }) {
   const session = mintSessionId();
   const { lobby, user } = member;
-  const outcome = await c.env.STREAM_LOBBY.getByName(lobby).join({ lobby, user, session, fixed, offer });
+  const outcome = await c.env.STREAM_LOBBY.getByName(lobby).join({
+    lobby,
+    user,
+    session,
+    fixed,
+    offer,
+    near: clientPlace(c),
+  });
   return { session, ...unwrap(outcome) };
 }
 

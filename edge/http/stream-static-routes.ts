@@ -10,6 +10,7 @@ import { requireIdentity } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { writeResourceId } from '../resource-id.ts';
+import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
 import { emptyBody, readOffer } from './endpoints.ts';
 import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
@@ -51,7 +52,8 @@ async function playMain(c: AppContext): Promise<Response> {
   checkPlayOffer(parseSdp(offer));
   const session = mintSessionId();
   const { lobby } = path;
-  const { sdp, etag, node } = unwrap(await c.env.STREAM_LOBBY.getByName(lobby).watch({ lobby, session, offer }));
+  const near = clientPlace(c);
+  const { sdp, etag, node } = unwrap(await c.env.STREAM_LOBBY.getByName(lobby).watch({ lobby, session, offer, near }));
   const rid = await writeResourceId({ kind: 'audience', node, session }, settingsOf(c).sessionSecret);
   return created(c, { sdp, etag, location: `/resource/${rid}`, acceptPatch: SDPFRAG_TYPE });
 }

@@ -43,6 +43,11 @@ export class FleetSurroundings implements TreeContext {
     return snapshot === undefined || (snapshot.linked && snapshot.protocol >= FLEET_PROTOCOL_VERSION);
   }
 
+  /** It knows how to relay, be its link up or not. */
+  speaksRelay(node: NodeId): boolean {
+    return (this.#nodes.get(node)?.snapshot.protocol ?? FLEET_PROTOCOL_VERSION) >= FLEET_PROTOCOL_VERSION;
+  }
+
   draining(node: NodeId): boolean {
     const snapshot = this.#nodes.get(node)?.snapshot;
     if (snapshot === undefined) return [...this.#draining].some((key) => key.startsWith(`${node} `));

@@ -42,6 +42,7 @@ import { placePublisherOf } from './publisher-placing.ts';
 import { RecordingWish } from './recording-wish.ts';
 import type { RelayHost } from './relay-opening.ts';
 import { relayOn, type TreeNode } from './relay-tree.ts';
+import { SnapshotMemory } from './snapshot-memory.ts';
 import { within } from './within.ts';
 
 /** A DELETE is answered after this long whether or not the node has closed its sessions. */
@@ -60,6 +61,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
   readonly #changes = new Changes();
   readonly #around = new FleetSurroundings();
   readonly #askers: Askers;
+  readonly #snapshots = new SnapshotMemory();
   /** The call that opens a publisher, for viewers who came a moment too early. */
   #opening: Promise<unknown> | null = null;
 
@@ -173,10 +175,13 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     if (verdict.kind !== 'go') return failed(verdict.kind === 'wait' ? PUBLISHER_OPENING : verdict.problem);
     const { node, boot } = verdict.carrier;
     const { lobby } = input;
-    return this.env.NODE_LINK.getByName(node).request<'snapshot'>(
-      { method: 'snapshot', lobby, session: null },
-      SNAPSHOT_DEADLINE_MS,
-      boot,
+    const of = `${node} ${boot} ${this.#state?.publisher?.session}`;
+    return this.#snapshots.take(of, () =>
+      this.env.NODE_LINK.getByName(node).request<'snapshot'>(
+        { method: 'snapshot', lobby, session: null },
+        SNAPSHOT_DEADLINE_MS,
+        boot,
+      ),
     );
   }
 

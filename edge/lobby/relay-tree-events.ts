@@ -17,8 +17,10 @@ export type TreeEvent =
    * to this one.
    */
   | { type: 'origin'; origin: TreeNode | null; resumed: boolean }
-  /** Viewers want to be served by this node. */
-  | ({ type: 'grow' } & TreeNode)
+  /** Viewers want to be served by this node. `wanted`: they are there already, so it is not given up lightly. */
+  | ({ type: 'grow'; wanted?: boolean } & TreeNode)
+  /** Nobody there wants the tracks. What hangs on it is hung elsewhere. */
+  | ({ type: 'drop' } & TreeNode)
   | ({ type: 'offered'; generation: number } & TreeNode)
   /** The node has answered. `resumed`: who was attached to its former tracks is attached to these. */
   | ({ type: 'pulled'; generation: number; resumed: boolean } & TreeNode)

@@ -70,8 +70,15 @@ class TreeTurn {
         this.#follow(event.origin, event.resumed);
         return;
       case 'grow':
-        this.#grow(event);
+        this.#grow(event, event.wanted === true);
         return;
+      case 'drop': {
+        const relay = relayOn(this.tree, event);
+        if (relay === null) return;
+        if (hangs(relay) && relay.phase !== 'connected') this.#hangUp(relay.hop);
+        this.#remove(relay);
+        return;
+      }
       case 'offered':
         this.#at(event, ['offering'], (relay) => this.#put({ ...relay, phase: 'pulling' }));
         return;
@@ -163,9 +170,9 @@ class TreeTurn {
     this.effects.push({ type: 'pull', node: relay.node, boot: relay.boot, hop });
   }
 
-  #grow(at: TreeNode): void {
-    if (this.tree.origin === null || memberOf(this.tree, at.node) !== null) return;
-    this.#add(at, false);
+  #grow({ node, boot }: TreeNode, inUse: boolean): void {
+    if (this.tree.origin === null || memberOf(this.tree, node) !== null) return;
+    this.#add({ node, boot }, inUse);
   }
 
   #add({ node, boot }: TreeNode, inUse: boolean): void {

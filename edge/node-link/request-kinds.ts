@@ -29,8 +29,8 @@ export function ends(request: NodeRequest): Wish | null {
     return publisher === null && !relay ? request.desired : null;
   }
   if (request.method === 'apply-stream') {
-    const { members, remotes = [] } = request.desired;
-    return members.length + remotes.length === 0 ? request.desired : null;
+    const { members, remotes = [], audience = false } = request.desired;
+    return members.length + remotes.length === 0 && !audience ? request.desired : null;
   }
   return null;
 }

@@ -1,8 +1,15 @@
 /** What can happen to the lobby of a stream and what comes of it: the words of `stream-machine.ts`. */
 import type { Problem } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import type { DesiredStream, IngressReport, LiveReport, TrackReport } from '../../shared/protocol/control.ts';
+import type {
+  DesiredStream,
+  IngressReport,
+  LiveReport,
+  RelayReport,
+  TrackReport,
+} from '../../shared/protocol/control.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
+import type { TreeContext, TreeEffect, TreeEvent } from '../lobby/relay-tree-events.ts';
 import type { StreamState } from './stream-state.ts';
 
 export interface StreamPolicy {
@@ -10,16 +17,17 @@ export interface StreamPolicy {
   memberGraceMs: number;
   /** The highest revision that was ever told, so far as this object remembers: lives of a lobby may follow closely. */
   revisionFloor: number;
+  /** What is known of the nodes. `expected`: somebody of the audience was sent there lately. */
+  around: TreeContext;
 }
+
+/** How the opening of a relay goes. */
+export type RelayNews = Extract<TreeEvent, { type: 'offered' | 'pulled' | 'failed' }>;
 
 export type StreamEvent =
   | { type: 'join'; lobby: LobbyId; user: string; session: SessionId; fixed: boolean; tokenHash: string | null }
-  /** A node was chosen for the lobby. */
-  | ({ type: 'placed' } & Carrier)
-  /** A node that cannot be reached, or is full, is given up unless somebody is there already. */
-  | ({ type: 'unplaced' } & Carrier)
-  /** The offer is about to be sent to the lobby's node. */
-  | { type: 'targeted'; session: SessionId }
+  /** The offer is about to be sent to this node; it may be the second one, after another could not take it. */
+  | ({ type: 'targeted'; session: SessionId } & Carrier)
   | ({ type: 'opened'; lobby: LobbyId; session: SessionId; tracks: TrackReport[] } & Carrier)
   /** `uncertain`: the node may have opened it all the same (timeout, link lost). */
   | { type: 'open-failed'; session: SessionId; uncertain: boolean }
@@ -43,14 +51,26 @@ export type StreamEvent =
   | { type: 'live-refused'; live: string; error: string }
   | { type: 'stop-live'; live: string | null }
   | { type: 'close' }
-  | ({ type: 'reported'; ingress: IngressReport[]; lives: LiveReport[] } & Carrier)
+  /** Somebody of the audience is sent to this node. */
+  | ({ type: 'watched' } & Carrier)
+  /** The node did not get what there is to be watched. */
+  | ({ type: 'unwatched' } & Carrier)
+  /** Of the relay that brings the tracks of the member `source`. */
+  | { type: 'relay'; lobby: LobbyId; source: SessionId; news: RelayNews }
+  | ({ type: 'reported'; ingress: IngressReport[]; lives: LiveReport[]; relays?: RelayReport[] } & Carrier)
   /** All that a node carries for this lobby: what it does not name is not there. */
-  | ({ type: 'reconcile'; ingress: IngressReport[]; lives: LiveReport[] } & Carrier)
+  | ({ type: 'reconcile'; ingress: IngressReport[]; lives: LiveReport[]; relays?: RelayReport[] } & Carrier)
   | ({ type: 'node-lost' } & Carrier)
   | { type: 'deadline' };
 
 /** Tells a life of a node what it shall carry now. */
-export type StreamEffect = { type: 'apply'; desired: DesiredStream } & Carrier;
+export type StreamApply = { type: 'apply'; desired: DesiredStream } & Carrier;
+/** Opens a relay of a member's tracks. */
+export type StreamPull = Extract<TreeEffect, { type: 'pull' }> & {
+  lobby: LobbyId;
+  source: { session: SessionId; generation: number };
+};
+export type StreamEffect = StreamApply | StreamPull | Extract<TreeEffect, { type: 'hang-up' }>;
 
 export interface StreamStep {
   state: StreamState | null;

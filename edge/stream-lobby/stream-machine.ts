@@ -1,6 +1,6 @@
 /**
- * The life of a stream's lobby as a pure function: who is in, on which node, with which request token, and what is on
- * air.
+ * The life of a stream's lobby as a pure function: who is in, on which node, with which request token, by which relays
+ * the others get their tracks, and what is on air.
  *
  *   member:  opening ──opened──► connecting ──connected──► live ◄──connected── silent ──grace──► gone
  *               └──failed──► gone        └──closed──► gone  └──silent──────────► ▲   └──closed──► gone
@@ -10,13 +10,16 @@
  */
 import type { Problem } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
+import { isOn } from '../lobby/lobby-state.ts';
 import type { StreamEvent, StreamPolicy, StreamStep } from './stream-events.ts';
+import { canBeWatchedOn } from './stream-places.ts';
 import * as problems from './stream-problems.ts';
+import { disownPulled } from './stream-relays.ts';
 import { loseNode, reconcile, takeReports } from './stream-reports.ts';
 import {
   firstState,
   hasMainTrack,
+  isAt,
   isHeld,
   type Member,
   memberListeningAs,
@@ -43,20 +46,15 @@ export function step(state: StreamState | null, event: StreamEvent, now: number,
     if (member.deadline !== null && member.deadline <= now) turn.remove(member, true);
   }
   const refusal = take(turn, event);
-  return { ...turn.settle(), refusal };
+  return { ...turn.settle(event), refusal };
 }
 
 function take(turn: StreamTurn, event: StreamEvent): Problem | null {
   switch (event.type) {
     case 'join':
       return join(turn, event);
-    case 'placed':
-      if (turn.state?.node === null) turn.set({ node: { node: event.node, boot: event.boot } });
-      return null;
-    case 'unplaced':
-      return unplaced(turn, event);
     case 'targeted':
-      return targeted(turn, event.session);
+      return targeted(turn, event);
     case 'opened':
       return opened(turn, event);
     case 'open-failed': {
@@ -87,6 +85,14 @@ function take(turn: StreamTurn, event: StreamEvent): Problem | null {
     case 'close':
       if (turn.state === null) return problems.LOBBY_NOT_RUNNING;
       for (const member of turn.members) turn.remove(member, true);
+      return null;
+    case 'watched':
+      return watched(turn, event);
+    case 'unwatched':
+      return unwatched(turn, event);
+    case 'relay':
+      // Its tree hears of it when the rest is settled.
+      disownPulled(turn, event);
       return null;
     case 'reported':
       takeReports(turn, event, event);
@@ -119,46 +125,30 @@ function join(turn: StreamTurn, event: EventOf<'join'>): Problem | null {
     early: null,
     tracks: [],
     listener: null,
+    relays: null,
     token: tokenHash === null ? null : { hash: tokenHash, expiresAt: turn.now + TOKEN_LIFE_MS },
   };
   turn.state = { ...state, generation, members: [...state.members, member] };
   return null;
 }
 
-/** Somebody whose offer was answered there keeps the lobby there. */
-function unplaced(turn: StreamTurn, carrier: Carrier): null {
-  const node = turn.state?.node ?? null;
-  const isNeeded = turn.members.some(
-    ({ phase, target }) => phase !== 'opening' && target !== null && isOn(target, carrier),
-  );
-  if (node !== null && isOn(node, carrier) && !isNeeded) turn.set({ node: null });
-  return null;
-}
-
-function targeted(turn: StreamTurn, session: SessionId): Problem | null {
+function targeted(turn: StreamTurn, { session, node, boot }: EventOf<'targeted'>): Problem | null {
   const member = turn.member(session);
-  const node = turn.state?.node ?? null;
   if (member === null || member.phase !== 'opening') return problems.LOBBY_CLOSED;
-  if (node === null) return problems.NO_MEDIA_NODE;
   const former = member.target;
-  turn.update({ ...member, target: node, early: null });
-  turn.changed(former !== null && !isOn(former, node) ? former : null);
+  const target = { node, boot };
+  turn.update({ ...member, target, early: null });
+  // It may have opened the session all the same.
+  turn.changed(former !== null && !isOn(former, target) ? former : null);
   return null;
 }
 
 function opened(turn: StreamTurn, event: EventOf<'opened'>): Problem | null {
   const member = turn.member(event.session);
-  if (member === null || member.phase !== 'opening') {
-    // Closed while the node was answering: what it opened must go.
+  if (member === null || member.phase !== 'opening' || !isAt(member.target, event)) {
+    // Closed while the node was answering, or sent to another one: what it opened must go.
     turn.disown(event.lobby, event);
     return problems.LOBBY_CLOSED;
-  }
-  if (turn.state?.node === null) turn.set({ node: { node: event.node, boot: event.boot } });
-  const node = turn.state?.node ?? null;
-  if (node === null || !isOn(node, event)) {
-    // The lobby has moved meanwhile, and its members are all on one node.
-    turn.remove(member, true);
-    return problems.NO_MEDIA_NODE;
   }
   if (member.early === 'closed') {
     turn.remove(member, true);
@@ -172,6 +162,21 @@ function opened(turn: StreamTurn, event: EventOf<'opened'>): Problem | null {
     early: null,
     tracks: event.tracks,
   });
+  return null;
+}
+
+function watched(turn: StreamTurn, { node, boot }: EventOf<'watched'>): Problem | null {
+  if (!hasMainTrack(turn.state)) return problems.NOTHING_ON;
+  const audiences = turn.state?.audiences ?? [];
+  if (!audiences.some((place) => isOn(place, { node, boot }))) turn.set({ audiences: [...audiences, { node, boot }] });
+  return null;
+}
+
+/** Where something can be watched, somebody else may be doing so. */
+function unwatched(turn: StreamTurn, { node, boot }: EventOf<'unwatched'>): null {
+  const place = { node, boot };
+  const isThere = turn.state?.audiences.some((one) => isOn(one, place)) ?? false;
+  if (isThere && !canBeWatchedOn(turn.state, place)) turn.unwatch(place);
   return null;
 }
 
@@ -224,8 +229,8 @@ function startLive(turn: StreamTurn, { session, live, url }: EventOf<'start-live
   if (memberWith(turn.state, session) === null) return problems.NO_SESSION;
   if (turn.state?.live) return problems.ALREADY_LIVE;
   if (!hasMainTrack(turn.state)) return problems.NO_MAIN_TRACK;
-  turn.set({ live: { live, url, state: 'starting', error: null } });
-  turn.changed(turn.state?.node ?? null);
+  // Which node it is pushed from is settled with the rest of the step.
+  turn.set({ live: { live, url, state: 'starting', error: null, node: null } });
   return null;
 }
 

@@ -6,6 +6,8 @@ import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import {
+  type Coordinates,
+  type DesiredRecording,
   type DesiredStream,
   type NodeMethod,
   type NodeRequest,
@@ -13,18 +15,25 @@ import {
   REQUEST_DEADLINE_MS,
 } from '../../shared/protocol/control.ts';
 import { type Env, readSettings } from '../env.ts';
+import { FleetView } from '../fleet/snapshot-cache.ts';
+import { Changes } from '../lobby/changes.ts';
+import { FleetSurroundings } from '../lobby/fleet-surroundings.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
 import { LobbyStore } from '../lobby/lobby-store.ts';
+import { RecordingWish } from '../lobby/recording-wish.ts';
+import type { TreeContext } from '../lobby/relay-tree-events.ts';
 import { within } from '../lobby/within.ts';
 import type { LiveStatus, NodeWord, StreamLobbyRpc } from '../rpc.ts';
 import { hashOfToken, mintRequestToken } from './request-token.ts';
+import { StreamAudience } from './stream-audience.ts';
+import { StreamEffects } from './stream-effects.ts';
 import type { StreamEffect, StreamEvent, StreamStep } from './stream-events.ts';
 import { step } from './stream-machine.ts';
+import { carriersIn } from './stream-places.ts';
 import { StreamPlacing } from './stream-placing.ts';
-import { NO_SESSION, NOTHING_ON } from './stream-problems.ts';
+import { NO_SESSION } from './stream-problems.ts';
 import {
   desiredOn,
-  hasMainTrack,
   liveStatusOf,
   memberListeningAs,
   memberOf,
@@ -38,8 +47,6 @@ import {
 const CLOSE_ACK_MS = 1_000;
 /** The node waits 10 s for the signal channel before it refuses. */
 const LISTEN_DEADLINE_MS = 12_000;
-/** The audience may be of any size. */
-const NO_LIMIT = 0;
 
 export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   #state: StreamState | null;
@@ -47,12 +54,30 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   #revisionFloor = 0;
   readonly #store: LobbyStore<StreamState>;
   readonly #placing: StreamPlacing;
+  readonly #audience: StreamAudience;
+  readonly #effects: StreamEffects;
+  readonly #recording: RecordingWish;
+  readonly #changes = new Changes();
+  readonly #around = new FleetSurroundings();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    const recording = new RecordingWish(ctx.storage, () => readSettings(env));
+    this.#recording = recording;
     const persistent = (state: StreamState | null) => state;
-    this.#store = new LobbyStore(ctx.storage, { schema: streamRecordSchema, persistent, nextDeadline });
-    this.#placing = new StreamPlacing({ env, state: () => this.#state, feed: (event) => this.#feed(event) });
+    const keepsMore = () => recording.isKept;
+    this.#store = new LobbyStore(ctx.storage, { schema: streamRecordSchema, persistent, nextDeadline, keepsMore });
+    const host = {
+      env,
+      fleet: FleetView.of(env, ctx),
+      around: this.#around,
+      changes: this.#changes,
+      state: () => this.#state,
+      feed: (event: StreamEvent) => this.#feed(event),
+    };
+    this.#placing = new StreamPlacing(host);
+    this.#audience = new StreamAudience(host);
+    this.#effects = new StreamEffects(host, (desired) => recording.on(desired));
     this.#state = this.#store.load();
     // The calls that were opening sessions died with the previous instance, and their clients with them.
     if (this.#state !== null) this.#feed({ type: 'recovered' });
@@ -64,15 +89,18 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     session: SessionId;
     fixed: boolean;
     offer: string;
+    near?: Coordinates | null;
   }): Promise<Outcome<{ answer: string; etag: string; token: string | null }>> {
-    const { lobby, user, session, fixed, offer } = input;
+    const { lobby, user, session, fixed, offer, near = null } = input;
     const token = fixed ? null : mintRequestToken();
     const tokenHash = token === null ? null : await hashOfToken(token);
     const refusal = this.#feed({ type: 'join', lobby, user, session, fixed, tokenHash });
     if (refusal !== null) return failed(refusal);
     try {
-      const outcome = await this.#placing.open({ lobby, session, fixed, offer });
+      const outcome = await this.#placing.open({ lobby, session, fixed, offer, near });
       if (!outcome.ok) return outcome;
+      const target = memberWith(this.#state, session)?.target ?? null;
+      if (target !== null && this.#recording.now !== null) this.#applyRecording([target]);
       return succeeded({ answer: outcome.value.answer, etag: outcome.value.etag, token });
     } catch (error) {
       this.#feed({ type: 'open-failed', session, uncertain: true });
@@ -159,22 +187,17 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     lobby: LobbyId;
     session: SessionId;
     offer: string;
+    near?: Coordinates | null;
   }): Promise<Outcome<{ sdp: string; etag: string; node: NodeId }>> {
-    const node = this.#state?.node ?? null;
-    if (node === null || !hasMainTrack(this.#state)) return failed(NOTHING_ON);
-    const outcome = await this.#ask<'play'>(node, { method: 'play', ...input, maxSubscribers: NO_LIMIT });
-    return outcome.ok ? succeeded({ ...outcome.value, node: node.node }) : outcome;
+    return this.#audience.watch({ near: null, ...input });
   }
 
   async startLive(input: { session: SessionId; live: string; url: string }): Promise<Outcome<null>> {
     const begun = this.#step({ type: 'start-live', ...input });
-    const outcomes = await this.#run(begun.effects);
-    if (begun.refusal !== null) return failed(begun.refusal);
-    // A node that cannot be reached hears of it when it is back.
-    const impossible = outcomes.find((outcome) => !outcome.ok && outcome.problem.status === CANNOT_PUSH);
-    if (impossible === undefined || impossible.ok) return succeeded(null);
-    this.#feed({ type: 'live-refused', live: input.live, error: impossible.problem.detail });
-    return impossible;
+    const refused = await this.#run(begun.effects);
+    return begun.refusal === null && refused === null
+      ? succeeded(null)
+      : failed(begun.refusal ?? refused ?? NO_SESSION);
   }
 
   async stopLive(input: { live: string | null }): Promise<Outcome<null>> {
@@ -189,13 +212,21 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     return this.#end({ type: 'close' });
   }
 
+  async recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null> {
+    if (input.wish !== undefined && this.#recording.say(input.wish)) this.#applyRecording(carriersIn(this.#state));
+    return this.#recording.now;
+  }
+
   async nodeReported(input: NodeWord): Promise<void> {
-    this.#feed({ type: 'reported', ...input });
+    const { draining = false, ...said } = input;
+    this.#around.said(said, draining);
+    this.#feed({ type: 'reported', ...said });
   }
 
   async reconcile(input: NodeWord): Promise<DesiredStream | null> {
     this.#feed({ type: 'reconcile', ...input });
-    return desiredOn(this.#state, input);
+    const desired = desiredOn(this.#state, input);
+    return desired && this.#recording.on(desired);
   }
 
   async nodeLost(input: { node: NodeId; boot: BootId }): Promise<void> {
@@ -242,31 +273,44 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   }
 
   #step(event: StreamEvent): StreamStep {
-    const policy = { memberGraceMs: readSettings(this.env).memberGraceMs, revisionFloor: this.#revisionFloor };
-    const stepped = step(this.#state, event, Date.now(), policy);
-    const told = stepped.effects.map((effect) => effect.desired.revision);
+    const before = this.#state;
+    const around = relaying(this.#around);
+    const { memberGraceMs } = readSettings(this.env);
+    const stepped = step(before, event, Date.now(), { memberGraceMs, revisionFloor: this.#revisionFloor, around });
+    const told = stepped.effects.map((effect) => (effect.type === 'apply' ? effect.desired.revision : 0));
     this.#revisionFloor = Math.max(this.#revisionFloor, stepped.state?.revision ?? 0, ...told);
     this.#state = stepped.state;
     this.#store.save(stepped.state);
+    if (stepped.state !== before) this.#changes.happened();
     return stepped;
   }
 
-  /** Starts the effects; resolves when they are done. What failed heals when the node links again. */
-  #run(effects: readonly StreamEffect[]): Promise<Outcome<unknown>[]> {
-    const done = Promise.all(
-      effects.map(({ node, boot, desired }) =>
-        this.#ask<'apply-stream'>({ node, boot }, { method: 'apply-stream', desired }).catch((error: unknown) => {
-          console.error('a node’s link could not be asked', error);
-          return failed(LINK_BROKEN);
-        }),
-      ),
-    );
+  /** Tells nodes that receive members of this lobby. */
+  #applyRecording(places: readonly Carrier[]): void {
+    const effects = places.flatMap((place): StreamEffect[] => {
+      const desired = desiredOn(this.#state, place);
+      return desired === null || desired.members.length === 0 ? [] : [{ type: 'apply', ...place, desired }];
+    });
+    this.#run(effects);
+  }
+
+  /** Starts the effects; resolves when they are done, with why a push cannot be done at all. */
+  #run(effects: readonly StreamEffect[]): Promise<Problem | null> {
+    const done = this.#effects.run(effects);
     this.ctx.waitUntil(done);
     return done;
   }
 }
 
-/** How a node says that it has no ffmpeg. */
-const CANNOT_PUSH = 501;
-const LINK_BROKEN: Problem = { status: 503, code: 'busy', detail: 'try again in a moment', retryAfterSeconds: 1 };
+/** A node that has members, or was just sent somebody, is linked, whatever the last snapshot of the fleet says. */
+function relaying(around: FleetSurroundings): TreeContext {
+  return {
+    distance: (a, b) => around.distance(a, b),
+    canRelay: (node) => around.speaksRelay(node),
+    draining: (node) => around.draining(node),
+    expected: (place) => around.expected(place),
+    mint: () => around.mint(),
+  };
+}
+
 const NO_OFFER_PENDING: Problem = { status: 422, code: 'no_offer_pending', detail: 'no answer is awaited' };

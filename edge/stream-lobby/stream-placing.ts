@@ -1,14 +1,24 @@
 /**
- * Opens a member's session on the lobby's node: the first member has one chosen, the others follow. Another one is tried
- * when it cannot be reached and nobody is there yet.
+ * Opens a member's session on the node that is best for it: near the member, and one that carries the lobby already rather
+ * than another that is hardly nearer. A second one is tried when the first cannot be reached or takes nobody.
  */
-import { failed, type Outcome, type Problem } from '../../shared/errors.ts';
+import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
-import { type NodeResult, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
+import {
+  type Coordinates,
+  FLEET_PROTOCOL_VERSION,
+  type NodeResult,
+  REQUEST_DEADLINE_MS,
+} from '../../shared/protocol/control.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
+import { type Candidate, placeViewer } from '../fleet/placement.ts';
+import type { FleetView } from '../fleet/snapshot-cache.ts';
+import type { FleetSurroundings } from '../lobby/fleet-surroundings.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
+import { isElsewherePossible } from '../lobby/publisher-placing.ts';
 import type { StreamEvent } from './stream-events.ts';
 import { OPENING_BUDGET_MS } from './stream-machine.ts';
+import { memberPlaces, nameOf } from './stream-places.ts';
 import { LOBBY_CLOSED, NO_MEDIA_NODE } from './stream-problems.ts';
 import type { StreamState } from './stream-state.ts';
 
@@ -17,9 +27,11 @@ const MAX_NODES_TRIED = 2;
 /** Less time than this is not worth another try. */
 const MIN_TRY_MS = 1_000;
 
-/** The object whose members are placed. */
-interface Host {
+/** The object whose members and audience are placed. */
+export interface PlacingHost {
   readonly env: Env;
+  readonly fleet: FleetView;
+  readonly around: FleetSurroundings;
   state(): StreamState | null;
   /** Steps and starts what comes of it. */
   feed(event: StreamEvent): Problem | null;
@@ -30,14 +42,16 @@ interface Joining {
   session: SessionId;
   fixed: boolean;
   offer: string;
+  /** Where the member is; null: nobody knows. */
+  near: Coordinates | null;
 }
 
 export class StreamPlacing {
-  readonly #host: Host;
-  /** The choice that is being made now: who comes meanwhile waits for it. */
-  #choosing: Promise<Problem | null> | null = null;
+  readonly #host: PlacingHost;
+  /** The choice that is being made now: the next one is to know of it. */
+  #choosing: Promise<unknown> = Promise.resolve();
 
-  constructor(host: Host) {
+  constructor(host: PlacingHost) {
     this.#host = host;
   }
 
@@ -45,15 +59,11 @@ export class StreamPlacing {
   async open(joining: Joining): Promise<Outcome<NodeResult<'join'>>> {
     const { session } = joining;
     const endsAt = Date.now() + OPENING_BUDGET_MS;
-    const unreachable: NodeId[] = [];
-    while (unreachable.length < MAX_NODES_TRIED) {
-      const problem = await this.#haveNode(joining.lobby, unreachable);
-      if (problem !== null) return this.#fail(session, problem, unreachable.length > 0);
-      const refusal = this.#host.feed({ type: 'targeted', session });
-      const target = this.#host.state()?.node ?? null;
-      if (refusal !== null || target === null) {
-        return this.#fail(session, refusal ?? LOBBY_CLOSED, unreachable.length > 0);
-      }
+    const refused: NodeId[] = [];
+    while (refused.length < MAX_NODES_TRIED) {
+      const chosen = await this.#inTurn(() => this.#target(joining, refused));
+      if (!chosen.ok) return this.#fail(session, chosen.problem, refused.length > 0);
+      const target = chosen.value;
       const outcome = await this.#ask(target, joining, Math.min(REQUEST_DEADLINE_MS, endsAt - Date.now()));
       if (outcome.ok) {
         const { tracks } = outcome.value;
@@ -61,38 +71,45 @@ export class StreamPlacing {
         return late === null ? outcome : failed(late);
       }
       const { code } = outcome.problem;
-      if (code !== 'node_unreachable' && code !== 'node_full') {
+      if (!isElsewherePossible(outcome.problem)) {
         return this.#fail(session, outcome.problem, code === 'node_timeout' || code === 'node_error');
       }
-      unreachable.push(target.node);
-      this.#host.feed({ type: 'unplaced', ...target });
-      // The others are there: this member cannot be anywhere else.
-      if (this.#host.state()?.node?.node === target.node || endsAt - Date.now() < MIN_TRY_MS) break;
+      refused.push(target.node);
+      if (endsAt - Date.now() < MIN_TRY_MS) break;
     }
     return this.#fail(session, NO_MEDIA_NODE, true);
   }
 
-  async #haveNode(lobby: LobbyId, exclude: NodeId[]): Promise<Problem | null> {
-    while ((this.#host.state()?.node ?? null) === null) {
-      const choosing = this.#choosing ?? this.#choose(lobby, exclude);
-      this.#choosing = choosing;
-      const problem = await choosing;
-      if (problem !== null) return problem;
-      // The lobby was closed while the node was chosen.
-      if (this.#host.state() === null) return LOBBY_CLOSED;
-    }
-    return null;
+  /** Who come at the same time are to come to the same node. */
+  #inTurn<T>(choose: () => Promise<T>): Promise<T> {
+    const chosen = this.#choosing.then(choose);
+    this.#choosing = chosen.catch(() => undefined);
+    return chosen;
   }
 
-  async #choose(lobby: LobbyId, exclude: NodeId[]): Promise<Problem | null> {
-    try {
-      const fleet = this.#host.env.FLEET.getByName(FLEET_NAME);
-      const placed = await fleet.place({ lobby, prefer: null, exclude });
-      if (!placed.ok) return placed.problem;
-      return this.#host.feed({ type: 'placed', ...placed.value });
-    } finally {
-      this.#choosing = null;
+  async #target(joining: Joining, exclude: NodeId[]): Promise<Outcome<Carrier>> {
+    const chosen = await this.#choose(joining, exclude);
+    if (!chosen.ok) return chosen;
+    const { node, boot } = chosen.value;
+    const refusal = this.#host.feed({ type: 'targeted', session: joining.session, node, boot });
+    // The lobby was closed while the node was chosen.
+    return refusal === null ? succeeded({ node, boot }) : failed(refusal);
+  }
+
+  async #choose({ lobby, near, session }: Joining, exclude: NodeId[]): Promise<Outcome<Carrier>> {
+    const { env, around, state } = this.#host;
+    if (!state()?.members.some((member) => member.session === session)) return failed(LOBBY_CLOSED);
+    const places = memberPlaces(state()).filter(({ node }) => !exclude.includes(node));
+    const home = places.find(({ node }) => !around.draining(node));
+    // Nobody knows where this member is: where the others are is as good as any.
+    if (near === null && home !== undefined) return succeeded(home);
+    if (memberPlaces(state()).length === 0) {
+      const placed = await env.FLEET.getByName(FLEET_NAME).place({ lobby, prefer: null, near, exclude });
+      return placed.ok ? succeeded({ ...placed.value }) : failed({ ...placed.problem });
     }
+    const nearest = await placeIn(this.#host, { near, carrying: memberPlaces(state()), exclude });
+    const place = nearest ?? home ?? places[0];
+    return place === undefined ? failed(NO_MEDIA_NODE) : succeeded(place);
   }
 
   #ask(target: Carrier, joining: Joining, deadlineMs: number): Promise<Outcome<NodeResult<'join'>>> {
@@ -112,4 +129,37 @@ export class StreamPlacing {
     this.#host.feed({ type: 'open-failed', session, uncertain });
     return failed(problem);
   }
+}
+
+export interface PlaceWish {
+  near: Coordinates | null;
+  /** Nodes that carry what is wanted. */
+  carrying: readonly Carrier[];
+  exclude: readonly NodeId[];
+}
+
+/** The best of all nodes, as of a moment ago; null: none that is known fits, or nothing is known. */
+export async function placeIn(
+  { fleet, around }: Pick<PlacingHost, 'fleet' | 'around'>,
+  { near, carrying, exclude }: PlaceWish,
+): Promise<Carrier | null> {
+  let candidates: Candidate[] = [];
+  try {
+    candidates = await fleet.candidates();
+    const isKnown = ({ node, boot }: Carrier) =>
+      candidates.some(({ snapshot }) => snapshot.node === node && snapshot.boot === boot);
+    if (!carrying.every(isKnown)) candidates = await fleet.refreshed();
+  } catch (error) {
+    console.error('the fleet could not be asked', error);
+  }
+  around.update(candidates);
+  // Where one of them cannot relay, all have to be on the same node.
+  const mayRelay = carrying.every(({ node }) =>
+    candidates.some(({ snapshot }) => snapshot.node === node && snapshot.protocol >= FLEET_PROTOCOL_VERSION),
+  );
+  const wish = { near, carrying: new Set(carrying.map(nameOf)), exclude, mayRelay };
+  const placed = placeViewer(candidates, wish, [Math.random(), Math.random()], Date.now());
+  if (placed === null) return null;
+  fleet.sent(placed.node);
+  return { node: placed.node, boot: placed.boot };
 }

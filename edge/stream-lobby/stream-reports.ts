@@ -1,7 +1,8 @@
 /** What a node's words change in a lobby. */
 import type { IngressReport, LiveReport } from '../../shared/protocol/control.ts';
 import { type Carrier, isOn } from '../lobby/lobby-state.ts';
-import type { Member } from './stream-state.ts';
+import { carriersIn } from './stream-places.ts';
+import { hasMainTrack, isAt, type Member } from './stream-state.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 type Words = { ingress: readonly IngressReport[]; lives: readonly LiveReport[] };
@@ -14,33 +15,37 @@ export function takeReports(turn: StreamTurn, { ingress, lives }: Words, carrier
 /** All that a node carries for this lobby: what it does not name is not there. */
 export function reconcile(turn: StreamTurn, words: Words, carrier: Carrier): void {
   // Restarted: what its former life carried is gone.
-  for (const former of [turn.state?.node ?? null, ...turn.members.map(({ target }) => target)]) {
-    if (former !== null && former.node === carrier.node && former.boot !== carrier.boot) loseNode(turn, former);
+  for (const former of carriersIn(turn.state)) {
+    if (former.node === carrier.node && former.boot !== carrier.boot) loseNode(turn, former);
   }
   takeReports(turn, words, carrier);
   const carried = new Set(words.ingress.map((report) => report.session));
   for (const member of turn.members) {
-    if (member.phase === 'opening' || member.target === null || !isOn(member.target, carrier)) continue;
+    if (member.phase === 'opening' || !isAt(member.target, carrier)) continue;
     if (!carried.has(member.session)) turn.remove(member, false);
   }
 }
 
-/** Everybody there is lost. The call of a member that is just being opened finds out by itself, and tries another node. */
+/**
+ * Everybody there is lost. The call of a member that is just being opened finds out by itself, and tries another node. What
+ * is on the air goes on from another node that has something to show.
+ */
 export function loseNode(turn: StreamTurn, carrier: Carrier): void {
   for (const member of turn.members) {
-    if (member.phase !== 'opening' && member.target !== null && isOn(member.target, carrier))
-      turn.remove(member, false);
+    if (member.phase !== 'opening' && isAt(member.target, carrier)) turn.lose(member);
   }
-  const { node, live } = turn.state ?? {};
-  if (!node || !isOn(node, carrier)) return;
-  turn.set({ node: null });
-  if (live) turn.set({ live: null, lastLive: { live: live.live, error: 'the media node was lost' } });
+  const { live = null, audiences = [] } = turn.state ?? {};
+  const left = audiences.filter((place) => !isOn(place, carrier));
+  if (left.length < audiences.length) turn.set({ audiences: left });
+  if (live === null || !isAt(live.node, carrier)) return;
+  if (hasMainTrack(turn.state)) turn.set({ live: { ...live, node: null } });
+  else turn.set({ live: null, lastLive: { live: live.live, error: 'the media node was lost' } });
   turn.changed(null);
 }
 
 function takeIngress(turn: StreamTurn, report: IngressReport, carrier: Carrier): void {
   const member = turn.member(report.session);
-  if (member?.target == null || !isOn(member.target, carrier) || member.generation !== report.generation) return;
+  if (member === null || !isAt(member.target, carrier) || member.generation !== report.generation) return;
   if (member.phase === 'opening') {
     const { state: said } = report;
     const early = said === 'closed' || said === 'connected' ? said : member.early;
@@ -48,7 +53,10 @@ function takeIngress(turn: StreamTurn, report: IngressReport, carrier: Carrier):
   } else if (report.state === 'closed') {
     turn.remove(member, false);
   } else {
-    turn.update(withReport(member, report, turn.now, turn.policy.memberGraceMs));
+    const known = withReport(member, report, turn.now, turn.policy.memberGraceMs);
+    turn.update(known);
+    // Other nodes tell those who are there what it says of its tracks: its mute, above all.
+    if (known.tracks !== member.tracks) for (const relay of member.relays?.relays ?? []) turn.changed(relay);
     takeListener(turn, report);
   }
 }
@@ -75,8 +83,8 @@ function takeListener(turn: StreamTurn, report: IngressReport): void {
 }
 
 function takeLive(turn: StreamTurn, report: LiveReport, carrier: Carrier): void {
-  const { live, node } = turn.state ?? {};
-  if (!live || !node || live.live !== report.live || !isOn(node, carrier)) return;
+  const live = turn.state?.live ?? null;
+  if (live === null || live.live !== report.live || !isAt(live.node, carrier)) return;
   const error = report.error === undefined ? null : withoutKey(report.error, live.url);
   if (report.state === 'ended') turn.endLive(error);
   else if (report.state !== live.state || error !== live.error) {

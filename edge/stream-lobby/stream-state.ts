@@ -12,8 +12,15 @@ import {
   type SessionId,
   sessionIdSchema,
 } from '../../shared/ids.ts';
-import { type DesiredStream, liveReportSchema, trackReportSchema } from '../../shared/protocol/control.ts';
+import {
+  type DesiredRelay,
+  type DesiredStream,
+  liveReportSchema,
+  trackReportSchema,
+} from '../../shared/protocol/control.ts';
 import { type Carrier, isOn } from '../lobby/lobby-state.ts';
+import { NO_TREE, nextTreeDeadline, type Relay, type RelayTree, relayOn, treeSchema } from '../lobby/relay-tree.ts';
+import { IDLE_GRACE_MS } from '../lobby/relay-tree-machine.ts';
 import type { LiveStatus } from '../rpc.ts';
 
 const carrierSchema = z.object({ node: nodeIdSchema, boot: bootIdSchema });
@@ -41,6 +48,8 @@ const memberSchema = z.object({
       seen: z.boolean(),
     })
     .nullable(),
+  /** By which other nodes get its tracks; null: nobody there wants them. */
+  relays: treeSchema.nullable(),
   /** The request token that passes next, as its SHA-256 in hex; `expiresAt` in Unix ms. */
   token: z.object({ hash: z.string(), expiresAt: z.int() }).nullable(),
 });
@@ -52,32 +61,61 @@ const liveSchema = z.object({
   url: z.string(),
   state: liveReportSchema.shape.state,
   error: z.string().nullable(),
+  /** Which node pushes it; null: nobody is there who could be shown. */
+  node: carrierSchema.nullable(),
 });
 export type Live = z.infer<typeof liveSchema>;
 
-export const streamRecordSchema = z.object({
-  version: z.literal(1),
+const recordSchema = z.object({
+  version: z.literal(2),
   lobby: lobbyIdSchema,
   /** Of the desired state. It grows over the lives of a lobby, because it is never less than the clock. */
   revision: z.int().nonnegative(),
-  /** The last one given to a session in this life of the lobby. */
+  /** The last one given to a session in this life of the lobby, relays included. */
   generation: z.int().nonnegative(),
-  /** Where all members are; null while a node is being chosen. */
-  node: carrierSchema.nullable(),
   members: z.array(memberSchema),
+  /** Nodes to which somebody of the audience was sent, until they say that nobody is there. */
+  audiences: z.array(carrierSchema),
   live: liveSchema.nullable(),
   /** The push that ran last, when none runs. */
   lastLive: z.object({ live: z.string(), error: z.string().nullable() }).nullable(),
 });
-export type StreamState = z.infer<typeof streamRecordSchema>;
+export type StreamState = z.infer<typeof recordSchema>;
+
+/** Written when all members were on one node. The lobby goes on over the update. */
+const firstRecordSchema = z.looseObject({
+  version: z.literal(1),
+  node: carrierSchema.nullable(),
+  members: z.array(z.looseObject({})),
+  live: z.looseObject({}).nullable(),
+});
+
+function upgraded(record: unknown): unknown {
+  const old = firstRecordSchema.safeParse(record).data;
+  if (old === undefined) return record;
+  const { node, ...rest } = old;
+  return {
+    ...rest,
+    version: 2,
+    members: old.members.map((member) => ({ ...member, relays: null })),
+    // Whether anybody watches there was not written down.
+    audiences: node === null ? [] : [node],
+    live: old.live && { ...old.live, node },
+  };
+}
+
+export const streamRecordSchema: z.ZodType<StreamState> = z.preprocess(upgraded, recordSchema);
 
 export function firstState(lobby: LobbyId): StreamState {
-  return { version: 1, lobby, revision: 0, generation: 0, node: null, members: [], live: null, lastLive: null };
+  const nothing = { members: [], audiences: [], live: null, lastLive: null };
+  return { version: 2, lobby, revision: 0, generation: 0, ...nothing };
 }
 
 /** Unix ms of the next thing that happens by itself; null: nothing. */
 export function nextDeadline(state: StreamState | null): number | null {
-  const deadlines = (state?.members ?? []).map((member) => member.deadline).filter((deadline) => deadline !== null);
+  const deadlines = (state?.members ?? [])
+    .flatMap(({ deadline, relays }) => [deadline, relays && nextTreeDeadline(relays, IDLE_GRACE_MS)])
+    .filter((deadline) => deadline !== null);
   return deadlines.length === 0 ? null : Math.min(...deadlines);
 }
 
@@ -103,28 +141,58 @@ export function memberOf(state: StreamState | null, session: SessionId): Member 
 
 /** What goes on air is there. */
 export function hasMainTrack(state: StreamState | null): boolean {
-  return (state?.members ?? []).some(
-    ({ phase, fixed, tracks }) =>
-      phase !== 'opening' && tracks.some((track) => (fixed ? true : track.info?.purpose === 'main')),
-  );
+  return (state?.members ?? []).some((member) => member.phase !== 'opening' && isMain(member));
+}
+
+/** It sends what goes on air. */
+export function isMain({ fixed, tracks }: Member): boolean {
+  return fixed ? tracks.length > 0 : tracks.some((track) => track.info?.purpose === 'main');
+}
+
+/** The others can have its tracks: it is connected, or was. */
+export function flows({ phase, tracks }: Member): boolean {
+  return (phase === 'live' || phase === 'silent') && tracks.length > 0;
+}
+
+export function isAt(place: Carrier | null, carrier: Carrier): boolean {
+  return place !== null && isOn(place, carrier);
+}
+
+/** A member's tree, also when there is nothing in it but the member's node. */
+export function treeOf({ relays, target }: Member): RelayTree {
+  return relays ?? { ...NO_TREE, origin: target };
 }
 
 /** What this life of a node shall carry for the lobby; null: nothing. */
 export function desiredOn(state: StreamState | null, carrier: Carrier): DesiredStream | null {
   if (state === null) return null;
-  const here = state.members.filter(({ target }) => target !== null && isOn(target, carrier));
-  if (here.length === 0) return null;
-  const isHome = state.node !== null && isOn(state.node, carrier);
+  const { lobby, revision, live } = state;
+  const here = state.members.filter(({ target }) => isAt(target, carrier));
+  const remotes = state.members.flatMap((member) => {
+    const relay = member.relays && relayOn(member.relays, carrier);
+    const { session, generation, tracks } = member;
+    return relay ? [{ session, generation, relay: desiredRelay(relay), tracks }] : [];
+  });
+  const isWatched = state.audiences.some((place) => isOn(place, carrier));
+  if (here.length + remotes.length === 0 && !isWatched) return null;
   return {
-    lobby: state.lobby,
-    revision: state.revision,
+    lobby,
+    revision,
     members: here.map(({ session, generation, listener }) => ({
       session,
       generation,
       listener: listener?.session ?? null,
     })),
-    live: isHome && state.live !== null ? { live: state.live.live, url: state.live.url } : null,
+    ...(remotes.length === 0 ? {} : { remotes }),
+    ...(isWatched && here.length === 0 ? { audience: true } : {}),
+    live: live && isAt(live.node, carrier) ? { live: live.live, url: live.url } : null,
   };
+}
+
+/** While another hop is tried, the last one may still bring something; one that the node is just taking is not taken away. */
+function desiredRelay({ phase, hop, held }: Relay): DesiredRelay {
+  const { session, generation, upstream } = phase === 'pulling' ? hop : (held ?? hop);
+  return { session, generation, upstream };
 }
 
 export function liveStatusOf(state: StreamState | null): LiveStatus {

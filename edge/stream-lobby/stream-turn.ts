@@ -5,14 +5,20 @@
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type { DesiredStream } from '../../shared/protocol/control.ts';
 import { type Carrier, isOn } from '../lobby/lobby-state.ts';
-import type { StreamEffect, StreamPolicy } from './stream-events.ts';
+import { placeAir } from './stream-air.ts';
+import type { StreamEffect, StreamEvent, StreamPolicy } from './stream-events.ts';
+import { settleRelays } from './stream-relays.ts';
 import { desiredOn, isHeld, type Member, memberListeningAs, type StreamState } from './stream-state.ts';
 
 export class StreamTurn {
   state: StreamState | null;
   readonly now: number;
   readonly policy: StreamPolicy;
+  /** What is to be done besides telling nodes what they shall carry. */
+  readonly effects: StreamEffect[] = [];
   readonly #told: Carrier[] = [];
+  /** Where somebody or something was that is there no more. */
+  readonly #left: Carrier[] = [];
   /** What some node shall carry has changed. */
   #changed = false;
   #lobby: LobbyId | null;
@@ -45,8 +51,24 @@ export class StreamTurn {
 
   /** `tell`: its node does not know yet. */
   remove(member: Member, tell: boolean): void {
-    this.set({ members: this.members.filter(({ session }) => session !== member.session) });
-    if (member.target !== null) this.changed(tell ? member.target : null);
+    this.lose(member);
+    if (member.target === null) return;
+    this.#left.push(member.target);
+    this.changed(tell ? member.target : null);
+  }
+
+  /** With its node: nobody there can be told. */
+  lose({ session, relays }: Member): void {
+    this.set({ members: this.members.filter((one) => one.session !== session) });
+    this.changed(null);
+    for (const relay of relays?.relays ?? []) this.changed(relay);
+  }
+
+  /** Nobody of the audience is there any more. */
+  unwatch(carrier: Carrier): void {
+    this.set({ audiences: this.state?.audiences.filter((place) => !isOn(place, carrier)) ?? [] });
+    this.#left.push(carrier);
+    this.changed(null);
   }
 
   unlisten(listener: SessionId, tell: boolean): void {
@@ -60,7 +82,7 @@ export class StreamTurn {
     const live = this.state?.live;
     if (!live) return;
     this.set({ live: null, lastLive: { live: live.live, error } });
-    this.changed(this.state?.node ?? null);
+    this.changed(live.node);
   }
 
   /** What nodes shall carry is not what it was; `carrier` has to be told. */
@@ -77,16 +99,31 @@ export class StreamTurn {
   }
 
   /** A lobby that nobody holds is over: machines, audience and push go with the last human. */
-  settle(): { state: StreamState | null; effects: StreamEffect[] } {
-    if (this.state !== null && !isHeld(this.state)) {
-      for (const { target } of this.members) if (target !== null) this.changed(target);
-      if (this.state.node !== null) this.changed(this.state.node);
-      this.set({ members: [], live: null });
+  settle(event: StreamEvent): { state: StreamState | null; effects: StreamEffect[] } {
+    if (this.state !== null) {
+      if (isHeld(this.state)) {
+        placeAir(this);
+        settleRelays(this, event);
+      } else this.#end(this.state);
+    }
+    for (const carrier of this.#left) {
+      if (this.state !== null && desiredOn(this.state, carrier) === null) this.changed(carrier);
     }
     if (this.#changed) this.set({ revision: this.#nextRevision() });
     const revision = this.state?.revision ?? this.#nextRevision();
-    const effects = this.#told.flatMap((carrier) => this.#apply(carrier, revision));
-    return { state: this.state !== null && isHeld(this.state) ? this.state : null, effects };
+    const applies = this.#told.flatMap((carrier) => this.#apply(carrier, revision));
+    const state = this.state !== null && isHeld(this.state) ? this.state : null;
+    return { state, effects: [...applies, ...this.effects] };
+  }
+
+  #end({ members, audiences, live }: StreamState): void {
+    for (const { target, relays } of members) {
+      if (target !== null) this.changed(target);
+      for (const relay of relays?.relays ?? []) this.changed(relay);
+    }
+    for (const place of audiences) this.changed(place);
+    this.changed(live?.node ?? null);
+    this.set({ members: [], audiences: [], live: null });
   }
 
   #apply(carrier: Carrier, revision: number): StreamEffect[] {

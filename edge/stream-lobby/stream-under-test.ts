@@ -2,7 +2,8 @@
 import { type LobbyId, mintBootId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import type { IngressReport, TrackReport } from '../../shared/protocol/control.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
-import type { StreamEffect, StreamEvent, StreamStep } from './stream-events.ts';
+import type { TreeContext } from '../lobby/relay-tree-events.ts';
+import type { StreamApply, StreamEffect, StreamEvent, StreamStep } from './stream-events.ts';
 import { step } from './stream-machine.ts';
 import type { Member, StreamState } from './stream-state.ts';
 
@@ -23,16 +24,32 @@ export const GUEST_TRACK: TrackReport = {
 };
 export const MAIN_TRACK: TrackReport = { ...GUEST_TRACK, info: { purpose: 'main', muted: false, label: 'Cam' } };
 
+/** Where every node can relay. */
+export const AROUND: TreeContext = {
+  distance: () => 0,
+  canRelay: () => true,
+  draining: () => false,
+  expected: () => false,
+  mint: mintSessionId,
+};
+
+/** What nodes are told. */
+export function applies(effects: readonly StreamEffect[]): StreamApply[] {
+  return effects.filter((effect) => effect.type === 'apply');
+}
+
 export class LobbyUnderTest {
   state: StreamState | null = null;
   now = T0;
+  around = AROUND;
   /** As the object remembers it. */
   floor = 0;
   effects: StreamEffect[] = [];
 
   feed(event: StreamEvent): StreamStep {
-    const stepped = step(this.state, event, this.now, { memberGraceMs: GRACE_MS, revisionFloor: this.floor });
-    const told = stepped.effects.map((effect) => effect.desired.revision);
+    const { floor: revisionFloor, around } = this;
+    const stepped = step(this.state, event, this.now, { memberGraceMs: GRACE_MS, revisionFloor, around });
+    const told = applies(stepped.effects).map(({ desired }) => desired.revision);
     this.floor = Math.max(this.floor, stepped.state?.revision ?? 0, ...told);
     this.state = stepped.state;
     this.effects.push(...stepped.effects);
@@ -48,16 +65,15 @@ export class LobbyUnderTest {
     const { fixed = false, tracks = [GUEST_TRACK], carrier = NODE_A } = changes;
     const session = mintSessionId();
     this.begin(user, session, fixed);
-    this.feed({ type: 'placed', ...carrier });
-    this.feed({ type: 'targeted', session });
+    this.feed({ type: 'targeted', session, ...carrier });
     this.feed({ type: 'opened', lobby: LOBBY, session, tracks, ...carrier });
     return session;
   }
 
   /** Joins, is answered and connects. */
-  enter(user: string, changes: { fixed?: boolean; tracks?: TrackReport[] } = {}): SessionId {
+  enter(user: string, changes: { fixed?: boolean; tracks?: TrackReport[]; carrier?: Carrier } = {}): SessionId {
     const session = this.join(user, changes);
-    this.report(session, 'connected');
+    this.report(session, 'connected', {}, changes.carrier);
     return session;
   }
 

@@ -74,7 +74,8 @@ export class CarriedStreams {
   apply(desired: DesiredStream): void {
     const stream = this.#streams.get(desired.lobby);
     if (stream === undefined || desired.revision < stream.revision) return;
-    if (desired.members.length === 0 && (desired.remotes ?? []).length === 0) this.#end(stream);
+    const { members, remotes = [], audience = false } = desired;
+    if (members.length + remotes.length === 0 && !audience) this.#end(stream);
     else stream.apply(desired);
     this.#forgetWhenEmpty(desired.lobby);
   }

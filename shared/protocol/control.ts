@@ -195,6 +195,8 @@ export const desiredStreamSchema = z.object({
     )
     .optional(),
   recording: desiredRecordingSchema.nullish(),
+  /** True: its audience stays and waits for main tracks, though neither a member nor a remote is listed. */
+  audience: z.boolean().optional(),
   /** Push the main tracks to `url` (with the stream key in it: never logged); null: off air. */
   live: z.object({ live: z.string(), url: z.string() }).nullable(),
 });

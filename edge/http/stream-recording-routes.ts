@@ -1,0 +1,28 @@
+/** Recording a lobby: `P/recording`. Everybody in the lobby may know; only the owner may say. */
+import type { App, AppContext } from '../middleware/context.ts';
+import { route } from './methods.ts';
+import { type GuardedCall, guarded, requireOwner } from './stream-guard.ts';
+import { STREAM_PATH, streamInPath } from './stream-path.ts';
+import { readWantedRecording, shownRecording } from './wanted-recording.ts';
+
+const NO_STORE = { 'Cache-Control': 'no-store' };
+
+export function recordingRoutes(app: App): void {
+  route(app, `${STREAM_PATH}/recording`, {
+    check: streamInPath,
+    GET: guarded(async (c, { room }) => c.json(shownRecording(await room.recording({})), 200, NO_STORE)),
+    PUT: guarded(begin),
+    DELETE: guarded(end),
+  });
+}
+
+async function begin(c: AppContext, call: GuardedCall): Promise<Response> {
+  await requireOwner(c, call);
+  const wish = await readWantedRecording(c);
+  return c.json(shownRecording(await call.room.recording({ wish })), 200, NO_STORE);
+}
+
+async function end(c: AppContext, call: GuardedCall): Promise<Response> {
+  await requireOwner(c, call);
+  return c.json(shownRecording(await call.room.recording({ wish: null })), 200, NO_STORE);
+}
