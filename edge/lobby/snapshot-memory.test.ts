@@ -8,7 +8,10 @@ afterEach(() => void vi.useRealTimers());
 test('many who ask get one picture; the next second has another, and so has another publisher', async () => {
   const memory = new SnapshotMemory();
   let made = 0;
-  const ask = async () => succeeded({ jpeg: String((made += 1)) });
+  const ask = async () => {
+    made += 1;
+    return succeeded({ jpeg: String(made) });
+  };
   const all = await Promise.all(Array.from({ length: 100 }, () => memory.take('a', ask)));
   expect(new Set(all).size).toBe(1);
   expect(made).toBe(1);
