@@ -20,7 +20,9 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** A part at 0.25 Mb/s. */
 const PART_TIMEOUT_MS = 600_000;
 const MAX_ANSWER_CHARACTERS = 300;
-const problemSchema = z.object({ code: z.string() });
+const problemSchema = z.object({ code: z.string(), detail: z.string().default('') });
+/** How S3 names an error. The rest of its words is not repeated: they hold key ids and signatures. */
+const S3_CODE = /<Code>([A-Za-z]{1,64})<\/Code>/;
 
 /** The edge or the store said no. */
 export class RefusedError extends Error {
@@ -153,12 +155,14 @@ async function digest({ path, start, bytes }: FilePart): Promise<Buffer> {
 }
 
 function refused(status: number, text: string): RefusedError {
-  const words = text.replaceAll(/\s+/g, ' ').slice(0, MAX_ANSWER_CHARACTERS);
   let code = '';
+  let words = S3_CODE.exec(text)?.[1] ?? '';
   try {
-    code = problemSchema.parse(JSON.parse(text)).code;
+    const problem = problemSchema.parse(JSON.parse(text));
+    code = problem.code;
+    words = `${code} ${problem.detail}`.replaceAll(/\s+/g, ' ').slice(0, MAX_ANSWER_CHARACTERS);
   } catch {
     // No problem of ours: a proxy, or the store.
   }
-  return new RefusedError(status, code, `HTTP ${status} ${code} ${words}`);
+  return new RefusedError(status, code, `HTTP ${status} ${words}`.trim());
 }
