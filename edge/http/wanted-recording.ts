@@ -8,7 +8,9 @@ const bodySchema = z.strictObject({ format: desiredRecordingSchema.shape.format.
 
 /** Without a body, or without a format in it: as the deployment has it. @throws ProblemError as `readJson` */
 export async function readWantedRecording(c: AppContext): Promise<DesiredRecording> {
-  const body = c.req.raw.body === null ? {} : await readJson(c, bodySchema);
+  // A PUT of nothing may say so by its length (RFC 9110 §8.6); then there is a body, and it is empty.
+  const isEmpty = c.req.raw.body === null || c.req.header('Content-Length') === '0';
+  const body = isEmpty ? {} : await readJson(c, bodySchema);
   return { format: body.format ?? settingsOf(c).recordFormat };
 }
 
