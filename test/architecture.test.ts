@@ -56,6 +56,51 @@ test('werift stays behind media-node/transport/', () => {
   expect(found).toEqual([]);
 });
 
+/** Whether anything but files in `room` imports a package of this name. */
+function leaks(name: string, room: string): string[] {
+  return offenders(
+    imports('{shared,edge,media-node}/**/*.ts'),
+    (target, file) => (target === name || target.startsWith(`${name}/`)) && !file.startsWith(room),
+  );
+}
+
+test.each([
+  ['mediabunny', 'media-node/record/'],
+  ['node:worker_threads', 'media-node/record/'],
+  ['aws4fetch', 'edge/records/'],
+  ['hono', 'edge/'],
+  ['ws', 'media-node/control/'],
+])('%s stays in %s', (name, room) => {
+  expect(leaks(name, room)).toEqual([]);
+});
+
+test('what recordings are made of stays in its thread: the node knows only the door', () => {
+  const found = offenders(
+    imports('media-node/**/*.ts'),
+    (target, file) =>
+      /^media-node\/record\/(container|media|upload)\//.test(target) && !file.startsWith('media-node/record/'),
+  );
+  expect(found).toEqual([]);
+});
+
+test('relays know no recordings, recordings no relays, and neither the control link', () => {
+  const found = offenders(
+    imports('media-node/{relay,record}/**/*.ts'),
+    (target, file) =>
+      target.startsWith('media-node/control/link') ||
+      target.startsWith(file.startsWith('media-node/relay/') ? 'media-node/record/' : 'media-node/relay/'),
+  );
+  expect(found).toEqual([]);
+});
+
+test('who is told where to go is decided without asking anybody: placement and trees are pure', () => {
+  const found = offenders(
+    imports('edge/fleet/{placement,geography,regions}.ts', 'edge/lobby/relay-tree*.ts'),
+    (target) => /^cloudflare:|-object\.ts$|^edge\/(http|middleware|records|node-link)\//.test(target),
+  );
+  expect(found).toEqual([]);
+});
+
 test('the hot path knows no SDP, no lobby, no socket and no JSON', () => {
   const found = offenders(
     imports('media-node/{forward,rtcp}/**/*.ts'),

@@ -19,6 +19,8 @@ const POLL_MS = 50;
 const FFMPEG_PATIENCE_MS = 2_000;
 const MAX_PROGRAMS = 4;
 const MAX_JPEG_BYTES = 1024 * 1024;
+/** 8K. A keyframe of a few bytes may claim to be larger by far, and a decoder would make room for all of it. */
+const MAX_PIXELS = 7_680 * 4_320;
 const SCALE = "scale='min(1280,iw)':-2";
 const IVF_CODES = { VP8: 'VP80', VP9: 'VP90', AV1: 'AV01' } as const;
 const TEMPORAL_DELIMITER = Buffer.from([0x12, 0x00]);
@@ -84,7 +86,19 @@ export class Snapshots {
     const output: Buffer[] = [];
     const program = new FfmpegProgram(ffmpeg, {
       args: [
-        ...['-hide_banner', '-loglevel', 'error', '-f', format, '-i', 'pipe:0', '-frames:v', '1'],
+        ...[
+          '-hide_banner',
+          '-loglevel',
+          'error',
+          '-max_pixels',
+          String(MAX_PIXELS),
+          '-f',
+          format,
+          '-i',
+          'pipe:0',
+          '-frames:v',
+          '1',
+        ],
         ...['-vf', SCALE, '-pix_fmt', 'yuvj420p', '-c:v', 'mjpeg', '-q:v', '4', '-f', 'image2pipe', 'pipe:1'],
       ],
       input: data,
