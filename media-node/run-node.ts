@@ -12,6 +12,7 @@ import { ControlLink } from './control/link.ts';
 import { FaultLog } from './fault-log.ts';
 import { createForwarder } from './forward/forwarder.ts';
 import { openFanoutEngine } from './forward/open-engine.ts';
+import type { SendingStats } from './forward/types.ts';
 import { ProcessEnd } from './process-end.ts';
 import { AddressPolicy } from './push/address-policy.ts';
 import { findFfmpeg } from './push/ffmpeg-program.ts';
@@ -142,6 +143,7 @@ export async function runNode(settings: NodeSettings): Promise<void> {
       cpuSeconds: (user + system) / US_PER_SECOND,
       totals: {
         ...forwarder.counters,
+        ...sendingTotals(forwarder.sending),
         failedSends: engine.counters.failed + endpoint.socketErrors,
         datagrams: received,
         unknownDatagrams: unknownType + unknownCheck + unknownAddress,
@@ -183,6 +185,19 @@ function openStatus(settings: NodeSettings, status: () => NodeStatus): Promise<S
   if (settings.NODE_STATUS_PORT === null) return Promise.resolve(null);
   const source = { statuses: async () => [status()], expected: 1 };
   return StatusServer.open(settings.NODE_STATUS_HOST, settings.NODE_STATUS_PORT, source);
+}
+
+function sendingTotals(sending: SendingStats | null): Record<string, number> {
+  if (sending === null) return {};
+  const { messages, segmented, systemCalls, waits, tooLate, noRoom } = sending;
+  return {
+    tooLateOut: tooLate,
+    noRoomOut: noRoom,
+    messagesOut: messages,
+    segmentedOut: segmented,
+    sendCalls: systemCalls,
+    sendWaits: waits,
+  };
 }
 
 function announce(event: Record<string, unknown>): void {

@@ -1,4 +1,6 @@
 /** The packets of one WHEP session: the viewer's streams, its RTCP, and our sender reports. */
+
+import { NOT_SCHEDULED, type Scheduled } from '../deadline-wheel.ts';
 import type { EgressTrackPlan } from '../negotiate/plan.ts';
 import { ntpHigh, ntpLow, ntpMiddle32 } from '../rtcp/ntp.ts';
 import { parseRtcp, type RtcpVisitor } from '../rtcp/parse.ts';
@@ -7,6 +9,8 @@ import { INBOUND_RTCP } from '../transport/types.ts';
 import { EgressStream } from './egress-stream.ts';
 import type { PeerHandle } from './fanout-engine.ts';
 import type { ForwarderContext } from './forwarder-context.ts';
+import type { IngressStream } from './ingress-stream.ts';
+import { ReportTimes } from './report-times.ts';
 import { isRtcp, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from './rtcp-mux.ts';
 import { PublishedTrack } from './source-track.ts';
 import { openInboundMedia } from './srtp/open-inbound.ts';
@@ -14,10 +18,9 @@ import type { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import { SRTP_OVERHEAD } from './srtp/srtp-sender.ts';
 import type { EgressMedia, EgressMediaOptions, EgressTrackStats, SourceTrack } from './types.ts';
 
-const REPORT_INTERVAL_MS = 1000;
-/** A player needs two reports of each track before it can fit sound to picture: the first few come sooner. */
-const EARLY_REPORTS = 3;
-const EARLY_INTERVAL_MS = 250;
+/** How often a session looks whether there is something to report: at first, and later whether its source is another. */
+const LOOK_SOON_MS = 50;
+const LOOK_MS = 250;
 /** How long the first report waits for the publisher's own, which tells the times better than arrival does. */
 const PATIENCE_MS = 1000;
 const MAX_RTCP_BYTES = 600;
@@ -29,11 +32,14 @@ const counters = { packets: 0, bytes: 0 };
 
 interface Outgoing {
   readonly stream: EgressStream;
-  nextReportMs: number;
-  reports: number;
+  readonly times: ReportTimes;
+  /** Of the last look: whose times are reported, and whether the publisher's reports tell them. */
+  source: IngressStream | null;
+  isSynchronized: boolean;
 }
 
-export class EgressSession implements EgressMedia, RtcpVisitor {
+export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
+  dueTurn = NOT_SCHEDULED;
   readonly #context: ForwarderContext;
   readonly #options: EgressMediaOptions;
   /** Null: a tap, which receives nothing, or the sockets open what comes. */
@@ -72,6 +78,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     const kept = new Set(tracks.map(({ ssrc }) => ssrc));
     for (const { stream } of this.#outgoing) if (!kept.has(stream.plan.ssrc)) stream.close(nowMs);
     this.#outgoing = tracks.map((plan) => known.get(plan.ssrc) ?? this.#open(plan, nowMs));
+    this.#context.onEgressDue(this, nowMs);
   }
 
   #checkFresh(tracks: readonly EgressTrackPlan[]): void {
@@ -86,7 +93,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
     const { keyframeReason, cachedStart = !this.#isTap } = this.#options;
     const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, cachedStart, keyframeReason);
-    return { stream, nextReportMs: Number.NEGATIVE_INFINITY, reports: 0 };
+    return { stream, times: new ReportTimes(plan.ssrc), source: null, isSynchronized: false };
   }
 
   attach(mid: string, source: SourceTrack | null, nowMs: number): void {
@@ -180,12 +187,20 @@ export class EgressSession implements EgressMedia, RtcpVisitor {
     return null;
   }
 
-  tick(nowMs: number): void {
+  /** Sends the reports that are due; returns when to call again, at the latest. */
+  tick(nowMs: number): number {
+    let dueMs = nowMs + LOOK_MS;
     for (const outgoing of this.#outgoing) {
-      if (nowMs < outgoing.nextReportMs || !this.#sendReport(outgoing.stream, nowMs)) continue;
-      outgoing.reports++;
-      outgoing.nextReportMs = nowMs + (outgoing.reports < EARLY_REPORTS ? EARLY_INTERVAL_MS : REPORT_INTERVAL_MS);
+      const { stream, times } = outgoing;
+      const { source } = stream.rewriter;
+      const isSynchronized = source?.clock.synchronized ?? false;
+      if (source !== outgoing.source || isSynchronized !== outgoing.isSynchronized) times.restart();
+      outgoing.source = source;
+      outgoing.isSynchronized = isSynchronized;
+      if (nowMs >= times.nextMs && this.#sendReport(stream, nowMs)) times.sent(nowMs);
+      dueMs = Math.min(dueMs, Math.max(times.nextMs, nowMs + LOOK_SOON_MS));
     }
+    return dueMs;
   }
 
   /** False while there is nothing to say. */

@@ -12,4 +12,6 @@ export interface ForwarderContext {
   now(): number;
   onIngressClosed(session: object): void;
   onEgressClosed(session: object): void;
+  /** The session wants its `tick` at that time. */
+  onEgressDue(session: object, atMs: number): void;
 }

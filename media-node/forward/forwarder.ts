@@ -1,4 +1,5 @@
 /** All media of a process: opens sessions, and drives what time drives. */
+import { DeadlineWheel } from '../deadline-wheel.ts';
 import { EgressSession } from './egress-media.ts';
 import type { FanoutEngine } from './fanout-engine.ts';
 import type { ForwarderContext } from './forwarder-context.ts';
@@ -42,6 +43,8 @@ class MediaForwarder implements Forwarder {
   readonly #incoming = { packetsIn: 0, bytesIn: 0, dropped: 0 };
   readonly #ingress = new Set<IngressSession>();
   readonly #egress = new Set<EgressSession>();
+  /** When viewers have something to do: thousands of them mostly have nothing. */
+  readonly #deadlines = new DeadlineWheel<EgressSession>(0);
   readonly #onFault: (error: unknown) => void;
   #nowMs = 0;
 
@@ -60,7 +63,11 @@ class MediaForwarder implements Forwarder {
       epochOffsetMs,
       now: () => this.#nowMs,
       onIngressClosed: (session) => this.#ingress.delete(session as IngressSession),
-      onEgressClosed: (session) => this.#egress.delete(session as EgressSession),
+      onEgressClosed: (session) => {
+        this.#egress.delete(session as EgressSession);
+        this.#deadlines.remove(session as EgressSession);
+      },
+      onEgressDue: (session, atMs) => this.#deadlines.schedule(session as EgressSession, atMs),
     };
   }
 
@@ -89,22 +96,31 @@ class MediaForwarder implements Forwarder {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     const session = new EgressSession(options, this.#context, nowMs);
     this.#egress.add(session);
+    this.#deadlines.schedule(session, nowMs);
     return session;
   }
 
   tick(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
-    for (const session of this.#ingress) this.#turn(session, nowMs);
-    for (const session of this.#egress) this.#turn(session, nowMs);
+    for (const session of this.#ingress) {
+      // One session's fault must not cost the others theirs.
+      try {
+        session.tick(nowMs);
+      } catch (error) {
+        this.#onFault(error);
+      }
+    }
+    this.#deadlines.advance(nowMs, (session) => this.#turn(session, nowMs));
   }
 
-  /** One session's fault must not cost the others theirs. */
-  #turn(session: IngressSession | EgressSession, nowMs: number): void {
+  #turn(session: EgressSession, nowMs: number): void {
+    let dueMs = nowMs;
     try {
-      session.tick(nowMs);
+      dueMs = session.tick(nowMs);
     } catch (error) {
       this.#onFault(error);
     }
+    if (this.#egress.has(session)) this.#deadlines.schedule(session, dueMs);
   }
 
   close(): void {

@@ -12,12 +12,18 @@ export type SendDatagram = (datagram: Buffer) => void;
 /** Totals since the start, of an engine that talks to the kernel by itself. */
 export interface SendingStats {
   systemCalls: number;
+  /** What datagrams left in: one each, or a whole frame that the kernel cut. */
+  messages: number;
   /** Datagrams in messages that the kernel cut (UDP GSO). */
   segmented: number;
   /** Times that a socket's buffer was full. */
   waits: number;
   /** Datagrams that were never sent: they had waited too long, or there was no room to wait in. */
   dropped: number;
+  /** Of those dropped: they had waited too long. */
+  tooLate: number;
+  /** Of those dropped: a full socket left no room. */
+  noRoom: number;
   /** Datagrams that left more than 10 ms after they came. */
   delayed: number;
   /** What the kernel granted to the socket that was used last; 0 before the first. */

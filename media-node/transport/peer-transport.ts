@@ -1,9 +1,10 @@
 /** One ICE/DTLS association on the shared sockets: glues the ICE machine and the DTLS association to the demultiplexer. */
+
+import { NOT_SCHEDULED, type Scheduled } from '../deadline-wheel.ts';
 import type { IceCredentials } from '../negotiate/plan.ts';
 import type { DtlsCertificate } from './certificate.ts';
 import { AssociationChannels } from './data-channels.ts';
 import { type DatagramOwner, type DatagramSockets, NO_KEYRING } from './datagram-socket.ts';
-import { NOT_SCHEDULED, type Scheduled } from './deadline-wheel.ts';
 import { DtlsAssociation } from './dtls-association.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
 import type { HandshakeOwner } from './handshake-queue.ts';

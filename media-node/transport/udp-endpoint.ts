@@ -3,11 +3,12 @@
  * goes by the user name fragment, everything else by the remote address, which only an authenticated check enters into
  * the table: spoofed datagrams leave no trace but a count.
  */
+
+import { DeadlineWheel, TURN_MS } from '../deadline-wheel.ts';
 import type { Fingerprint, LocalCandidate } from '../negotiate/plan.ts';
 import { bindAll, bufferAdvice, type MediaAddress } from './bind-addresses.ts';
 import { type CertificatePem, createCertificate, type DtlsCertificate, readCertificate } from './certificate.ts';
 import type { DatagramSocket, DatagramSockets } from './datagram-socket.ts';
-import { DeadlineWheel, TURN_MS } from './deadline-wheel.ts';
 import { DiallingTransport } from './dialling-transport.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
 import type { PeerAddress } from './ice-lite-machine.ts';

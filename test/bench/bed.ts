@@ -4,6 +4,7 @@ import type { GroupOptions } from '../load/viewer-group.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 import type { EngineName } from './bench.ts';
 import { type Pattern, PublisherProcess, type SeenCount, type SentCount, ViewersProcess } from './load-process.ts';
+import { nodeTotals } from './node-totals.ts';
 import { cpuTime, residentBytes, waitedSeconds } from './process-usage.ts';
 
 const MS_PER_S = 1_000;
@@ -46,6 +47,11 @@ export class BenchBed implements AsyncDisposable {
     return this.vestibule.node.pid;
   }
 
+  /** What the node counts of itself. */
+  totals(): Promise<ReadonlyMap<string, number>> {
+    return nodeTotals(this.vestibule.node.status ?? '');
+  }
+
   /** Joins or leaves until there are so many, and lets them settle. */
   async bringTo(count: number, joinsPerSecond?: number): Promise<void> {
     if (count > this.#open) await this.viewers.add(count - this.#open, joinsPerSecond);
@@ -62,7 +68,7 @@ export class BenchBed implements AsyncDisposable {
 }
 
 export function startEngine(engine: EngineName): Promise<Vestibule> {
-  return startVestibule({ env: { FANOUT_ENGINE: engine, NODE_CAPACITY: CAPACITY } });
+  return startVestibule({ env: { FANOUT_ENGINE: engine, NODE_CAPACITY: CAPACITY, NODE_STATUS_PORT: '0' } });
 }
 
 export function publishUrl({ url }: Vestibule): string {
@@ -95,6 +101,13 @@ export interface Window {
   /** Of the numbers in the window. */
   loss: number;
   overflowed: number;
+  /** Packets that the node gave up, and how many of them because they had waited for too long. */
+  notSent: number;
+  tooLate: number;
+  /** Packets that the node sent more than 10 ms after they came. */
+  delayed: number;
+  /** Packets in a message to the kernel; null for an engine that sends each by itself. */
+  perMessage: number | null;
   feedbackPerSecond: number;
   residentBytes: number;
   generatorCores: number;
@@ -107,12 +120,15 @@ export interface Window {
 export async function measureWindow(bed: BenchBed, windowMs: number): Promise<Window> {
   const node = bed.nodePid;
   const from = { sent: await bed.publisher.count(), seen: await bed.viewers.count() };
+  const totals = await bed.totals();
   const before = { cpu: cpuTime(node), waitedS: waitedSeconds(node), atMs: performance.now() };
   await delay(windowMs);
   const cpu = cpuTime(node);
   const waitedS = waitedSeconds(node) - before.waitedS;
   const cpuS = (performance.now() - before.atMs) / MS_PER_S;
   const to = { seen: await bed.viewers.count(), sent: await bed.publisher.count() };
+  const totalsAfter = await bed.totals();
+  const grown = (name: string): number => (totalsAfter.get(name) ?? 0) - (totals.get(name) ?? 0);
 
   const seconds = (to.seen.atMs - from.seen.atMs) / MS_PER_S;
   const packets = to.seen.packets - from.seen.packets;
@@ -140,6 +156,10 @@ export async function measureWindow(bed: BenchBed, windowMs: number): Promise<Wi
     leastDelivered: rates.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
     loss: expected <= 0 ? 0 : Math.max(0, to.seen.missing - from.seen.missing) / expected,
     overflowed: to.seen.overflowed - from.seen.overflowed,
+    notSent: grown('dropped_out'),
+    tooLate: grown('too_late_out'),
+    delayed: grown('delayed_out'),
+    perMessage: grown('messages_out') > 0 ? grown('packets_out') / grown('messages_out') : null,
     feedbackPerSecond: (to.seen.feedback - from.seen.feedback) / seconds,
     residentBytes: residentBytes(node),
     generatorCores: (to.seen.generatorCpuS - from.seen.generatorCpuS) / seconds,

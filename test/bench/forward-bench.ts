@@ -23,6 +23,8 @@ export const WINDOW_HEADERS = [
   'delivered',
   'starved',
   'loss',
+  'not sent',
+  'per message',
   'waited',
   'generator µs',
 ] as const;
@@ -43,6 +45,8 @@ export function windowCells(windows: readonly Window[]): string[] {
     `${(of(({ delivered }) => delivered) * PERCENT).toFixed(1)} %`,
     of(({ starved }) => starved).toFixed(0),
     `${(of(({ loss }) => loss) * PERCENT).toFixed(3)} %`,
+    of(({ notSent }) => notSent).toFixed(0),
+    windows.some(({ perMessage }) => perMessage === null) ? '1' : of(({ perMessage }) => perMessage ?? 1).toFixed(1),
     `${(of(({ waited }) => waited) * PERCENT).toFixed(0)} %`,
     receiver.length === 0 ? 'in JavaScript' : median(receiver).toFixed(2),
   ];
@@ -53,7 +57,7 @@ export function windowNotes(windows: readonly Window[], runs: number): string[] 
   return [
     `CPU of the whole media node process (reception, RTCP and idle work included), by the kernel's count; median (least–greatest) of ${runs} windows.`,
     `Source: ${median(windows.map(({ sourcePps }) => sourcePps)).toFixed(0)} packets/s, ${median(windows.map(({ sourceMbps }) => sourceMbps)).toFixed(2)} Mb/s of H264 and Opus; AEAD_AES_128_GCM; publisher and viewers in processes of their own on the same machine.`,
-    '`delivered` is what viewers got of what the source sent in the same time, `starved` are those that got less than 99 % of it; `loss` is of numbers. `generator` is what one packet costs the thread that counts it: it is in no other figure.',
+    '`delivered` is what viewers got of what the source sent in the same time, `starved` are those that got less than 99 % of it; `loss` is of numbers, `not sent` is what the node itself gave up (waited for a second, or no room), `per message` how many packets the kernel got as one message. `generator` is what one packet costs the thread that counts it: it is in no other figure.',
     `Whether the numbers can be trusted: ${overflowed} packets were dropped at full sockets of the generator. \`waited\` is the share of the time that the node could have run and had no core, because others had them: what starves beside more than a few percent of it says nothing about the node.`,
   ];
 }

@@ -12,6 +12,8 @@ const nodeSchema = z.object({
   addresses: z.array(z.string()),
   engine: z.string(),
   pid: z.int().positive(),
+  /** `host:port`, with NODE_STATUS_PORT. */
+  status: z.string().optional(),
 });
 const readySchema = z.object({
   url: z.url(),

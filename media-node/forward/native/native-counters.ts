@@ -14,6 +14,9 @@ const DROPPED = 6;
 const DELAYED = 7;
 const ROOM = 8;
 const SEND_BUFFER = 9;
+const MESSAGES = 10;
+const TOO_LATE = 11;
+const NO_ROOM = 12;
 
 /** Sinks per view, and numbers per sink. */
 const CHUNK = 1024;
@@ -48,8 +51,11 @@ export class NativeCounters {
     return {
       systemCalls: at(SYSTEM_CALLS),
       segmented: at(SEGMENTED),
+      messages: at(MESSAGES),
       waits: at(WAITS),
       dropped: at(DROPPED),
+      tooLate: at(TOO_LATE),
+      noRoom: at(NO_ROOM),
       delayed: at(DELAYED),
       sendBufferBytes: at(SEND_BUFFER),
     };

@@ -29,6 +29,8 @@ const addon = await loadAddon();
 describeFanoutEngine('native', () => new NativeEngine(addon));
 
 const PEERS = 5;
+/** Of what `drive` sends as RTCP. */
+const REPORT_START = 0x80c80006;
 
 function expected(seed: number): Buffer[][] {
   const datagrams = Array.from({ length: PEERS }, (): Buffer[] => []);
@@ -38,6 +40,14 @@ function expected(seed: number): Buffer[][] {
     datagrams.map((list) => ({ send: (datagram) => void list.push(Buffer.from(datagram)) })),
   );
   return datagrams;
+}
+
+/** By SSRC, and RTCP for itself: a report or a repetition by RTX may go ahead of media that wait for their frame. */
+function byStream(datagrams: readonly Buffer[]): Record<string, Buffer[]> {
+  // Payload types are random here: the first four bytes of the reports are what tells them.
+  const isReport = (datagram: Buffer): boolean => datagram.readUInt32BE(0) === REPORT_START;
+  const streamOf = (datagram: Buffer): string => (isReport(datagram) ? 'rtcp' : datagram.toString('hex', 8, 12));
+  return Object.groupBy(datagrams, streamOf) as Record<string, Buffer[]>;
 }
 
 describe('the native engine beside the portable one', () => {
@@ -54,7 +64,7 @@ describe('the native engine beside the portable one', () => {
     }
   });
 
-  it('sends the same datagrams in the same order, cut by the kernel or not', async () => {
+  it('sends the same datagrams in the same order in each stream, cut by the kernel or not', async () => {
     await using bed = await UdpBed.open();
     let segmented = 0;
     for (let seed = 1; seed <= 10; seed++) {
@@ -68,7 +78,7 @@ describe('the native engine beside the portable one', () => {
       drive(engine, seed, ways);
       const wanted = expected(seed);
       await Promise.all(receivers.map((receiver, i) => receiver.got(wanted[i]?.length ?? 0)));
-      expect(receivers.map(({ datagrams }) => datagrams)).toEqual(wanted);
+      expect(receivers.map(({ datagrams }) => byStream(datagrams))).toEqual(wanted.map(byStream));
       const all = wanted.flat();
       expect(engine.counters).toEqual({
         packets: all.length,

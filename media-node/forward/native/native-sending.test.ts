@@ -133,9 +133,9 @@ describe('the native engine sends', () => {
     await using bed = await UdpBed.open();
     const { engine, group, join, settled } = await rig(bed);
     const sink = join();
-    for (let sequence = 0; sequence < 1500; sequence++) engine.fanout(group, sourcePacket({ sequence }));
-    await settled(1500);
-    expect([engine.counters.packets, engine.sending.dropped]).toEqual([1024, 476]);
+    for (let sequence = 0; sequence < 2500; sequence++) engine.fanout(group, sourcePacket({ sequence }));
+    await settled(2500);
+    expect([engine.counters.packets, engine.sending.dropped]).toEqual([2048, 452]);
     engine.closeSink(sink);
   });
 

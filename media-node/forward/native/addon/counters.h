@@ -15,6 +15,9 @@ struct Counters {
   double delayed = 0;      // sent, but late
   double room = 0;         // packets that may be handed over for single viewers in this turn
   double sendBuffer = 0;   // bytes granted to the last socket that was asked for
+  double messages = 0;     // what packets left in: one each, or several that the kernel cut
+  double tooLate = 0;      // of those dropped: waited too long
+  double noRoom = 0;       // of those dropped: a full socket left no room
 };
 constexpr size_t kCounters = sizeof(Counters) / sizeof(double);
 

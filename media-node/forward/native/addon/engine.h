@@ -24,7 +24,7 @@ class Engine {
   // What waits goes the old way first.
   void setRoute(int handle, const Destination& to) {
     Peer& peer = *peers.get(handle);
-    for (auto* sink : peer.sinks) queue.catchUp(*sink);
+    for (auto* sink : peer.sinks) queue.finish(*sink);
     if (peer.destination.head >= 0 && !out.blocked()) out.flush();
     out.forget(&peer.destination);
     const int granted = sockets_.use(to.fd);
@@ -60,19 +60,16 @@ class Engine {
   }
   void leave(Sink& sink) {
     if (sink.group == nullptr) return;
-    queue.catchUp(sink);
+    queue.finish(sink);
     sink.group->remove(sink);
   }
 
-  // Where to write a datagram that is for one peer; null, and counted, when there is no room.
-  uint8_t* reserveFor(Sink& sink) {
-    queue.catchUp(sink);
-    return reserve(kMaxDatagram);
-  }
+  // Where to write a packet of a stream for one peer, behind those that wait for it. Null, and counted, when there is no room.
+  uint8_t* reserveBehind(Sink& sink) { return queue.catchUp(sink) ? reserve(kMaxDatagram) : refuse(); }
+  // The same for a datagram that need not be behind anything.
   uint8_t* reserve(size_t length) {
     uint8_t* to = out.reserve(length);
-    if (to == nullptr) counters->dropped++;
-    return to;
+    return to != nullptr ? to : refuse();
   }
   void commit(Peer& peer, size_t length) {
     out.commit(&peer.destination, length);
@@ -89,5 +86,12 @@ class Engine {
  private:
   // For viewers that catch up. They are many when a publisher comes back.
   static constexpr double kDirectPerTurn = 1024;
+
+  uint8_t* refuse() {
+    counters->dropped++;
+    counters->noRoom++;
+    return nullptr;
+  }
+
   Sockets sockets_;
 };

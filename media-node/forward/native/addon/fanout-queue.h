@@ -30,9 +30,19 @@ class FanoutQueue {
     return !holds;
   }
 
-  // Everything that waits for this sink goes to its destination's list. What there is no room for is dropped.
-  void catchUp(Sink& sink) {
-    if (sink.group != nullptr) sendTo(sink, *sink.group, nowUs(), false);
+  // Everything that waits for this sink goes to its destination's list. False: a full socket leaves no room for all of it.
+  bool catchUp(Sink& sink) {
+    if (sink.group == nullptr) return true;
+    sendTo(sink, *sink.group, nowUs());
+    return sink.cursor == sink.group->end();
+  }
+  // The same for one that will not be asked again: what there is no room for is dropped.
+  void finish(Sink& sink) {
+    if (catchUp(sink)) return;
+    const double lost = double(sink.group->end() - sink.cursor);
+    counters_.dropped += lost;
+    counters_.noRoom += lost;
+    sink.cursor = sink.group->end();
   }
 
   void forget(Group& group) {
@@ -69,12 +79,12 @@ class FanoutQueue {
 
  private:
   static constexpr size_t kSlice = 2048;           // datagrams: two or three milliseconds of work
-  static constexpr size_t kMaxJobs = 1024;         // of a group
+  static constexpr size_t kMaxJobs = 2048;         // of a group
   static constexpr int64_t kHoldUs = 4'000;
   static constexpr double kBusyPerSecond = 10'000; // datagrams; below, holding packets saves next to nothing
   static constexpr int64_t kMeasureUs = 100'000;
   static constexpr int64_t kLateUs = 10'000;
-  static constexpr int64_t kTooLateUs = 400'000;   // of no use for a viewer that plays live
+  static constexpr int64_t kTooLateUs = 1'000'000; // a player has asked for it again, or gone on
   static constexpr double kRetryMs = 1;
 
   void measure(int64_t now, double datagrams) {
@@ -90,7 +100,8 @@ class FanoutQueue {
     if (group.next == 0) group.turnEnd = group.end();
     while (group.next < group.sinks.size()) {
       if (budget == 0) return false;
-      const size_t sent = sendTo(*group.sinks[group.next], group, now, true);
+      prefetch(group);
+      const size_t sent = sendTo(*group.sinks[group.next], group, now);
       if (out_.blocked()) return false;
       budget -= std::min(budget, sent);
       group.next++;
@@ -101,8 +112,15 @@ class FanoutQueue {
     return true;
   }
 
-  // Returns how many were sent. `mayWait`: what there is no room for stays; else it is dropped.
-  size_t sendTo(Sink& sink, Group& group, int64_t now, bool mayWait) {
+  // Thousands of viewers are more than the processor's caches hold: what the next ones need is on its way meanwhile.
+  static void prefetch(const Group& group) {
+    const size_t next = group.next + 1, later = group.next + 2;
+    if (later < group.sinks.size()) group.sinks[later]->prefetch();
+    if (next < group.sinks.size()) group.sinks[next]->peer->prefetch();
+  }
+
+  // Returns how many were sent; what there is no room for goes on waiting.
+  size_t sendTo(Sink& sink, Group& group, int64_t now) {
     size_t sent = 0;
     if (sink.cursor < group.base) {
       counters_.dropped += double(group.base - sink.cursor);
@@ -114,14 +132,11 @@ class FanoutQueue {
       const int64_t waited = now - job.cameUs;
       if (waited > kTooLateUs || group.isGone(job)) {
         counters_.dropped++;
+        if (waited > kTooLateUs) counters_.tooLate++;
         continue;
       }
       uint8_t* to = out_.reserve(kMaxDatagram);
-      if (to == nullptr) {
-        if (mayWait) return sent;
-        counters_.dropped++;
-        continue;
-      }
+      if (to == nullptr) return sent;
       const size_t length = sink.protect(job.packet, job.packet.sequence + sink.sequenceDelta,
                                          job.packet.timestamp + sink.timestampDelta, to);
       out_.commit(&sink.peer->destination, length);

@@ -38,7 +38,7 @@ class OutQueue {
     }
     const int index = int(entries_.size());
     entries_.push_back({uint32_t(used_), uint32_t(length), -1});
-    used_ += (length + 15) & ~size_t(15);
+    used_ += length;  // no gaps: what is one message is mostly one piece of memory
     if (to->head < 0) {
       to->head = index;
       waiting_.push_back(to);
@@ -89,10 +89,11 @@ class OutQueue {
     cmsghdr header;
     char space[CMSG_SPACE(sizeof(uint16_t))];
   };
-  // To whom a message goes, and what is to be sent there after it.
+  // To whom a message goes, of how many datagrams it is, and what is to be sent there after it.
   struct Mark {
     Destination* to;
     int next;
+    uint32_t datagrams;
   };
 
   bool hasRoom(size_t length) const { return used_ + length <= kArena && entries_.size() < kEntries; }
@@ -128,20 +129,33 @@ class OutQueue {
       const size_t segment = entries_[size_t(at)].length;
       const size_t first = vectorCount_;
       size_t total = 0;
+      uint32_t datagrams = 0;
       // All of one length; only the last of them may be shorter.
       for (bool open = true; at >= 0 && open; at = entries_[size_t(at)].next) {
         const Entry& entry = entries_[size_t(at)];
-        const bool fits = vectorCount_ == first ||
-                          (segments_ && segment <= kMaxSegment && entry.length <= segment &&
-                           vectorCount_ - first < kMaxSegments && total + entry.length <= kMaxMessage);
+        const bool fits = datagrams == 0 || (segments_ && segment <= kMaxSegment && entry.length <= segment &&
+                                             datagrams < kMaxSegments && total + entry.length <= kMaxMessage);
         if (!fits) break;
-        vectors_[vectorCount_++] = {arena_.get() + entry.offset, entry.length};
+        addBytes(first, arena_.get() + entry.offset, entry.length);
         total += entry.length;
+        datagrams++;
         open = entry.length == segment;
       }
-      addMessage({to, at}, first, uint16_t(segment));
+      addMessage({to, at, datagrams}, first, uint16_t(segment));
     }
     return true;
+  }
+
+  // To the message whose vectors begin at `first`.
+  void addBytes(size_t first, uint8_t* bytes, size_t length) {
+    if (vectorCount_ > first) {
+      iovec& last = vectors_[vectorCount_ - 1];
+      if (static_cast<uint8_t*>(last.iov_base) + last.iov_len == bytes) {
+        last.iov_len += length;
+        return;
+      }
+    }
+    vectors_[vectorCount_++] = {bytes, length};
   }
 
   void addMessage(Mark mark, size_t first, uint16_t segment) {
@@ -151,7 +165,7 @@ class OutQueue {
     header.msg_namelen = mark.to->addressLength;
     header.msg_iov = &vectors_[first];
     header.msg_iovlen = vectorCount_ - first;
-    if (header.msg_iovlen > 1) {
+    if (mark.datagrams > 1) {
       Control& control = controls_[messageCount_];
       memset(&control, 0, sizeof control);
       control.header.cmsg_level = SOL_UDP;
@@ -172,7 +186,7 @@ class OutQueue {
       if (sent > 0) {
         blockedSinceUs_ = 0;
         for (int i = 0; i < sent; i++, done++) {
-          countSent(messages_[done].msg_hdr);
+          countSent(messages_[done].msg_hdr, marks_[done].datagrams);
           advance(marks_[done]);
         }
       } else if (isFull()) {
@@ -181,7 +195,7 @@ class OutQueue {
         blocked_ = true;
         break;
       } else if (errno != EINTR) {
-        giveUp(messages_[done].msg_hdr);
+        giveUp(messages_[done].msg_hdr, marks_[done]);
         advance(marks_[done++]);
       }
     }
@@ -209,29 +223,32 @@ class OutQueue {
   }
 
   // The kernel refused this message. What it refuses to cut is sent piece by piece; else it is lost.
-  void giveUp(const msghdr& message) {
-    if (message.msg_iovlen == 1) {
+  void giveUp(const msghdr& message, const Mark& mark) {
+    if (mark.datagrams == 1) {
       counters_.failed++;
       return;
     }
     if (++segmentFailures_ >= kSegmentFailures) segments_ = false;
-    for (size_t i = 0; i < message.msg_iovlen; i++) {
+    int at = mark.to->head;
+    for (uint32_t i = 0; i < mark.datagrams; i++, at = entries_[size_t(at)].next) {
+      iovec vector = {arena_.get() + entries_[size_t(at)].offset, entries_[size_t(at)].length};
       msghdr single = message;
-      single.msg_iov = &message.msg_iov[i];
+      single.msg_iov = &vector;
       single.msg_iovlen = 1;
       single.msg_control = nullptr;
       single.msg_controllen = 0;
       counters_.systemCalls++;
       if (sendmsg(fd_, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) counters_.failed++;
-      else countSent(single);
+      else countSent(single, 1);
     }
   }
 
-  void countSent(const msghdr& message) {
-    counters_.packets += double(message.msg_iovlen);
+  void countSent(const msghdr& message, uint32_t datagrams) {
+    counters_.messages++;
+    counters_.packets += datagrams;
     for (size_t i = 0; i < message.msg_iovlen; i++) counters_.bytes += double(message.msg_iov[i].iov_len);
-    if (message.msg_iovlen < 2) return;
-    counters_.segmented += double(message.msg_iovlen);
+    if (datagrams < 2) return;
+    counters_.segmented += datagrams;
     segmentFailures_ = 0;
   }
 

@@ -81,14 +81,16 @@ double fanoutStored(Call& call) {
 using Protect = size_t (Sink::*)(const Packet&, double, double, uint8_t*);
 
 // Queued, or written into the argument at `outIndex` when there is one; the length.
-double sendPacket(Call& call, Protect protect, Sink& sink, const Packet& packet, double sequence, double timestamp,
+double sendPacket(Call& call, bool asRtx, Sink& sink, const Packet& packet, double sequence, double timestamp,
                   size_t outIndex) {
+  const Protect protect = asRtx ? &Sink::protectRtx : &Sink::protect;
   if (call.given(outIndex)) {
     const auto out = call.bytes(outIndex);
     if (out.length < kMaxDatagram) throw std::range_error("the buffer is too short");
     return double((sink.*protect)(packet, sequence, timestamp, out.data));
   }
-  uint8_t* to = engineOf(call).reserveFor(sink);
+  // RTX is a stream of its own: what waits may leave after it, with its frame.
+  uint8_t* to = asRtx ? engineOf(call).reserve(kMaxDatagram) : engineOf(call).reserveBehind(sink);
   if (to == nullptr) return 0;
   const size_t length = (sink.*protect)(packet, sequence, timestamp, to);
   engineOf(call).commit(*sink.peer, length);
@@ -102,7 +104,7 @@ double sendDescribed(Call& call) {
   const Packet packet = describedPacket(call, 1);
   const double sequence = call.number(3), timestamp = call.number(4);
   if (asRtx && !sink.hasRtx) return 0;
-  return sendPacket(call, asRtx ? &Sink::protectRtx : &Sink::protect, sink, packet, sequence, timestamp, 5);
+  return sendPacket(call, asRtx, sink, packet, sequence, timestamp, 5);
 }
 
 // Float64Array layout of each packet that ../../stored-packets.ts writes.
@@ -120,7 +122,7 @@ double sendStored(Call& call) {
   for (size_t i = first; i < end; i++) {
     const double* row = rows + i * kRow;
     const Packet packet = storedPacket(group, row[kRowStart], row[kRowLength]);
-    length = sendPacket(call, asRtx ? &Sink::protectRtx : &Sink::protect, sink, packet, row[kRowSequence],
+    length = sendPacket(call, asRtx, sink, packet, row[kRowSequence],
                         row[kRowTimestamp], 6);
   }
   return length;
@@ -136,7 +138,7 @@ double sendRtcp(Call& call) {
   if (length + (inPlace ? kSrtpOverhead : 0) > bytes.length) throw std::range_error("the buffer is too short");
   if (peer.srtp.rtcpExhausted()) throw std::range_error("SRTCP index exhausted");
   if (inPlace) return double(peer.srtp.protectRtcp(bytes.data, length));
-  for (auto* sink : peer.sinks) engine.queue.catchUp(*sink);
+  // Media need not have left before it: its counts are of what has.
   uint8_t* to = engine.reserve(length + kSrtpOverhead);
   if (to == nullptr) return 0;
   memcpy(to, bytes.data, length);

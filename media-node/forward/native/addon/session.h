@@ -8,6 +8,7 @@
 #include "table.h"
 
 constexpr size_t kRtxHeader = 2;
+constexpr size_t kCacheLine = 64;
 constexpr size_t kMaxDatagram = kMaxHeader + kRtxHeader + kMaxPayload + kSrtpOverhead;
 
 struct Sink;
@@ -18,6 +19,11 @@ struct Peer {
   SrtpSender srtp;
   Destination destination;
   std::vector<Sink*> sinks;
+
+  void prefetch() const {
+    __builtin_prefetch(&destination, 1);
+    srtp.prefetch();
+  }
 };
 
 struct Sink {
@@ -34,6 +40,11 @@ struct Sink {
   uint64_t cursor = 0;  // number of the job that comes next for it
   double fromSequence = 0, sequenceDelta = 0, timestampDelta = 0;
   double rtxSequence = 0;
+
+  void prefetch() const {
+    for (size_t at = 0; at < sizeof *this; at += kCacheLine) __builtin_prefetch(reinterpret_cast<const char*>(this) + at);
+    __builtin_prefetch(peer.get());
+  }
 
   // Writes the protected packet; `to` has room for kMaxDatagram bytes.
   size_t protect(const Packet& packet, double sequence, double timestamp, uint8_t* to) {
