@@ -145,10 +145,13 @@ export class Recordings {
 
   #record(lobby: LobbyId, { format }: DesiredRecording, publisher: RecordedPublisher): void {
     const { session, replaces, tracks } = publisher;
+    const publishers = this.#present.get(lobby) ?? [];
     if (tracks.length === 0 || this.#failed.has(session)) return;
     for (const [recording, running] of [...this.#running]) {
       if (running.lobby !== lobby || running.format !== format) continue;
-      if (running.session !== session && running.session !== replaces) continue;
+      // A room has one publisher: who comes while the former one is missed goes on in its place, told so or not.
+      const isMissed = roomOfLobby(lobby) !== null && !publishers.some((other) => other.session === running.session);
+      if (running.session !== session && running.session !== replaces && !isMissed) continue;
       if (running.session !== session && !running.tap.matches(tracks)) {
         this.#close(recording, running);
         continue;

@@ -1,20 +1,28 @@
-/** The recordings page: signed in to, listed, played, sought in, deleted. */
-import { execFile } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+/** The recordings page: signed in to, listed, played, sought in, deleted; and live, until a disk is full. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import ffmpeg from '@ffmpeg-installer/ffmpeg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { CatalogueClient } from '../records/catalogue-client.ts';
 import { cached } from '../support/cache.ts';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
+import { type Publisher, publish } from '../support/client/publisher.ts';
+import { play } from '../support/client/viewer.ts';
 import { PROJECT_ROOT } from '../support/line-process.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
+import { until } from '../support/until.ts';
 
 const SCREENSHOTS = join(PROJECT_ROOT, 'test/e2e/screenshots');
 const NODE_TOKEN = 'a-token-for-nodes';
 const ADMIN_TOKEN = 'a-token-for-operators';
 const CLIP_SECONDS = 10;
+const NODE_START_MS = 15_000;
+const POLL_MS = 200;
 
 let vestibule: Vestibule;
 let chromium: Chromium;
@@ -103,3 +111,68 @@ test('an operator signs in, watches a recording, seeks in it and deletes it', as
   expect(gone.status).toBe(404);
   await page.close();
 });
+
+test('a live recording grows on the page; when the disk is full it has failed, and says why', {
+  timeout: 90_000,
+}, async () => {
+  const room = 'full-disk';
+  const edge = { EDGE_URL: vestibule.url, NODE_TOKEN, NODE_ID: 'small', MEDIA_PORT: '0', MEDIA_ADDRESSES: '127.0.0.1' };
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-full-'));
+  // A node whose files cannot be larger than 768 KiB (1.5 MiB where `ulimit` counts in kibibytes).
+  const node = spawn('/bin/sh', ['-c', 'ulimit -f 1536; exec "$0" media-node/main.ts', process.execPath], {
+    cwd: PROJECT_ROOT,
+    env: { ...process.env, ...edge, RECORD_DIR: folder },
+    stdio: 'ignore',
+  });
+  onTestFinished(async () => {
+    const gone = once(node, 'exit');
+    node.kill('SIGKILL');
+    await gone;
+    await rm(folder, { recursive: true, force: true });
+  });
+  const put = { method: 'PUT', headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } };
+  expect((await fetch(`${vestibule.url}/api/admin/rooms/${room}/recording`, put)).status).toBe(200);
+  const publisher = await publishedBy(room);
+  onTestFinished(() => publisher.close());
+  const viewer = await play({ url: `${vestibule.url}/api/whep/play/${room}` });
+  onTestFinished(() => viewer.close());
+
+  const page = await chromium.context.newPage();
+  await page.goto(`${vestibule.url}/web/records.html`);
+  const token = page.getByTestId('token');
+  await Promise.race([token.waitFor(), page.getByTestId('list').waitFor()]);
+  if (await token.isVisible()) {
+    await token.fill(ADMIN_TOKEN);
+    await page.getByTestId('enter').click();
+  }
+  const row = page.locator('[data-testid^="record-full-disk_"]');
+  await row.waitFor();
+  const texts = new Set<string>();
+  const grows = async (): Promise<number> => texts.add((await row.textContent()) ?? '').size;
+  await expect.poll(grows, { timeout: 20_000, interval: 500 }).toBeGreaterThan(2);
+  await page.screenshot({ path: join(SCREENSHOTS, 'records-live.png') });
+  await expect.poll(() => row.textContent(), { timeout: 40_000 }).toContain('cannot be written');
+  await page.screenshot({ path: join(SCREENSHOTS, 'records-full-disk.png') });
+  await page.close();
+
+  const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
+  const rooms = (await (await fetch(`${vestibule.url}/api/rooms`, { headers })).json()) as Record<string, unknown>[];
+  const failure = { state: 'failed', error: expect.stringMatching(/EFBIG|ENOSPC/) };
+  expect(rooms.find(({ name }) => name === room)?.recording).toEqual(failure);
+  // Media goes on.
+  const before = viewer.video.packets;
+  await until(() => viewer.video.packets > before + 100, 'more packets');
+});
+
+/** The node may still be on its way to the edge. */
+async function publishedBy(room: string): Promise<Publisher> {
+  const endMs = performance.now() + NODE_START_MS;
+  for (;;) {
+    try {
+      return await publish({ url: `${vestibule.url}/api/whip/publish/${room}` });
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await delay(POLL_MS);
+    }
+  }
+}

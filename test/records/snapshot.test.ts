@@ -1,50 +1,64 @@
-/** A picture of what is shown now, through a real ffmpeg. */
+/** A picture of what is shown now: publishers of each codec, the API of the edge, and a real ffmpeg. */
 import { createRequire } from 'node:module';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import type { NodeResult } from '../../shared/protocol/control.ts';
 import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
-import { lobbyOf, type NodeUnderTest, openNodeUnderTest } from '../support/node-under-test.ts';
-import { until } from '../support/until.ts';
-import { WhipFront } from '../support/whip-front.ts';
+import { startVestibule } from '../support/start-vestibule.ts';
 import { publishWithWrtc } from '../support/wrtc-peer.ts';
 
 const FFMPEG = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
-const ROOM = 'studio';
-const CONNECT_MS = 10_000;
+const CODECS = ['H264', 'VP8', 'VP9', 'AV1'] as const;
+/** A snapshot is good for a second. */
+const FRESH_MS = 1_000;
+const TRIES = 10;
 
-async function studio(codec: 'H264' | 'VP8' | 'VP9' | 'AV1', ffmpeg?: string): Promise<NodeUnderTest> {
-  const node = await openNodeUnderTest(ffmpeg === undefined ? {} : { ffmpeg });
-  onTestFinished(() => node.close());
-  const front = await WhipFront.open(() => node.publishing(ROOM));
-  onTestFinished(() => front.close());
-  const { url } = front;
-  const publisher = codec === 'H264' ? await publishWithFfmpeg({ url }) : await publishWithWrtc({ url, codec });
-  onTestFinished(() => publisher.kill());
-  const [lobby] = node.node.lobbies();
-  await until(() => lobby?.publisher?.state === 'connected', 'a publisher', CONNECT_MS);
-  return node;
+interface Snapshot {
+  status: number;
+  code: string | null;
+  bytes: Buffer;
 }
 
-function snapshot(node: NodeUnderTest): Promise<NodeResult<'snapshot'>> {
-  return Promise.resolve(node.node.request({ method: 'snapshot', lobby: lobbyOf(ROOM), session: null })) as Promise<
-    NodeResult<'snapshot'>
-  >;
-}
+test('each codec; at most one a second; a hint where there is no ffmpeg', { timeout: 90_000 }, async () => {
+  const vestibule = await startVestibule({ env: { FFMPEG_PATH: FFMPEG } });
+  onTestFinished(() => vestibule.stop());
+  const snapshot = async (room: string): Promise<Snapshot> => {
+    const answer = await fetch(`${vestibule.url}/api/rooms/${room}/snapshot.jpg`);
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const code = answer.ok ? null : (JSON.parse(bytes.toString()) as { code: string }).code;
+    return { status: answer.status, code, bytes };
+  };
+  expect(await snapshot('nobody')).toMatchObject({ status: 404, code: 'no_publisher' });
 
-test.each(['H264', 'VP8', 'VP9'] as const)('%s', { timeout: 40_000 }, async (codec) => {
-  const node = await studio(codec, FFMPEG);
-  const [first, again] = await Promise.all([snapshot(node), snapshot(node)]);
-  expect(again).toBe(first);
-  const jpeg = Buffer.from(first.jpeg, 'base64');
-  expect(jpeg.subarray(0, 3).toString('hex')).toBe('ffd8ff');
-  expect(jpeg.subarray(-2).toString('hex')).toBe('ffd9');
-  expect(jpeg.length).toBeGreaterThan(2_000);
+  for (const codec of CODECS) {
+    const url = `${vestibule.url}/api/whip/publish/${codec}`;
+    const publisher = codec === 'H264' ? await publishWithFfmpeg({ url }) : await publishWithWrtc({ url, codec });
+    try {
+      let shown = await snapshot(codec);
+      // An encoder on a busy machine takes its time for the first picture.
+      for (let at = 0; at < TRIES && shown.code === 'no_picture'; at++) shown = await snapshot(codec);
+      expect(shown, codec).toMatchObject({ status: 200, code: null });
+      expect(shown.bytes.subarray(0, 3).toString('hex')).toBe('ffd8ff');
+      expect(shown.bytes.subarray(-2).toString('hex')).toBe('ffd9');
+      expect(shown.bytes.length).toBeGreaterThan(2_000);
+      if (codec !== 'H264') continue;
+      await delay(FRESH_MS);
+      const [first, second] = await Promise.all([snapshot(codec), snapshot(codec)]);
+      expect(second.bytes.equals(first.bytes)).toBe(true);
+      // 2 s between keyframes: the next one is another picture.
+      await delay(2 * FRESH_MS + 200);
+      expect((await snapshot(codec)).bytes.equals(first.bytes)).toBe(false);
+    } finally {
+      await publisher.kill();
+    }
+  }
 });
 
-test('without ffmpeg, and without a publisher', { timeout: 20_000 }, async () => {
-  const node = await studio('H264');
-  expect(() => snapshot(node)).toThrow(expect.objectContaining({ status: 501, code: 'no_ffmpeg' }));
-  const nobody = await openNodeUnderTest({ ffmpeg: FFMPEG });
-  onTestFinished(() => nobody.close());
-  expect(() => snapshot(nobody)).toThrow(expect.objectContaining({ status: 404, code: 'no_publisher' }));
+test('without ffmpeg', { timeout: 30_000 }, async () => {
+  const vestibule = await startVestibule({ env: { FFMPEG_PATH: undefined, PATH: '/nowhere' } });
+  onTestFinished(() => vestibule.stop());
+  const publisher = await publishWithFfmpeg({ url: `${vestibule.url}/api/whip/publish/room` });
+  onTestFinished(() => publisher.kill());
+  const answer = await fetch(`${vestibule.url}/api/rooms/room/snapshot.jpg`);
+  expect(answer.status).toBe(501);
+  expect(await answer.json()).toMatchObject({ code: 'no_ffmpeg', error: expect.stringContaining('FFMPEG_PATH') });
 });

@@ -22,6 +22,7 @@ const journalSchema = z.object({
 export type Journal = z.infer<typeof journalSchema>;
 
 const SUFFIX = '.json';
+const DRAFT_SUFFIX = '.new';
 
 export function journalPath(folder: string, name: string): string {
   return join(folder, `${name}${SUFFIX}`);
@@ -30,7 +31,7 @@ export function journalPath(folder: string, name: string): string {
 /** Replaces the journal in one step: after a crash or a power cut it is the old one or the new one. */
 export async function writeJournal(folder: string, journal: Journal): Promise<void> {
   const path = journalPath(folder, journal.begin.name);
-  const draft = `${path}.new`;
+  const draft = `${path}${DRAFT_SUFFIX}`;
   const file = await open(draft, 'w', 0o600);
   try {
     await file.writeFile(JSON.stringify(journal));
@@ -50,6 +51,8 @@ export async function removeJournal(folder: string, name: string): Promise<void>
 export async function readJournals(folder: string, log: (message: string) => void): Promise<Journal[]> {
   const found: Journal[] = [];
   for (const entry of await readdir(folder)) {
+    // The process ended while it replaced a journal.
+    if (entry.endsWith(`${SUFFIX}${DRAFT_SUFFIX}`)) await rm(join(folder, entry), { force: true });
     if (!entry.endsWith(SUFFIX)) continue;
     try {
       const journal = journalSchema.parse(JSON.parse(await readFile(join(folder, entry), 'utf8')));

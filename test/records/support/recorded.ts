@@ -26,8 +26,11 @@ export interface RecordedFacts {
 
 const FFMPEG_VIDEO = 0;
 
-/** Reads the whole file and decodes every packet. @throws what the demuxer or a decoder throws */
-export async function readRecorded(path: string): Promise<RecordedFacts> {
+/**
+ * Reads the whole file and decodes every packet, unless `decodes` is false: synthetic VP8 has the shape only.
+ * @throws what the demuxer or a decoder throws
+ */
+export async function readRecorded(path: string, decodes = true): Promise<RecordedFacts> {
   const input = await Demuxer.open(path);
   const tracks: RecordedTrackFacts[] = [];
   try {
@@ -61,7 +64,7 @@ export async function readRecorded(path: string): Promise<RecordedFacts> {
       track.endS = Math.max(track.endS, time + Number(packet.duration) * unit);
     }
     await input.close();
-    for (const index of tracks.keys()) await decodeAll(path, index, tracks[index] as RecordedTrackFacts);
+    for (const index of decodes ? tracks.keys() : []) await decodeAll(path, index, tracks[index] as RecordedTrackFacts);
     return { durationS, tracks };
   } finally {
     await input.close();

@@ -1,10 +1,9 @@
 /** The whole system with recording switched on, and what its API says of the recordings. */
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { onTestFinished } from 'vitest';
 import { type StartOptions, startVestibule, type Vestibule } from '../../support/start-vestibule.ts';
-import { temporaryFolder } from './studio.ts';
 
 export const NODE_TOKEN = 'a-token-for-nodes';
 export const ADMIN_TOKEN = 'a-token-for-operators';
@@ -86,9 +85,15 @@ export class RecordedSystem {
   async download({ name }: ListedRecord): Promise<string> {
     const answer = await fetch(`${this.url}/records/${name}`, { headers: ADMIN });
     if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
-    const path = join(await temporaryFolder(), name);
+    const path = join(await mkdtemp(join(this.folder, 'copy-')), name);
     await writeFile(path, Buffer.from(await answer.arrayBuffer()));
     return path;
+  }
+
+  /** Ends it, and removes its files and all copies. */
+  async close(): Promise<void> {
+    await this.vestibule.stop();
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   async record(room: string, on: boolean): Promise<void> {
@@ -98,11 +103,10 @@ export class RecordedSystem {
   }
 }
 
-/** Records every room, unless `env` says otherwise. Stopped when the test is over. */
+/** Records every room, unless `env` says otherwise. Close it. */
 export async function startRecordedSystem(options: StartOptions = {}): Promise<RecordedSystem> {
-  const folder = await temporaryFolder();
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-system-'));
   const env = { NODE_TOKEN, ADMIN_TOKEN, RECORD_ENABLED: '1', RECORD_DIR: folder, ...options.env };
   const vestibule = await startVestibule({ ...options, env });
-  onTestFinished(() => vestibule.stop());
   return new RecordedSystem(vestibule, folder);
 }
