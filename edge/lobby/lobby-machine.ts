@@ -212,7 +212,8 @@ class Turn {
       return ROOM_CLOSED;
     }
     const live = opening.early === 'connected';
-    const isBeside = publisher && publisher.phase !== 'lost' && opening.replaces === null;
+    // Also where a relay of the present one is: that serves on until this one brings media.
+    const isBeside = publisher && publisher.phase !== 'lost' && !isOn(publisher, event);
     const deadline = this.#now + (isBeside ? SUCCESSOR_DEADLINE_MS : CONNECTING_DEADLINE_MS);
     const next: Publisher = {
       session: opening.session,

@@ -405,6 +405,21 @@ describe('any interleaving', () => {
     );
   });
 
+  test('a publisher that moves again and again takes nobody too deep', () => {
+    const fleet = new Fleet();
+    fleet.origin('n0');
+    for (const [type, at] of [
+      ['grow', 'n3'],
+      ['publish', 'n6'],
+      ['publish', 'n7'],
+      ['publish', 'n8'],
+    ] as const) {
+      play(fleet, type, at);
+      holds(fleet.tree);
+    }
+    converges(fleet);
+  });
+
   function play(fleet: Fleet, type: string, at: string): void {
     const relay = relayOn(fleet.tree, fleet.at(at));
     const generation = relay?.hop.generation ?? 0;

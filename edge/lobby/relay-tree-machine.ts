@@ -131,8 +131,16 @@ class TreeTurn {
     }
   }
 
-  /** Hangs everything on something that carries the tracks. */
+  /** Hangs everything on something that carries the tracks. What is hung anew may bring those below it too deep. */
   settle(): void {
+    for (let round = 0; round <= MAX_DEPTH; round += 1) {
+      const before = this.tree;
+      this.#hang();
+      if (this.tree === before) return;
+    }
+  }
+
+  #hang(): void {
     for (const { node, boot } of this.tree.relays) {
       const relay = relayOn(this.tree, { node, boot });
       if (relay === null || !hangs(relay)) continue;

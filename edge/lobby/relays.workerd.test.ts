@@ -258,6 +258,27 @@ describe('a publisher that is asked to move', () => {
     expect(tokyo.egress.size).toBe(1);
   });
 
+  test('to a node that has a relay of its tracks: the old session goes on as well until the new one is connected', async () => {
+    const { paris, tokyo, session } = await overTwo();
+    paris.sessions.draining = true;
+    paris.report(undefined, { draining: true });
+    await eventually(
+      () => objects.FLEET.getByName('fleet').nodes(),
+      (found) => found.some(({ node, draining }) => node === 'paris' && draining),
+    );
+    const moved = await publish(TOKYO, session);
+    expect(moved.outcome.ok).toBe(true);
+    expect(tokyo.ingress.has(moved.session)).toBe(true);
+    expect((await record())?.publisher?.session).toBe(session);
+    expect(await lobbyOf('r').probe({ session })).toMatchObject({ ok: true });
+    expect(paris.ingress.has(session)).toBe(true);
+    tokyo.report([...tokyo.ingress.values()].map((report) => ({ ...report, state: 'connected' })));
+    await eventually(record, (found) => found?.publisher?.session === moved.session);
+    expect((await paris.request('relay-pull')).relay.upstream).toBe('tokyo');
+    expect(paris.ingress.size).toBe(0);
+    expect(tokyo.egress.size).toBe(1);
+  });
+
   test('somebody else’s session is no proof', async () => {
     const { session } = await overTwo();
     expect((await publish(LIMA, mintSessionId())).outcome).toMatchObject({ problem: { code: 'publisher_exists' } });

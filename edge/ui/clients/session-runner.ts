@@ -146,7 +146,10 @@ export class SessionRunner {
     const peer: PeerSession = this.#options.createPeer(
       {
         onState: (state) => {
-          if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
+          // The server has ended this one because the other has taken its place.
+          if (this.#peer === peer && state === 'ended' && this.#next?.resourceUrl)
+            this.#dispatchMove({ kind: 'ready' });
+          else if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
           else if (this.#next === peer && (state === 'failed' || state === 'ended')) {
             this.#dispatchMove({ kind: 'failed', retryAfterMs: null });
           }
