@@ -11,12 +11,13 @@ export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
 /** What a test may replace. */
 export interface EngineParts {
-  load?: () => Promise<Addon>;
+  load?: (onCompile: () => void) => Promise<Addon>;
   test?: (addon: Addon) => { cuts: boolean };
 }
 
 /**
- * Opens an engine and says in one line which and why, but for a portable one that was asked for.
+ * Opens an engine and says in one line which and why, but for a portable one that was asked for. One line before it says
+ * that it has to be compiled first.
  *
  * @throws {Error} that names FANOUT_ENGINE when `native` was asked for and is not possible
  */
@@ -27,7 +28,9 @@ export async function openFanoutEngine(
 ): Promise<FanoutEngine> {
   if (choice === 'portable') return new PortableEngine();
   try {
-    const addon = await load();
+    const addon = await load(() =>
+      log('compiling the native fan-out engine: once, about half a minute (FANOUT_ENGINE=portable does without)'),
+    );
     const { cuts } = test(addon);
     log(`packets are sent by the native fan-out engine${cuts ? '' : ', one by one: this kernel cuts no messages'}`);
     return new NativeEngine(addon);

@@ -153,6 +153,19 @@ describe('the choice of the engine', () => {
     expect([engine.name, lines]).toEqual([name, said]);
   });
 
+  it('says before it compiles, because that takes a while', async () => {
+    const lines: string[] = [];
+    const load = (onCompile: () => void) => {
+      onCompile();
+      return loadAddon();
+    };
+    await openFanoutEngine('auto', (line) => lines.push(line), { load });
+    expect(lines).toEqual([
+      expect.stringMatching(/^compiling the native fan-out engine/),
+      'packets are sent by the native fan-out engine',
+    ]);
+  });
+
   it('native, and not possible, is an error that names the setting', async () => {
     await expect(openFanoutEngine('native', () => {}, { load: missing })).rejects.toThrow(
       'FANOUT_ENGINE=native is not possible: no C++ compiler (c++) is installed',

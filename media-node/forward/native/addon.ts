@@ -105,17 +105,17 @@ export interface Addon {
 }
 
 /**
- * Loads the addon, and builds it before when that was not done for these sources and this Node.
+ * Loads the addon, and builds it before when that was not done for these sources and this Node; `onCompile` as in `BuildOptions`.
  *
  * @throws {Error} that says in one line why there is none: no Linux, no compiler, what the compiler said
  */
-export async function loadAddon(): Promise<Addon> {
+export async function loadAddon(onCompile?: () => void): Promise<Addon> {
   try {
-    return require(await buildAddon()) as Addon;
+    return require(await buildAddon({ onCompile })) as Addon;
   } catch (error) {
     // Another version of the node may have tidied up between the look and the load.
     if (!(error instanceof Error && 'code' in error && GONE_CODES.has(String(error.code)))) throw error;
-    return require(await buildAddon()) as Addon;
+    return require(await buildAddon({ onCompile })) as Addon;
   }
 }
 
@@ -126,6 +126,8 @@ export interface BuildOptions {
   compilers?: readonly string[];
   /** Directories; the first that can be written is built into. */
   caches?: readonly string[];
+  /** This process is about to compile, which takes half a minute on a small machine. */
+  onCompile?: (() => void) | undefined;
 }
 
 /** Path of the built addon; several processes may build at once. Errors as those of `loadAddon`. */
@@ -143,6 +145,7 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   await buildInTurn(path, COMPILE_TIMEOUT_MS, async () => {
     const built = `${path}.${randomUUID()}`;
     try {
+      options.onCompile?.();
       await compile(compilers, flags, built);
       // Atomic: another process sees nothing or all of it.
       await rename(built, path);
