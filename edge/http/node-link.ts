@@ -5,7 +5,8 @@
 import { ProblemError } from '../../shared/errors.ts';
 import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import { LINK_CHECK_FIELD, type LinkCheck } from '../../shared/protocol/link-check.ts';
-import type { AppContext } from '../middleware/context.ts';
+import { type AppContext, settingsOf } from '../middleware/context.ts';
+import { clientAddress } from '../middleware/rate-limit.ts';
 import { requireNode, requireNodeToken } from './node-access.ts';
 
 export const NODE_LINK_PATH = '/node/link';
@@ -23,7 +24,7 @@ export async function answerNode(c: AppContext): Promise<Response> {
     const check: LinkCheck = {
       protocol: CONTROL_PROTOCOL_VERSION,
       websocket: c.req.header('Upgrade')?.toLowerCase() === 'websocket',
-      address: c.req.header('CF-Connecting-IP') ?? null,
+      address: clientAddress(c.req.raw, settingsOf(c)),
     };
     return c.json(check);
   }

@@ -39,17 +39,25 @@ it.each([
 });
 
 it.each([
-  ['a WebSocket', { Upgrade: 'websocket' }, { websocket: true, address: null }],
-  ['a request whose upgrade was lost', {}, { websocket: false, address: null }],
+  ['a WebSocket', { Upgrade: 'websocket' }, undefined, { websocket: true, address: null }],
+  ['a request whose upgrade was lost', {}, undefined, { websocket: false, address: null }],
   [
-    'somebody whose address is known',
+    'somebody whose address Cloudflare knows',
     { 'CF-Connecting-IP': '198.51.100.7' },
+    { country: 'NZ' },
     { websocket: false, address: '198.51.100.7' },
   ],
-])('tells a check of the way here what came of %s, and makes no link', async (_name, headers, told) => {
+  [
+    'somebody who says it himself',
+    { 'CF-Connecting-IP': '198.51.100.7' },
+    undefined,
+    { websocket: false, address: null },
+  ],
+])('tells a check of the way here what came of %s, and makes no link', async (_name, headers, cf, told) => {
   const response = await callWorker('/node/link', {
     headers: { Authorization: GOOD.Authorization, 'Vestibule-Check': '1', ...headers },
-  });
+    ...(cf === undefined ? {} : { cf }),
+  } as RequestInit);
 
   expect(response.status).toBe(200);
   expect(await response.json()).toEqual({ protocol: CONTROL_PROTOCOL_VERSION, ...told });

@@ -25,7 +25,7 @@ import { requireNode } from './node-access.ts';
 
 const PREFIX = '/node/records';
 /** The receipts of as many parts as a file may have: more than other bodies. */
-const MAX_COMPLETE_BYTES = 4 * 1024 * 1024;
+const MAX_COMPLETE_BYTES = 12 * 1024 * 1024;
 const partSchema = z
   .string()
   .regex(/^[1-9]\d{0,4}$/)

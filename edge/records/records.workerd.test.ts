@@ -107,7 +107,7 @@ async function listed(query = ''): Promise<Record<string, unknown>[]> {
   return response.json();
 }
 
-describe('an upload through the edge', () => {
+describe('an upload through the edge', { timeout: 60_000 }, () => {
   test('comes back byte for byte, by the link in the list', async () => {
     const bytes = noise(PART_BYTES + 12_345);
     const { name } = await uploaded(bytes);

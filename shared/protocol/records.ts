@@ -42,7 +42,7 @@ const MAX_CODEC_CHARS = 32;
 /** The year 2100: what lies far behind it is no date for JavaScript, and would spoil every list it is in. */
 const MAX_STARTED_AT = 4_102_444_800_000;
 /** Stores differ in what they call a part: S3 takes 34 characters, R2 some hundred. */
-const MAX_ETAG_CHARS = 512;
+const MAX_ETAG_CHARS = 1_024;
 
 export const recordBeginSchema = z.object({
   id: recordIdSchema,
