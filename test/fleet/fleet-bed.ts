@@ -47,36 +47,28 @@ export type PublisherWishes = Omit<PublishOptions, 'url' | 'token' | 'signalling
 export type ViewerWishes = Omit<PlayOptions, 'url' | 'token' | 'signalling'>;
 
 export class FleetBed implements AsyncDisposable {
-  readonly edge: Vestibule;
   readonly tap: LinkTap;
   readonly #nodes = new Map<string, FleetNode>();
-  readonly #recordDirectory: string;
-  readonly #nodeSettings: Readonly<Record<string, string | undefined>>;
+  #edge: Vestibule;
+  /** What edge and nodes keep. */
+  readonly #directory: string;
+  readonly #settings: Pick<FleetOptions, 'edge' | 'node'>;
   readonly #clients: { close(): Promise<void> }[] = [];
 
-  private constructor(edge: Vestibule, tap: LinkTap, recordDirectory: string, options: FleetOptions) {
-    this.edge = edge;
+  private constructor(edge: Vestibule, tap: LinkTap, directory: string, settings: FleetOptions) {
+    this.#edge = edge;
     this.tap = tap;
-    this.#recordDirectory = recordDirectory;
-    this.#nodeSettings = options.node ?? {};
+    this.#directory = directory;
+    this.#settings = settings;
   }
 
   /** All nodes are linked when it resolves. Close it, or use `await using`. */
   static async open(options: FleetOptions): Promise<FleetBed> {
-    const edge = await startVestibule({
-      part: 'edge',
-      env: {
-        // Fixed, so that it is the same after a restart.
-        PORT: String(await freeTcpPort()),
-        NODE_TOKEN,
-        ADMIN_TOKEN,
-        CLIENT_PLACE_HEADER: PLACE_HEADER,
-        RATE_LIMIT_RPS: '0',
-        ...options.edge,
-      },
-    });
-    const tap = await LinkTap.open(edge.url);
-    const bed = new FleetBed(edge, tap, await mkdtemp(join(tmpdir(), 'vestibule-fleet-')), options);
+    // Fixed, so that it is the same after a restart.
+    const settings = { ...options, edge: { ...options.edge, PORT: String(await freeTcpPort()) } };
+    const directory = await mkdtemp(join(tmpdir(), 'vestibule-fleet-'));
+    const edge = await startEdge(settings, directory);
+    const bed = new FleetBed(edge, await LinkTap.open(edge.url), directory, settings);
     try {
       for (const [id, place] of Object.entries(options.nodes)) await bed.startNode(id, place);
       await Promise.all([...bed.#nodes.keys()].map((id) => bed.nodeLinked(id)));
@@ -87,8 +79,18 @@ export class FleetBed implements AsyncDisposable {
     return bed;
   }
 
+  get edge(): Vestibule {
+    return this.#edge;
+  }
+
+  /** Ends the edge and starts that of another checkout in its place, on the same port and state. */
+  async replaceEdge(checkout: string): Promise<void> {
+    await this.#edge.stop();
+    this.#edge = await startEdge(this.#settings, this.#directory, checkout);
+  }
+
   get url(): string {
-    return this.edge.url;
+    return this.#edge.url;
   }
 
   /** A further node, or the next life of one that has ended. */
@@ -105,9 +107,9 @@ export class FleetBed implements AsyncDisposable {
       address: `127.0.0.${FIRST_NODE_BYTE + index}`,
       edgeUrl: this.tap.url,
       token: NODE_TOKEN,
-      recordDirectory: this.#recordDirectory,
+      recordDirectory: join(this.#directory, 'recordings'),
       ...more,
-      env: { ...this.#nodeSettings, ...more.env },
+      env: { ...this.#settings.node, ...more.env },
     });
     this.#nodes.set(id, node);
     await node.start();
@@ -200,8 +202,8 @@ export class FleetBed implements AsyncDisposable {
     await Promise.allSettled(this.#clients.map((client) => client.close()));
     await Promise.allSettled([...this.#nodes.values()].map((node) => node.close()));
     await this.tap.close();
-    await this.edge.stop();
-    await rm(this.#recordDirectory, { recursive: true, force: true });
+    await this.#edge.stop();
+    await rm(this.#directory, { recursive: true, force: true });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -215,5 +217,14 @@ export function contextAt(chromium: Chromium, place: Place): Promise<BrowserCont
     permissions: ['camera', 'microphone'],
     viewport: { width: 640, height: 480 },
     extraHTTPHeaders: fromPlace(place),
+  });
+}
+
+function startEdge({ edge }: Pick<FleetOptions, 'edge'>, directory: string, checkout?: string): Promise<Vestibule> {
+  return startVestibule({
+    part: 'edge',
+    stateDirectory: join(directory, 'edge'),
+    ...(checkout === undefined ? {} : { checkout }),
+    env: { NODE_TOKEN, ADMIN_TOKEN, CLIENT_PLACE_HEADER: PLACE_HEADER, RATE_LIMIT_RPS: '0', ...edge },
   });
 }

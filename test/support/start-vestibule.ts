@@ -27,6 +27,8 @@ export interface StartOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** `edge` runs the edge without a media node. */
   part?: 'start' | 'edge';
+  /** Another checkout than this one, with dependencies of its own. */
+  checkout?: string;
   /** Kept by the caller, e.g. to start again on the same state; otherwise one is made and removed. */
   stateDirectory?: string;
 }
@@ -54,7 +56,7 @@ export class Vestibule implements AsyncDisposable {
     const directory = options.stateDirectory ?? (await mkdtemp(join(tmpdir(), 'vestibule-state-')));
     const state = { directory, remove: options.stateDirectory === undefined };
     const process = new LineProcess({
-      script: [`edge/local/${options.part ?? 'start'}.ts`],
+      script: [join(options.checkout ?? '', `edge/local/${options.part ?? 'start'}.ts`)],
       env: {
         HOST: '127.0.0.1',
         PORT: '0',
