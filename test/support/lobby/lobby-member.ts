@@ -32,6 +32,8 @@ export interface Entry {
   /** `P`. */
   path: string;
   bearer: string;
+  /** Sent along with what it asks, as whoever stands before the edge would add it. */
+  headers?: Readonly<Record<string, string>>;
   /** For messages of the tests. */
   user: string;
 }
@@ -359,10 +361,10 @@ export class LobbyMember implements AsyncDisposable {
 }
 
 /** A WHIP POST to the lobby, whatever comes of it. */
-export function postOffer({ url, path, bearer }: Entry, offer: string): Promise<Reply> {
+export function postOffer({ url, path, bearer, headers = {} }: Entry, offer: string): Promise<Reply> {
   return send(url, `${path}/whip`, {
     method: 'POST',
-    headers: { ...SDP, Authorization: `Bearer ${bearer}` },
+    headers: { ...SDP, ...headers, Authorization: `Bearer ${bearer}` },
     body: offer,
   });
 }

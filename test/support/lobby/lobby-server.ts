@@ -9,6 +9,14 @@ export const ADMIN_TOKEN = 'admin-token-of-the-tests';
 export const JWT_SECRET = 'a-jwt-secret-that-is-long-enough-for-hs256';
 export const SESSION_SECRET = 'a-session-secret-of-the-tests-that-is-long';
 
+/** What the edge has to be told so that the streams of the tests can be made and entered. */
+export const LOBBY_SETTINGS = {
+  REGISTER_TOKEN,
+  JWT_SECRET,
+  SESSION_SECRET,
+  LIVE_ALLOWED_HOSTS: '127.0.0.1',
+};
+
 const SPACE = 's1';
 
 /** Who is in the streams of the tests: the owner, and who is invited. */
@@ -29,17 +37,21 @@ export interface StreamPath {
 
 export class LobbyServer implements AsyncDisposable {
   readonly vestibule: Vestibule;
+  readonly #adminToken: string;
   readonly #tokens = new Map<string, Promise<string>>();
 
-  private constructor(vestibule: Vestibule) {
+  private constructor(vestibule: Vestibule, adminToken: string) {
     this.vestibule = vestibule;
+    this.#adminToken = adminToken;
   }
 
   static async start({ env = {} }: LobbyServerOptions = {}): Promise<LobbyServer> {
-    const vestibule = await startVestibule({
-      env: { REGISTER_TOKEN, ADMIN_TOKEN, JWT_SECRET, SESSION_SECRET, LIVE_ALLOWED_HOSTS: '127.0.0.1', ...env },
-    });
-    return new LobbyServer(vestibule);
+    return new LobbyServer(await startVestibule({ env: { ADMIN_TOKEN, ...LOBBY_SETTINGS, ...env } }), ADMIN_TOKEN);
+  }
+
+  /** A system that runs already, with `LOBBY_SETTINGS`. Whoever started it stops it. */
+  static on(vestibule: Vestibule, adminToken: string): LobbyServer {
+    return new LobbyServer(vestibule, adminToken);
   }
 
   /** One request; headers as they stand on the wire. */
@@ -53,7 +65,7 @@ export class LobbyServer implements AsyncDisposable {
     const path = `/space/${SPACE}/stream/${id}`;
     const reply = await this.call(path, {
       method: 'PUT',
-      headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
+      headers: { Authorization: `Bearer ${this.#adminToken}`, 'Content-Type': 'application/json' },
       body: JSON.stringify({ title: 'A test', owner: OWNER, guests }),
     });
     if (reply.status !== 201) throw new Error(`PUT ${path}: ${reply.status} ${reply.body}`);
