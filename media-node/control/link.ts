@@ -21,6 +21,7 @@ import {
   type Welcome,
 } from '../../shared/protocol/control.ts';
 import { backoffMs } from './backoff.ts';
+import { TurnSlices } from './turn-slices.ts';
 
 const DIAL_TIMEOUT_MS = 5_000;
 const REDIAL_BASE_MS = 200;
@@ -57,6 +58,8 @@ export class ControlLink {
   #attempt = 0;
   #heardAtMs = 0;
   #pingTimer: NodeJS.Timeout | null = null;
+  /** Of the present socket. */
+  readonly #frames = new TurnSlices<string>((text) => this.#receive(text));
   #redialTimer: NodeJS.Timeout | null = null;
   #closed = false;
   #lastComplaint = '';
@@ -101,7 +104,9 @@ export class ControlLink {
       this.#pingTimer = setInterval(() => this.#ping(socket), this.#options.pingIntervalMs ?? PING_INTERVAL_MS);
     });
     socket.on('message', (data, isBinary) => {
-      if (socket === this.#socket && !isBinary) this.#receive(data.toString());
+      if (socket !== this.#socket || isBinary) return;
+      this.#heardAtMs = performance.now();
+      this.#frames.push(data.toString());
     });
     socket.on('unexpected-response', (request, response) => {
       this.#complain(`the edge refused the link: HTTP ${response.statusCode} (${refusalHint(response.statusCode)})`);
@@ -118,7 +123,6 @@ export class ControlLink {
   }
 
   #receive(text: string): void {
-    this.#heardAtMs = performance.now();
     if (text === PONG_FRAME) return;
     const frame = parseFrame(text);
     if (frame === null) {
@@ -192,6 +196,7 @@ export class ControlLink {
 
   #forget(): void {
     this.#socket = null;
+    this.#frames.clear();
     this.#welcomed = false;
     if (this.#pingTimer !== null) clearInterval(this.#pingTimer);
     this.#pingTimer = null;
