@@ -1,13 +1,12 @@
 /** From a packet's leaving the publisher to its arrival at a viewer, while the node idles and while others join. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { IncomingTrack } from '../support/client/incoming-track.ts';
-import type { OutgoingTrack } from '../support/client/outgoing-track.ts';
 import { BENCH_VIDEO } from '../support/client/pattern.ts';
 import { type Publisher, publish } from '../support/client/publisher.ts';
 import { play, type Viewer } from '../support/client/viewer.ts';
 import { openNativeReceiver } from '../support/native/native-receiver.ts';
 import { playUrl, publishUrl, startEngine } from './bed.ts';
 import type { Bench, EngineName, Table } from './bench.ts';
+import { delaysBetween } from './delays.ts';
 import { ViewersProcess } from './load-process.ts';
 import { waitedSeconds } from './process-usage.ts';
 import { quantile } from './statistics.ts';
@@ -19,16 +18,6 @@ const WINDOW_S = 10;
 const MS_PER_S = 1_000;
 const SETTLE_MS = 3_000;
 const PERCENT = 100;
-
-/** Of frames that were sent in the window: from the moment of sending to the arrival of the packet that names it. */
-function delaysBetween(sent: OutgoingTrack, tracks: readonly IncomingTrack[], fromMs: number, toMs: number): number[] {
-  return tracks.flatMap(({ frames }) =>
-    frames.flatMap(({ number, arrivedMs }) => {
-      const sentMs = sent.sentAtMs(number);
-      return sentMs === undefined || sentMs < fromMs || sentMs > toMs ? [] : [arrivedMs - sentMs];
-    }),
-  );
-}
 
 /** Who joins in one second leaves in the next: what is measured is joining, and not that there are ever more. */
 async function comeAndGo(crowd: ViewersProcess, ms: number): Promise<void> {

@@ -16,6 +16,8 @@ export const patternSchema = z.object({
   packetsPerSecond: z.number().default(355),
   videoBps: z.number().default(2_480_000),
   answersPli: z.boolean().default(true),
+  /** Of so many publishers; those after the first one take `-1`, `-2` and so on behind the URL. */
+  rooms: z.int().positive().default(1),
 });
 export type Pattern = z.input<typeof patternSchema>;
 

@@ -12,6 +12,7 @@ import { httpBench } from './http-bench.ts';
 import { joinBench } from './join-bench.ts';
 import { joinsBench } from './joins-bench.ts';
 import { livekitBench } from './livekit-bench.ts';
+import { recordBench } from './record-bench.ts';
 import { rtcpBench } from './rtcp-bench.ts';
 import { scaleBench } from './scale-bench.ts';
 import { soakBench } from './soak-bench.ts';
@@ -27,6 +28,7 @@ const BENCHES: readonly Bench[] = [
   rtcpBench,
   joinsBench,
   delayBench,
+  recordBench,
   livekitBench,
   starveBench,
   soakBench,

@@ -119,15 +119,20 @@ test('a live recording grows on the page; when the disk is full it has failed, a
   const edge = { EDGE_URL: vestibule.url, NODE_TOKEN, NODE_ID: 'small', MEDIA_PORT: '0', MEDIA_ADDRESSES: '127.0.0.1' };
   const folder = await mkdtemp(join(tmpdir(), 'vestibule-full-'));
   // A node whose files cannot be larger than 768 KiB (1.5 MiB where `ulimit` counts in kibibytes).
-  const node = spawn('/bin/sh', ['-c', 'ulimit -f 1536; exec "$0" media-node/main.ts', process.execPath], {
-    cwd: PROJECT_ROOT,
-    env: { ...process.env, ...edge, RECORD_DIR: folder },
-    stdio: 'ignore',
-  });
-  onTestFinished(async () => {
+  const start = (limit: string) =>
+    spawn('/bin/sh', ['-c', `${limit} exec "$0" media-node/main.ts`, process.execPath], {
+      cwd: PROJECT_ROOT,
+      env: { ...process.env, ...edge, RECORD_DIR: folder },
+      stdio: 'ignore',
+    });
+  let node = start('ulimit -f 1536;');
+  const kill = async (): Promise<void> => {
     const gone = once(node, 'exit');
     node.kill('SIGKILL');
     await gone;
+  };
+  onTestFinished(async () => {
+    await kill();
     await rm(folder, { recursive: true, force: true });
   });
   const put = { method: 'PUT', headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } };
@@ -153,7 +158,6 @@ test('a live recording grows on the page; when the disk is full it has failed, a
   await page.screenshot({ path: join(SCREENSHOTS, 'records-live.png') });
   await expect.poll(() => row.textContent(), { timeout: 40_000 }).toContain('cannot be written');
   await page.screenshot({ path: join(SCREENSHOTS, 'records-full-disk.png') });
-  await page.close();
 
   const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
   const rooms = (await (await fetch(`${vestibule.url}/api/rooms`, { headers })).json()) as Record<string, unknown>[];
@@ -162,6 +166,12 @@ test('a live recording grows on the page; when the disk is full it has failed, a
   // Media goes on.
   const before = viewer.video.packets;
   await until(() => viewer.video.packets > before + 100, 'more packets');
+
+  // There is room again, and the node is started anew: what it had written is saved.
+  await kill();
+  node = start('');
+  await expect.poll(() => row.getAttribute('data-state'), { timeout: 20_000 }).toBe('ready');
+  await page.close();
 });
 
 /** The node may still be on its way to the edge. */

@@ -1,10 +1,8 @@
-/** Publishers that lose packets, go away and come back; disks that are slow, full or not there; edges that refuse. */
+/** Folders that are not there, and edges that refuse. Bad networks are in `live.test.ts`, full disks in `../e2e/records-page.test.ts`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { Recordings } from '../../media-node/record/recordings.ts';
-import { mediaLoss } from '../support/client/impairment.ts';
 import { type Publisher, publish } from '../support/client/publisher.ts';
 import { openNodeUnderTest } from '../support/node-under-test.ts';
 import { until } from '../support/until.ts';
@@ -46,56 +44,6 @@ async function start(publisher: Promise<Publisher>): Promise<Publisher> {
   onTestFinished(() => started.close());
   return started;
 }
-
-test('a publisher who comes back goes on in the same file, with a hole where it was away', {
-  timeout: 60_000,
-}, async () => {
-  const [folder, edge] = [await temporaryFolder(), await openEdge()];
-  const { node, recordings } = await openNode(folder, edge);
-  const first = node.publishing(ROOM);
-  const publisher = await start(publish({ signalling: { ...first, close: async () => {} } }));
-  node.apply(ROOM, { publisher: { session: first.session, generation: 1 }, recording: { format: 'mp4' } });
-  await delay(3_000);
-  const leftMs = performance.now();
-  await publisher.close();
-  await delay(3_000);
-  expect(recordings.size).toBe(1);
-  const second = node.publishing(ROOM, first.session);
-  await start(publish({ signalling: second }));
-  const awayS = (performance.now() - leftMs) / 1000;
-  node.apply(ROOM, { publisher: { session: second.session, generation: 2 }, recording: { format: 'mp4' } });
-  await delay(3_000);
-  node.apply(ROOM, { publisher: { session: second.session, generation: 2 }, recording: null });
-  await settled(edge, 1);
-  const [record] = edge.all;
-  expect(record).toMatchObject({ state: 'ready', begin: { session: first.session } });
-  const { tracks, durationS } = await readRecorded(join(folder, record?.begin.name ?? ''));
-  expect(durationS).toBeGreaterThan(8.5);
-  expect(durationS).toBeLessThan(10.5);
-  for (const { largestGapS, packets, decoded } of tracks) {
-    expect(Math.abs(largestGapS - awayS)).toBeLessThan(0.7);
-    expect(decoded).toBe(packets);
-  }
-});
-
-test('loss that is not repaired leaves frames out, never time', { timeout: 60_000 }, async () => {
-  const [folder, edge] = [await temporaryFolder(), await openEdge()];
-  const { node } = await openNode(folder, edge);
-  const signalling = node.publishing(ROOM);
-  await start(publish({ signalling, impair: { outgoing: mediaLoss(0.1, 1) }, answersNack: false }));
-  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
-  const startMs = performance.now();
-  await delay(8_000);
-  node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: null });
-  const recordedS = (performance.now() - startMs) / 1000;
-  await settled(edge, 1);
-  const { tracks, durationS } = await readRecorded(join(folder, edge.all[0]?.begin.name ?? ''));
-  expect(Math.abs(durationS - recordedS)).toBeLessThan(1);
-  const [audio, video] = [tracks.find(({ kind }) => kind === 'audio'), tracks.find(({ kind }) => kind === 'video')];
-  expect(audio?.packets).toBeLessThan(50 * recordedS * 0.97);
-  expect(video?.decoded).toBe(video?.packets);
-  expect(Math.abs((audio?.endS ?? 0) - (video?.endS ?? 0))).toBeLessThan(1.5);
-});
 
 test('without a folder to write to the recording has failed, says why, and media goes on', {
   timeout: 30_000,

@@ -1,4 +1,4 @@
-/** What real publishers send is in the files, as an independent demuxer reads them. */
+/** What `test/e2e/record-playback.test.ts` does not record, as an independent demuxer reads it: other formats and codecs. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,8 +10,8 @@ import { publishWithWrtc } from '../support/wrtc-peer.ts';
 import { readRecorded } from './support/recorded.ts';
 import { openStudio, ROOM, type Studio } from './support/studio.ts';
 
-const CLIP_MS = 10_000;
-const SHORT_CLIP_MS = 4_000;
+const CLIP_MS = 4_000;
+const CONNECT_MS = 10_000;
 
 async function record(studio: Studio, codec: 'H264' | 'VP8' | 'VP9' | 'AV1', format: 'mp4' | 'webm' | 'raw') {
   const { node, recordings, front } = studio;
@@ -22,7 +22,7 @@ async function record(studio: Studio, codec: 'H264' | 'VP8' | 'VP9' | 'AV1', for
       : await publishWithWrtc({ url: front.url, codec });
   onTestFinished(() => publisher.kill());
   const [lobby] = node.node.lobbies();
-  await until(() => lobby?.publisher?.state === 'connected', 'a publisher', CLIP_MS);
+  await until(() => lobby?.publisher?.state === 'connected', 'a publisher', CONNECT_MS);
   studio.sync();
   expect(recordings.size).toBe(1);
   return publisher;
@@ -37,47 +37,41 @@ async function ready(studio: Studio, count = 1): Promise<void> {
   );
 }
 
-test.each([
-  ['H264', 'mp4', 'mp4'],
-  ['VP8', 'mp4', 'webm'],
-  ['VP9', 'mp4', 'mp4'],
-  ['AV1', 'mp4', 'mp4'],
-  ['VP9', 'webm', 'webm'],
-] as const)('%s as %s: every frame, in sync, uploaded', { timeout: 60_000 }, async (codec, format, extension) => {
+/** Two at once, each with a studio of its own. */
+test('VP9 as mp4 and as webm: every frame, in sync, uploaded', { timeout: 60_000 }, async () => {
+  await Promise.all((['mp4', 'webm'] as const).map((format) => vp9(format)));
+});
+
+async function vp9(format: 'mp4' | 'webm'): Promise<void> {
   const studio = await openStudio();
-  await record(studio, codec, format);
+  await record(studio, 'VP9', format);
   const startMs = performance.now();
-  await delay(codec === 'H264' ? CLIP_MS : SHORT_CLIP_MS);
+  await delay(CLIP_MS);
   const recordedS = (performance.now() - startMs) / 1000;
   studio.recordings.want(lobbyOf(ROOM), null);
   await ready(studio);
 
   const [name = ''] = await studio.files();
-  expect(name).toMatch(new RegExp(`^studio_[a-z2-7]{26}_\\d{10}\\.${extension}$`));
+  expect(name).toMatch(new RegExp(`^studio_[a-z2-7]{26}_\\d{10}\\.${format}$`));
   const facts = await readRecorded(join(studio.folder, name));
   const [audio, video] = facts.tracks;
   if (audio === undefined || video === undefined) throw new Error('two tracks are expected');
   for (const { packets, decoded } of facts.tracks) expect(decoded).toBe(packets);
   expect(video.sizes).toEqual(['640x360']);
   expect(Math.abs(facts.durationS - Math.max(audio.endS, video.endS))).toBeLessThan(0.1);
-  expect(Math.abs(facts.durationS - recordedS)).toBeLessThan(codec === 'H264' ? 0.5 : 1.5);
-  if (codec === 'H264') {
-    // All of the clip after the first picture is there, and ends together as it was sent together.
-    expect(Math.abs(audio.endS - video.endS)).toBeLessThan(0.08);
-    expect(audio.largestGapS).toBeLessThan(0.021);
-    const [, second = 0] = video.timesS;
-    expect(Math.abs((video.packets - 2) / ((video.timesS.at(-1) ?? 0) - second) - 30)).toBeLessThan(0.3);
-  }
+  // From when the wish was said: media was on its way before, and the encoder is slow at first.
+  expect(Math.abs(facts.durationS - recordedS)).toBeLessThan(1.5);
   expect(studio.edge.all[0]?.object?.equals(await readFile(join(studio.folder, name)))).toBe(true);
+}
+
+test('raw: a plain file for each track', { timeout: 60_000 }, async () => {
+  await Promise.all([raw('H264', ['h264', 'ogg']), raw('VP8', ['ivf', 'ogg'])]);
 });
 
-test.each([
-  ['H264', ['h264', 'ogg']],
-  ['VP8', ['ivf', 'ogg']],
-] as const)('%s raw: a plain file for each track', { timeout: 60_000 }, async (codec, extensions) => {
+async function raw(codec: 'H264' | 'VP8', extensions: readonly string[]): Promise<void> {
   const studio = await openStudio();
   await record(studio, codec, 'raw');
-  await delay(SHORT_CLIP_MS);
+  await delay(CLIP_MS);
   studio.recordings.want(lobbyOf(ROOM), null);
   await ready(studio, 2);
   const names = await studio.files();
@@ -89,6 +83,6 @@ test.each([
     expect(tracks[0]?.packets).toBeGreaterThan(60);
     expect(tracks[0]?.decoded).toBe(tracks[0]?.packets);
     // A byte stream has no times of its own.
-    if (!name.endsWith('.h264')) expect(tracks[0]?.endS).toBeGreaterThan(SHORT_CLIP_MS / 1000 - 1.5);
+    if (!name.endsWith('.h264')) expect(tracks[0]?.endS).toBeGreaterThan(CLIP_MS / 1000 - 1.5);
   }
-});
+}
