@@ -13,6 +13,7 @@ export const T0 = 1_700_000_000_000;
 export const NODE_A: Carrier = { node: 'a' as NodeId, boot: mintBootId() };
 export const NODE_A_RESTARTED: Carrier = { node: 'a' as NodeId, boot: mintBootId() };
 export const NODE_B: Carrier = { node: 'b' as NodeId, boot: mintBootId() };
+export const NODE_C: Carrier = { node: 'c' as NodeId, boot: mintBootId() };
 export const LIVE_URL = 'rtmp://a.example.com/live/secret-key';
 
 export const GUEST_TRACK: TrackReport = {
