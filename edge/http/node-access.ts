@@ -7,10 +7,16 @@ import { type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import { secretsEqual } from '../auth/constant-time.ts';
 import { type AppContext, settingsOf } from '../middleware/context.ts';
 
+/** The log says it once in this time, however many knock. */
+const COMPLAINT_INTERVAL_MS = 10_000;
+/** Of this isolate. */
+let complainedAt = Number.NEGATIVE_INFINITY;
+
 /** @throws ProblemError 401 */
 export async function requireNodeToken(c: AppContext): Promise<void> {
   const token = /^bearer +(\S+)$/i.exec(c.req.header('Authorization')?.trim() ?? '')?.[1] ?? '';
   if (!(await secretsEqual(token, settingsOf(c).nodeToken))) {
+    complain(token === '' ? 'no' : 'a wrong');
     throw new ProblemError(401, 'unauthorized', 'the node token is missing or wrong', {
       headers: { 'WWW-Authenticate': 'Bearer realm="vestibule-node"' },
     });
@@ -23,4 +29,12 @@ export async function requireNode(c: AppContext): Promise<NodeId> {
   const node = nodeIdSchema.safeParse(c.req.header('Vestibule-Node'));
   if (!node.success) throw new ProblemError(400, 'invalid_node', 'Vestibule-Node must name the node');
   return node.data;
+}
+
+/** An operator who wonders where a node is finds it here. What it calls itself is not repeated: anybody can write it. */
+function complain(which: string): void {
+  const now = Date.now();
+  if (now - complainedAt < COMPLAINT_INTERVAL_MS) return;
+  complainedAt = now;
+  console.warn(`somebody who wants to be a media node was refused: ${which} node token`);
 }

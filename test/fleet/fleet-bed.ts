@@ -29,6 +29,7 @@ const nodeStatusSchema = z.object({
   draining: z.boolean(),
   protocol: z.int(),
   version: z.string(),
+  capacity: z.object({ sessions: z.int() }),
   load: z.object({ sessions: z.int(), packetsPerSecond: z.number(), cpu: z.number() }),
   lobbies: z.array(z.object({ lobby: z.string(), subscribers: z.int() })),
 });
