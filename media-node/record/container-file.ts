@@ -1,5 +1,5 @@
 /** One file with all tracks of a publisher: waits for their first frames, then writes a segment every second or two. */
-import type { Container, Sample } from './container/container.ts';
+import type { Container, Patch, Sample } from './container/container.ts';
 import { containerHeader, type HeaderTrack, OPUS_RATE_HZ, VIDEO_TIMESCALE } from './container/header.ts';
 import { Mp4Container } from './container/mp4.ts';
 import { WEBM_TIMESCALE, WebmContainer } from './container/webm.ts';
@@ -177,10 +177,20 @@ export class ContainerFile {
       await file.finish([]);
       return;
     }
-    this.#cut(opened, true);
-    const { trailer, patches } = opened.container.finish(file.position);
-    file.append([trailer]);
-    await file.finish(patches);
+    await file.finish(this.#ending(opened, file));
+  }
+
+  /** What is left goes to the file; a container that does not take it must not keep the file open. */
+  #ending(opened: Opened, file: RecordFile): readonly Patch[] {
+    try {
+      this.#cut(opened, true);
+      const { trailer, patches } = opened.container.finish(file.position);
+      file.append([trailer]);
+      return patches;
+    } catch (error) {
+      file.fail(`its end cannot be written: ${error instanceof Error ? error.message : error}`);
+      return [];
+    }
   }
 }
 

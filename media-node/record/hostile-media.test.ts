@@ -2,16 +2,19 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LobbyId, mintBootId, mintSessionId } from '../../shared/ids.ts';
-import type { CodecName } from '../negotiate/plan.ts';
-import { mintRecordId } from './file-name.ts';
+import type { Codec, CodecName } from '../negotiate/plan.ts';
+import { mintRecordId, recordFileName } from './file-name.ts';
 import { createDepacketiser } from './media/depacketiser.ts';
 import { Timeline } from './media/timeline.ts';
 import { type Frame, TrackInput } from './media/track-input.ts';
 import { RawFile } from './raw-file.ts';
 import { RecordFile } from './record-file.ts';
+import { Recorder } from './recorder.ts';
 import { SampleQueue } from './sample-queue.ts';
+import { PACKET_HEAD_BYTES } from './worker-messages.ts';
 
 const START_MS = 1_800_000_000_000;
 const DAY_MS = 86_400_000;
@@ -124,5 +127,84 @@ describe('a clock', () => {
     const { size } = await stat(join(folder, begin.name));
     expect(size).toBeGreaterThan(200);
     expect(size).toBeLessThan(100_000);
+  });
+});
+
+describe('whatever is sent', () => {
+  const OPUS: Codec = { name: 'opus', kind: 'audio', clockRate: 48_000, channels: 2, fmtp: '' };
+  const STARTS = [
+    '',
+    '7c85',
+    '67',
+    '65',
+    '78000467',
+    '61',
+    '620193',
+    '4201',
+    '1010020',
+    '9000009d012a',
+    '8c4983',
+    '180a0b',
+  ];
+  const packet = fc.record({
+    track: fc.nat({ max: 1 }),
+    step: fc.constantFrom(0, 960, 3_000, 3_000, 90_000, 2 ** 31 - 1),
+    gap: fc.constantFrom(1, 1, 1, 1, 2, 9_000),
+    marker: fc.boolean(),
+    start: fc.constantFrom(...STARTS),
+    rest: fc.uint8Array({ maxLength: 40 }),
+  });
+  const course = fc.record({
+    codec: fc.constantFrom<CodecName>('H264', 'H265', 'VP8', 'VP9', 'AV1'),
+    format: fc.constantFrom('mp4', 'webm', 'raw'),
+    maxFileBytes: fc.constantFrom(1_000, Number.POSITIVE_INFINITY),
+    packets: fc.array(packet, { maxLength: 200 }),
+  });
+
+  it('every file is ended, and closed', { timeout: 60_000 }, async () => {
+    let count = 0;
+    await fc.assert(
+      fc.asyncProperty(course, async ({ codec, format, maxFileBytes, packets }) => {
+        const files: RecordFile[] = [];
+        const session = mintSessionId();
+        const video: Codec = { name: codec, kind: 'video', clockRate: 90_000, channels: 1, fmtp: '' };
+        const tracks = [OPUS, video].map((each, index) => ({ mid: String(index), codec: each, ssrc: index + 1 }));
+        const open = { type: 'open', recording: 1, lobby: 'room:r' as LobbyId, session, format, tracks } as const;
+        const recorder = new Recorder(open, maxFileBytes, {
+          create: async ({ id, extension, contentType, codecs }) => {
+            count += 1;
+            const name = recordFileName('room:r' as LobbyId, id, START_MS, count, extension);
+            const what = { id: mintRecordId(), name, boot: mintBootId(), lobby: open.lobby, session };
+            const begin = { ...what, contentType, codecs: [...codecs], startedAt: START_MS };
+            const file = await RecordFile.create(begin, folder, { onChange: () => {}, log: () => {} });
+            files.push(file);
+            return file;
+          },
+          requestKeyframe: () => {},
+          log: () => {},
+        });
+        const at = [0, 0].map(() => ({ sequence: 0, timestamp: 0 }));
+        try {
+          for (const [index, { track, step, gap, marker, start, rest }] of packets.entries()) {
+            const now = at[track] ?? { sequence: 0, timestamp: 0 };
+            now.sequence += gap;
+            now.timestamp += step;
+            const datagram = rtp(now.sequence, now.timestamp, Buffer.concat([Buffer.from(start, 'hex'), rest]), marker);
+            datagram[1] = (datagram[1] ?? 0) + track;
+            const head = Buffer.alloc(PACKET_HEAD_BYTES);
+            head.writeUInt32LE(datagram.length, 0);
+            head.writeDoubleLE(START_MS + index * 20, 4);
+            recorder.batch(Buffer.concat([head, datagram]), false);
+          }
+        } catch {
+          // As in the recorder's thread: this recording is over, the others go on.
+        }
+        await recorder.close();
+        expect(files.map(({ state }) => state).filter((state) => state !== 'uploading' && state !== 'failed')).toEqual(
+          [],
+        );
+      }),
+      { numRuns: 60 },
+    );
   });
 });

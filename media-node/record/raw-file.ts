@@ -77,8 +77,13 @@ export class RawFile {
   }
 
   async #open(): Promise<void> {
-    this.#file = await this.#create();
-    for (const { frame, format, nowMs } of this.#early.splice(0)) this.#write(frame, format, nowMs);
+    const file = await this.#create();
+    this.#file = file;
+    try {
+      for (const { frame, format, nowMs } of this.#early.splice(0)) this.#write(frame, format, nowMs);
+    } catch (error) {
+      file.fail(`it cannot be begun: ${error instanceof Error ? error.message : error}`);
+    }
     this.#earlyBytes = 0;
   }
 
@@ -139,7 +144,11 @@ export class RawFile {
   async finish(): Promise<void> {
     await this.#opening;
     if (this.#file === null) return;
-    for (const page of this.#pages?.takeAll(true) ?? []) this.#push(page);
+    try {
+      for (const page of this.#pages?.takeAll(true) ?? []) this.#push(page);
+    } catch (error) {
+      this.#file.fail(`its end cannot be written: ${error instanceof Error ? error.message : error}`);
+    }
     this.#file.append(this.#out);
     this.#out = [];
     this.#outBytes = 0;

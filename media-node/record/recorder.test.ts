@@ -145,6 +145,14 @@ it('a picture that comes after ten seconds of sound begins a file with both', as
   expect(stage.asked).toBeGreaterThan(5);
 });
 
+it('a picture that stands still for a minute goes on in the same file', async () => {
+  const stage = new Stage([OPUS, VP8]);
+  await stage.play(2_000);
+  await stage.play(60_000, { picture: false });
+  await stage.play(2_000);
+  expect(await stage.facts()).toEqual([{ tracks: 2, rotation: 0, seconds: 64, state: 'uploading' }]);
+});
+
 it('what no file can hold is left out with a reason; keyframes are asked for when none come', async () => {
   const stage = new Stage([PCMU, VP8]);
   await stage.play(10_000, { keyEvery: 10_000 });

@@ -7,6 +7,13 @@ import { EBML_ID, element, elementHeader, readElement, sizeField, uint } from '.
 
 export const WEBM_TIMESCALE = 1_000;
 const KEY_FRAME = 0x80;
+/** A block's time is its distance from its cluster's, in 16 bits with a sign. */
+const MAX_DISTANCE_MS = 0x7fff;
+
+interface Block {
+  sample: Sample;
+  track: number;
+}
 
 interface CueEntry {
   time: number;
@@ -49,16 +56,37 @@ export class WebmContainer implements Container {
 
   segment(position: number, tracks: readonly (readonly Sample[])[]): Buffer[] {
     const blocks = tracks.flatMap((samples, track) => samples.map((sample) => ({ sample, track })));
-    if (blocks.length === 0) return [];
     blocks.sort((a, b) => a.sample.time - b.sample.time || a.track - b.track);
-    const start = Math.max(0, blocks[0]?.sample.time ?? 0);
+    const out: Buffer[] = [];
+    // More than one after a pause: a track that was silent for a minute comes with its last sample from before it.
+    for (let at = 0, place = position; at < blocks.length; ) {
+      const startMs = blocks[at]?.sample.time ?? 0;
+      const far = blocks.findIndex(({ sample }, index) => index > at && sample.time - startMs > MAX_DISTANCE_MS);
+      const end = far < 0 ? blocks.length : far;
+      const cluster = this.#cluster(place, blocks.slice(at, end));
+      place += cluster.reduce((sum, part) => sum + part.length, 0);
+      out.push(...cluster);
+      at = end;
+    }
+    return out;
+  }
+
+  #cluster(position: number, blocks: readonly Block[]): Buffer[] {
+    const start = blocks[0]?.sample.time ?? 0;
     const parts: Buffer[] = [element(EBML_ID.timestamp, uint(start))];
     for (const { sample, track } of blocks) {
       const prelude = Buffer.of(0x80 | (track + 1), 0, 0, sample.key ? KEY_FRAME : 0);
       prelude.writeInt16BE(sample.time - start, 1);
       parts.push(elementHeader(EBML_ID.simpleBlock, prelude.length + sample.bytes), prelude, ...sample.data);
     }
-    for (const [track, samples] of tracks.entries()) this.note(track, samples, position);
+    for (const track of this.#tracks.keys()) {
+      const own = blocks.filter((block) => block.track === track);
+      this.note(
+        track,
+        own.map(({ sample }) => sample),
+        position,
+      );
+    }
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     return [elementHeader(EBML_ID.cluster, bytes), ...parts];
   }
