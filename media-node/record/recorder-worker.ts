@@ -1,4 +1,5 @@
 /** The recorder's thread: a slow disk, a checksum or an upload holds up nobody who watches. */
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RecordFile } from './record-file.ts';
 import { RecordStore } from './record-store.ts';
@@ -8,6 +9,7 @@ import type { FromRecorder, OpenRecording, RecorderSettings, ToRecorder } from '
 /** Beyond this a recording takes no more, until the disk has some of it. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 const TICK_MS = 200;
+const THREAD_NICENESS = 10;
 
 interface Running {
   recorder: Recorder;
@@ -18,6 +20,8 @@ interface Running {
 
 const port = parentPort;
 if (port === null) throw new Error('this is a worker');
+// On Linux each thread has a priority of its own, and 0 is the one that asks: who forwards packets goes first.
+if (process.platform === 'linux') setPriority(0, THREAD_NICENESS);
 const settings = workerData as RecorderSettings;
 const say = (message: FromRecorder): void => port.postMessage(message);
 const log = (message: string): void => say({ type: 'log', message });
