@@ -24,6 +24,8 @@ import { backoffMs } from './backoff.ts';
 import { TurnSlices } from './turn-slices.ts';
 
 const DIAL_TIMEOUT_MS = 5_000;
+/** workerd may refuse a link and not see to its end: of 60 at once every third stayed half closed. `ws` waits 30 s. */
+const CLOSE_TIMEOUT_MS = 2_000;
 const REDIAL_BASE_MS = 200;
 const REDIAL_MAX_MS = 3_000;
 /**
@@ -91,12 +93,14 @@ export class ControlLink {
     if (this.#closed) return;
     const url = new URL('/node/link', this.#options.edgeUrl);
     url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(url, {
+    const options = {
       headers: { authorization: `Bearer ${this.#options.token}`, 'vestibule-node': this.#options.node },
       handshakeTimeout: DIAL_TIMEOUT_MS,
+      closeTimeout: CLOSE_TIMEOUT_MS,
       maxPayload: MAX_FRAME_BYTES,
       perMessageDeflate: false,
-    });
+    };
+    const socket = new WebSocket(url, options);
     this.#socket = socket;
     socket.on('open', () => {
       this.#heardAtMs = performance.now();

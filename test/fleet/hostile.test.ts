@@ -17,6 +17,8 @@ const LONGEST_GAP_MS = 1_500;
 const FLOOD = 60;
 const STRANGE_DATAGRAMS = 100;
 const DEADLINE_MS = 15_000;
+/** workerd does not always see to the end of what it has refused. */
+const CLOSE_TIMEOUT_MS = 500;
 /** RFC 7983: SRTP and SRTCP. */
 const isMedia = (datagram: Buffer): boolean => (datagram[0] ?? 0) >= 128 && (datagram[0] ?? 0) <= 191;
 
@@ -69,7 +71,8 @@ function hello(node: string, more: Record<string, unknown> = {}): Record<string,
 /** Dials the edge with the real token and says something; resolves with the edge's first word, or its reason to hang up. */
 async function dial(node: string, first: unknown): Promise<{ socket: WebSocket; answer: string }> {
   const headers = { authorization: `Bearer ${NODE_TOKEN}`, 'vestibule-node': node };
-  const socket = new WebSocket(`${bed.url.replace('http', 'ws')}/node/link`, { headers, perMessageDeflate: false });
+  const options = { headers, perMessageDeflate: false, closeTimeout: CLOSE_TIMEOUT_MS };
+  const socket = new WebSocket(`${bed.url.replace('http', 'ws')}/node/link`, options);
   const answer = new Promise<string>((resolve) => {
     socket.on('message', (data: RawData) => resolve(String(data)));
     socket.on('close', (code, reason) => resolve(`${code} ${reason}`));
