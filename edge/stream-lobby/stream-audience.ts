@@ -8,7 +8,7 @@ import { type Coordinates, REQUEST_DEADLINE_MS } from '../../shared/protocol/con
 import type { Changes } from '../lobby/changes.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
 import { isElsewherePossible } from '../lobby/publisher-placing.ts';
-import { canBeWatchedOn, isSentFrom, showingPlaces, showsAllOn } from './stream-places.ts';
+import { canBeWatchedOn, isHopeless, isSentFrom, showingPlaces, showsAllOn } from './stream-places.ts';
 import { type PlacingHost, placeIn } from './stream-placing.ts';
 import { NO_MEDIA_NODE, NOTHING_ON } from './stream-problems.ts';
 import { hasMainTrack } from './stream-state.ts';
@@ -75,7 +75,7 @@ export class StreamAudience {
     const { state, feed, changes, around } = this.#host;
     around.sent(place);
     feed({ type: 'watched', ...place });
-    const isSettled = (): boolean => showsAllOn(state(), place) || !hasMainTrack(state());
+    const isSettled = (): boolean => showsAllOn(state(), place) || isHopeless(state(), place) || !hasMainTrack(state());
     await changes.until(isSettled, GROW_WAIT_MS);
     if (canBeWatchedOn(state(), place)) return true;
     feed({ type: 'unwatched', ...place });

@@ -56,6 +56,12 @@ export function showsAllOn(state: StreamState | null, place: Carrier): boolean {
   return state !== null && mainSenders(state).every((member) => hasTracksOf(member, place));
 }
 
+/** It was tried more than once to bring something there, and nothing has ever come. */
+export function isHopeless(state: StreamState | null, place: Carrier): boolean {
+  const relays = state === null ? [] : mainSenders(state).map((member) => relayOn(treeOf(member), place));
+  return relays.some((relay) => relay !== null && relay.held === null && relay.failures > 1);
+}
+
 /** Members whose tracks go on air. Those who are just connecting count where nobody else is there. */
 function mainSenders(state: StreamState): Member[] {
   const senders = state.members.filter((member) => member.phase !== 'opening' && isMain(member));

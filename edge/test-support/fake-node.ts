@@ -153,7 +153,7 @@ export class FakeNode {
       ingress: [...this.sessions.ingress.values()],
       lobbies: this.#options.lobbies ?? this.sessions.lobbies(),
       lives: this.sessions.liveReports(),
-      relays: [...this.sessions.relays.values()],
+      relays: [...this.sessions.relays.values(), ...this.sessions.memberRelays.values()],
       ...(this.#options.coordinates === undefined ? {} : { coordinates: this.#options.coordinates }),
       load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
@@ -182,6 +182,16 @@ export class FakeNode {
     const report = { ...relay, ...changes };
     if (report.state === 'closed') this.sessions.relays.delete(lobby);
     else this.sessions.relays.set(lobby, report);
+    this.report([], { relays: [report] });
+  }
+
+  /** Reports what it pulls of a member of a stream lobby. */
+  reportMemberRelay(source: SessionId, changes: Partial<RelayReport>): void {
+    const relay = this.sessions.memberRelays.get(source);
+    if (relay === undefined) throw new Error(`the fake node ${this.node} pulls nothing of ${source}`);
+    const report = { ...relay, ...changes };
+    if (report.state === 'closed') this.sessions.memberRelays.delete(source);
+    else this.sessions.memberRelays.set(source, report);
     this.report([], { relays: [report] });
   }
 

@@ -37,6 +37,8 @@ export class FakeSessions {
   readonly lives = new Map<LobbyId, { live: string; url: string }>();
   /** What it pulls, by lobby. */
   readonly relays = new Map<LobbyId, RelayReport>();
+  /** What it pulls of stream lobbies, by member. */
+  readonly memberRelays = new Map<SessionId, RelayReport>();
   /** What it serves to other nodes: the lobby, and the node that pulls. */
   readonly served = new Map<SessionId, { lobby: LobbyId; downstream: NodeId; answered: boolean }>();
   draining = false;
@@ -132,13 +134,19 @@ export class FakeSessions {
         this.obey([], [request.desired], false);
         return {};
       case 'relay-offer': {
-        const { lobby, session, downstream } = request;
+        const { lobby, session, downstream, source } = request;
+        if (source !== null && !this.ingress.has(source) && !this.memberRelays.has(source)) throw noSession();
         if (!this.#hasTracks(lobby)) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
         this.served.set(session, { lobby, downstream, answered: false });
         return { offer: NODE_OFFER };
       }
       case 'relay-pull': {
-        const { lobby, relay } = request;
+        const { lobby, relay, source } = request;
+        if (source !== null) {
+          const { session, generation } = relay;
+          this.memberRelays.set(source.session, { lobby, session, generation, state: 'connecting', idle: false });
+          return { answer: PLAY_ANSWER, resumed: true };
+        }
         if ([...this.ingress.values()].some((report) => report.lobby === lobby)) {
           throw new ProblemError(409, 'publisher_here', 'the publisher is here');
         }
@@ -155,7 +163,8 @@ export class FakeSessions {
   }
 
   #hasTracks(lobby: LobbyId): boolean {
-    return this.relays.has(lobby) || [...this.ingress.values()].some((report) => report.lobby === lobby);
+    const others = [...this.ingress.values(), ...this.memberRelays.values()];
+    return this.relays.has(lobby) || others.some((report) => report.lobby === lobby);
   }
 
   /** Drops what is not desired; with `full`, also what belongs to lobbies that are not listed. */
@@ -175,8 +184,12 @@ export class FakeSessions {
     }
     if (full) for (const lobby of this.relays.keys()) if (!named.has(lobby)) this.relays.delete(lobby);
     const listeners = this.#listeners();
-    for (const { lobby, members, live } of streams) {
-      if (members.length > 0) held.add(lobby);
+    for (const { lobby, members, live, remotes = [], audience = false } of streams) {
+      if (members.length + remotes.length > 0 || audience) held.add(lobby);
+      const named = new Set(remotes.map(({ session }) => session));
+      for (const [source, relay] of this.memberRelays) {
+        if (relay.lobby === lobby && !named.has(source)) this.memberRelays.delete(source);
+      }
       for (const { session, listener } of members) {
         wanted.add(session);
         if (listener !== null) wanted.add(listener);
