@@ -9,13 +9,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const LEAST_NODE_MAJOR = 26;
+/** What a machine runs that was installed by `npm ci --omit=dev`, as media-node/deploy says. */
+const NEED_NO_DEV_PACKAGES = ['prestart', 'preedge', 'prenode'];
+const needsDev = !NEED_NO_DEV_PACKAGES.includes(process.env.npm_lifecycle_event ?? '');
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const outdated = reasonToInstall();
 if (outdated !== null) {
+  const omitDev = !needsDev && wasInstalledWithoutDev();
   // On standard error: the standard output belongs to the script that follows.
   console.error(`Installing dependencies, because ${outdated}. This takes about a minute …`);
-  install();
+  install(omitDev);
   const still = reasonToInstall();
   if (still !== null) fail(`The installation is not usable: ${still}.`);
 }
@@ -30,7 +34,8 @@ function reasonToInstall() {
     if (path === '') continue;
     const present = installed[path];
     // An optional package may be one for another operating system.
-    if (present === undefined ? entry.optional !== true : present.version !== entry.version) {
+    const mayLack = entry.optional === true || (entry.dev === true && !needsDev);
+    if (present === undefined ? !mayLack : present.version !== entry.version) {
       return `the lock file has ${path.replace(/^.*node_modules\//, '')} ${entry.version}, which is not installed`;
     }
   }
@@ -39,6 +44,12 @@ function reasonToInstall() {
   if (Number(version.split('.')[0]) < LEAST_NODE_MAJOR)
     return `node_modules/.bin/node is ${version}, not ${LEAST_NODE_MAJOR}`;
   return null;
+}
+
+/** False when nothing is installed: then all of it comes, so that the tests run without a second installation. */
+function wasInstalledWithoutDev() {
+  const installed = readPackages(join(root, 'node_modules', '.package-lock.json'));
+  return installed !== null && !Object.values(installed).some((entry) => entry.dev === true);
 }
 
 function readPackages(path) {
@@ -60,11 +71,12 @@ function nodeVersion() {
 }
 
 /** `npm ci` by the npm and the Node that run us: the Node in node_modules is about to be replaced. */
-function install() {
+function install(omitDev) {
   const npm = process.env.npm_execpath;
   const node = process.env.npm_node_execpath;
   const options = { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, stdio: ['ignore', 'pipe', 'pipe'] };
   const args = ['ci', '--no-audit', '--no-fund', '--no-progress', '--loglevel=error'];
+  if (omitDev) args.push('--omit=dev');
   const done =
     npm !== undefined && node !== undefined && existsSync(npm)
       ? spawnSync(node, [npm, ...args], options)
