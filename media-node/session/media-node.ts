@@ -225,7 +225,7 @@ export class MediaNode implements LinkHandler {
     this.#refuseNew();
     const lobby = this.#roomFor(request);
     const result = lobby.publish(request);
-    this.#recorded.published(request.session, request.replaces);
+    this.#recorded.published(request.lobby, request.session, request.replaces);
     this.#rooms.set(lobby.id, lobby);
     return result;
   }

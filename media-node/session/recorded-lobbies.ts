@@ -6,23 +6,25 @@ import type { IngressSession } from './ingress-session.ts';
 
 export class RecordedLobbies {
   readonly #recordings: Recordings | null;
-  /** The lost session that each publisher continues. */
-  readonly #replaced = new Map<SessionId, SessionId>();
+  /** The publisher of each room that goes on for a lost one. */
+  readonly #continued = new Map<LobbyId, { session: SessionId; replaces: SessionId }>();
 
   /** @param recordings null: nothing is recorded here */
   constructor(recordings: Recordings | null) {
     this.#recordings = recordings;
   }
 
-  /** A publisher's session was opened. */
-  published(session: SessionId, replaces: SessionId | null): void {
-    if (replaces !== null) this.#replaced.set(session, replaces);
+  /** A room's publisher was opened. */
+  published(lobby: LobbyId, session: SessionId, replaces: SessionId | null): void {
+    if (replaces === null) this.#continued.delete(lobby);
+    else this.#continued.set(lobby, { session, replaces });
   }
 
   /** What the edge wants was applied; it is the newest that was heard. */
   wish(desired: DesiredLobby | DesiredStream, publishers: readonly IngressSession[]): void {
     const isOver = 'publisher' in desired ? desired.publisher === null : desired.members.length === 0;
     if (isOver) {
+      this.#continued.delete(desired.lobby);
       this.#recordings?.end(desired.lobby);
       return;
     }
@@ -32,18 +34,20 @@ export class RecordedLobbies {
 
   /** Everything that is not listed is over. */
   keep(lobbies: readonly { lobby: LobbyId }[]): void {
-    this.#recordings?.keep(new Set(lobbies.map(({ lobby }) => lobby)));
+    const kept = new Set(lobbies.map(({ lobby }) => lobby));
+    for (const lobby of [...this.#continued.keys()]) if (!kept.has(lobby)) this.#continued.delete(lobby);
+    this.#recordings?.keep(kept);
   }
 
   /** A publisher came, is up, or has gone. */
   changed(lobby: LobbyId, publishers: readonly IngressSession[]): void {
     const present = publishers.filter(({ closed }) => !closed);
-    for (const { id, closed } of publishers) if (closed) this.#replaced.delete(id);
+    const continued = this.#continued.get(lobby);
     this.#recordings?.present(
       lobby,
       present.map((publisher) => ({
         session: publisher.id,
-        replaces: this.#replaced.get(publisher.id) ?? null,
+        replaces: continued?.session === publisher.id ? continued.replaces : null,
         tracks: publisher.sources.map(({ mid, codec }) => ({ mid, codec, track: publisher.sourceTrack(mid) })),
       })),
     );
