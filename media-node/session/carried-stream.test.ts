@@ -468,4 +468,14 @@ describe('the audience', () => {
     expect(play(OFFER).sdp.match(/a=sendonly/g)).toHaveLength(2);
     expect(owner.ingress.closed).toBe(false);
   });
+
+  it('stays without any member while the edge wants it to, and goes when it does not', () => {
+    const main = world.joined('main', { tracks: [{ kind: 'video', info: '2 2 Main' }] });
+    world.apply([main]);
+    play(OFFER);
+    world.apply([], { audience: true });
+    expect(world.node.hello()).toMatchObject({ ingress: [], lobbies: [{ subscribers: 1 }] });
+    world.apply([]);
+    expect(world.node.sessionCount).toBe(0);
+  });
 });
