@@ -4,7 +4,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { move, World } from './model-world-under-test.ts';
+import { move } from './model-moves-under-test.ts';
+import { World } from './model-world-under-test.ts';
 
 const TIMEOUT_MS = 60_000;
 

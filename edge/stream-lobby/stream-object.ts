@@ -5,15 +5,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
-import {
-  type Coordinates,
-  type DesiredRecording,
-  type DesiredStream,
-  type NodeMethod,
-  type NodeRequest,
-  type NodeResult,
-  REQUEST_DEADLINE_MS,
-} from '../../shared/protocol/control.ts';
+import type { Coordinates, DesiredRecording, DesiredStream, NodeResult } from '../../shared/protocol/control.ts';
 import { type Env, readSettings } from '../env.ts';
 import { FleetView } from '../fleet/snapshot-cache.ts';
 import { Changes } from '../lobby/changes.ts';
@@ -32,10 +24,10 @@ import { step } from './stream-machine.ts';
 import { carriersIn } from './stream-places.ts';
 import { StreamPlacing } from './stream-placing.ts';
 import { NO_SESSION } from './stream-problems.ts';
+import { StreamSessions } from './stream-sessions.ts';
 import {
   desiredOn,
   liveStatusOf,
-  memberListeningAs,
   memberOf,
   memberWith,
   nextDeadline,
@@ -45,8 +37,6 @@ import {
 
 /** A DELETE is answered after this long whether or not the node has closed the session. */
 const CLOSE_ACK_MS = 1_000;
-/** The node waits 10 s for the signal channel before it refuses. */
-const LISTEN_DEADLINE_MS = 12_000;
 
 export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   #state: StreamState | null;
@@ -54,6 +44,7 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
   #revisionFloor = 0;
   readonly #store: LobbyStore<StreamState>;
   readonly #placing: StreamPlacing;
+  readonly #sessions: StreamSessions;
   readonly #audience: StreamAudience;
   readonly #effects: StreamEffects;
   readonly #recording: RecordingWish;
@@ -76,6 +67,7 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
       feed: (event: StreamEvent) => this.#feed(event),
     };
     this.#placing = new StreamPlacing(host);
+    this.#sessions = new StreamSessions(host);
     this.#audience = new StreamAudience(host);
     this.#effects = new StreamEffects(host, (desired) => recording.on(desired));
     this.#state = this.#store.load();
@@ -131,38 +123,11 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     session: SessionId;
     offer: string | null;
   }): Promise<Outcome<{ sdp: string; etag: string }>> {
-    await this.#forgetGoneListener(input.member);
-    const { member, session: listener, offer } = input;
-    const refusal = this.#feed({ type: 'listen', member, listener });
-    const state = this.#state;
-    const target = memberWith(state, member)?.target ?? null;
-    if (refusal !== null || state === null || target === null) return failed(refusal ?? NO_SESSION);
-    const request = { method: 'listen', lobby: state.lobby, member, session: listener, offer } as const;
-    try {
-      const outcome = await this.#ask<'listen'>(target, request, LISTEN_DEADLINE_MS);
-      if (outcome.ok) {
-        const late = this.#feed({ type: 'listening', listener });
-        return late === null ? outcome : failed(late);
-      }
-      const { code } = outcome.problem;
-      const uncertain = code === 'node_timeout' || code === 'node_error' || code === 'node_unreachable';
-      this.#feed({ type: 'listen-failed', listener, uncertain });
-      return outcome;
-    } catch (error) {
-      this.#feed({ type: 'listen-failed', listener, uncertain: true });
-      throw error;
-    }
+    return this.#sessions.listen(input);
   }
 
   async answer(input: { session: SessionId; answer: string }): Promise<Outcome<null>> {
-    const member = memberOf(this.#state, input.session);
-    const session = member?.listener?.session;
-    if (session === undefined) {
-      // A member that does not listen was never offered anything.
-      return failed(member === null ? NO_SESSION : NO_OFFER_PENDING);
-    }
-    const outcome = await this.#ask<'answer'>(member?.target, { method: 'answer', session, answer: input.answer });
-    return outcome.ok ? succeeded(null) : outcome;
+    return this.#sessions.answer(input);
   }
 
   async patch(input: {
@@ -171,12 +136,11 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     ifMatch: string | null;
     strict: boolean;
   }): Promise<Outcome<NodeResult<'patch'>>> {
-    return this.#ask<'patch'>(memberOf(this.#state, input.session)?.target, { method: 'patch', ...input });
+    return this.#sessions.patch(input);
   }
 
-  async probe({ session }: { session: SessionId }): Promise<Outcome<null>> {
-    const outcome = await this.#ask<'probe'>(memberOf(this.#state, session)?.target, { method: 'probe', session });
-    return outcome.ok ? succeeded(null) : outcome;
+  async probe(input: { session: SessionId }): Promise<Outcome<null>> {
+    return this.#sessions.probe(input);
   }
 
   async leave(input: { session: SessionId }): Promise<Outcome<null>> {
@@ -239,27 +203,6 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     await this.#run(effects);
   }
 
-  /** The word that a listener has ended may be on its way, or was never said: the node knows. */
-  async #forgetGoneListener(session: SessionId): Promise<void> {
-    const member = memberWith(this.#state, session);
-    if (member?.listener?.phase !== 'open') return;
-    const listener = member.listener.session;
-    const outcome = await this.#ask<'probe'>(member.target, { method: 'probe', session: listener });
-    const isGone = !outcome.ok && outcome.problem.status === NO_SESSION.status;
-    if (isGone && memberListeningAs(this.#state, listener)) this.#feed({ type: 'leave', session: listener });
-  }
-
-  async #ask<M extends NodeMethod>(
-    target: Carrier | null | undefined,
-    request: Extract<NodeRequest, { method: M }>,
-    deadlineMs: number = REQUEST_DEADLINE_MS,
-  ): Promise<Outcome<NodeResult<M>>> {
-    if (!target) return failed(NO_SESSION);
-    const outcome = await this.env.NODE_LINK.getByName(target.node).request<M>(request, deadlineMs, target.boot);
-    // A copy: what came over RPC and is passed on keeps both calls, and so both objects, from ending.
-    return outcome.ok ? succeeded(outcome.value) : failed(outcome.problem);
-  }
-
   async #end(event: StreamEvent): Promise<Outcome<null>> {
     const ended = this.#step(event);
     await within(CLOSE_ACK_MS, this.#run(ended.effects));
@@ -312,5 +255,3 @@ function relaying(around: FleetSurroundings): TreeContext {
     mint: () => around.mint(),
   };
 }
-
-const NO_OFFER_PENDING: Problem = { status: 422, code: 'no_offer_pending', detail: 'no answer is awaited' };
