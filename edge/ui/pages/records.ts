@@ -7,6 +7,8 @@ import { isRoomName, rememberToken, storedToken } from '../page/preferences.ts';
 
 const REFRESH_MS = 3_000;
 const TYPING_MS = 300;
+/** Links are good for an hour; those on the page are replaced by newer ones in good time. */
+const LINKS_MS = 600_000;
 const UNAUTHORIZED = new Set([401, 403]);
 
 const signIn = find('sign-in', HTMLFormElement);
@@ -27,6 +29,8 @@ let newest: RecordPage = { records: [], next: null };
 let older: RecordPage = { records: [], next: null };
 let current: string | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
+/** What the rows show. */
+let shown = '';
 /** Answers to earlier questions are dropped. */
 let turn = 0;
 
@@ -37,14 +41,24 @@ function allRecords(): RecordSummary[] {
 
 function show(): void {
   const records = allRecords();
-  const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
-  rows.replaceChildren(...records.map(row));
-  // Rebuilt under the keyboard user's fingers: put the focus back where it was.
-  if (focused !== undefined) rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  showRows(records);
   empty.hidden = records.length > 0;
   moreButton.hidden = (older.records.length > 0 ? older.next : newest.next) === null;
   const busy = records.filter(({ state }) => state !== 'ready' && state !== 'failed').length;
   setText(status, busy === 0 ? countOf(records.length) : `${countOf(records.length)}, ${busy} in the making`);
+}
+
+/** Each answer has new links. Rows that show the same stay: a click must not lose its button half-way. */
+function showRows(records: readonly RecordSummary[]): void {
+  const links = Math.floor(Date.now() / LINKS_MS);
+  const facts = records.map(({ url, ...rest }) => ({ ...rest, ready: url !== null }));
+  const content = JSON.stringify([links, current, facts]);
+  if (content === shown) return;
+  shown = content;
+  const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
+  rows.replaceChildren(...records.map(row));
+  // Rebuilt under the keyboard user's fingers: put the focus back where it was.
+  if (focused !== undefined) rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function countOf(count: number): string {
@@ -185,9 +199,12 @@ function askForToken(): void {
 
 async function showOlder(): Promise<void> {
   const next = older.records.length > 0 ? older.next : newest.next;
+  const room = chosenRoom();
   if (next === null) return;
   try {
-    const page = await fetchRecords({ token: tokenInput.value, room: chosenRoom(), next });
+    const page = await fetchRecords({ token: tokenInput.value, room, next });
+    // Another room was chosen meanwhile.
+    if (chosenRoom() !== room) return;
     older = { records: [...older.records, ...page.records], next: page.next };
     show();
   } catch (thrown) {
