@@ -1,12 +1,14 @@
 /** A media node of the model: carries what was opened there, and drops what a newer wish does not list. */
 import { mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
-import type { DesiredStream, RelayReport } from '../../shared/protocol/control.ts';
+import type { DesiredStream, RelayReport, TrackReport } from '../../shared/protocol/control.ts';
 import type { Carrier } from '../lobby/lobby-state.ts';
 import type { Hop } from '../lobby/relay-tree.ts';
 import { LOBBY } from './stream-under-test.ts';
 
 export interface ModelRelay extends Pick<Hop, 'session' | 'generation' | 'upstream'> {
   connected: boolean;
+  /** As this node was told last. */
+  tracks: readonly TrackReport[];
 }
 
 export class ModelNode {
@@ -42,8 +44,12 @@ export class ModelNode {
       if (wanted === undefined) this.members.delete(session);
       else if (listener !== null && listener !== wanted) this.members.set(session, null);
     }
-    const named = new Set(remotes.map(({ session }) => session));
-    for (const source of this.remotes.keys()) if (!named.has(source)) this.remotes.delete(source);
+    const named = new Map(remotes.map((remote) => [remote.session, remote]));
+    for (const [source, relay] of this.remotes) {
+      const wish = named.get(source);
+      if (wish === undefined) this.remotes.delete(source);
+      else relay.tracks = wish.tracks;
+    }
     if (members.length + remotes.length === 0 && !audience) this.watched = false;
     this.live = live?.live ?? null;
   }

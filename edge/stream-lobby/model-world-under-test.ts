@@ -6,7 +6,7 @@ import type { Move } from './model-moves-under-test.ts';
 import { ModelNode } from './model-node-under-test.ts';
 import type { StreamPull, StreamStep } from './stream-events.ts';
 import { placesWanting } from './stream-places.ts';
-import { desiredOn, flows, isHeld, isMain, type Member, nextDeadline, streamRecordSchema } from './stream-state.ts';
+import { flows, isHeld, isMain, type Member, nextDeadline, streamRecordSchema } from './stream-state.ts';
 import { GUEST_TRACK, LIVE_URL, LOBBY, LobbyUnderTest, MAIN_TRACK } from './stream-under-test.ts';
 
 export class World {
@@ -61,7 +61,13 @@ export class World {
       return;
     }
     const { session, generation, upstream } = hop;
-    below.remotes.set(source.session, { session, generation, upstream, connected: false });
+    below.remotes.set(source.session, {
+      session,
+      generation,
+      upstream,
+      connected: false,
+      tracks: member?.tracks ?? [],
+    });
     // It did, and nobody knows.
     if (ends === 'late') {
       failed('downstream');
@@ -251,9 +257,7 @@ export class World {
         expect(node.members.has(source.session)).toBe(false);
         expect(isWanted || this.#serves(node, source.session), 'no relay without need').toBe(true);
         expect(this.#hops(node, source.session)).toBeLessThan(3);
-        const { tracks } =
-          desiredOn(state, node.carrier)?.remotes?.find(({ session }) => session === source.session) ?? {};
-        expect(tracks).toEqual(source.tracks);
+        expect(relay.tracks).toEqual(source.tracks);
       }
     }
     // Whoever watches has all that is shown, whoever pushes it as well.
