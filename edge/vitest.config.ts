@@ -19,6 +19,7 @@ export default defineConfig({
         root,
         test: {
           name: 'edge',
+          testTimeout: 20_000,
           include: ['edge/**/*.test.ts'],
           exclude: ['edge/**/*.workerd.test.ts', 'edge/ui/**', 'edge/local/**'],
         },
@@ -32,7 +33,7 @@ export default defineConfig({
             miniflare: { bindings: { ...TEST_BINDINGS } },
           }),
         ],
-        test: { name: 'workerd', include: ['edge/**/*.workerd.test.ts'] },
+        test: { name: 'workerd', include: ['edge/**/*.workerd.test.ts'], testTimeout: 20_000 },
       },
     ],
   },

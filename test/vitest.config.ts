@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
+    // Slow machines have other things to do as well; what hangs hangs for longer than this.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     include: [
       'test/*.test.ts',
       'test/node/**/*.test.ts',

@@ -18,7 +18,7 @@ import { COLUMN, COLUMNS, KIND, type ReceiveMethods, SLOT_BYTES } from './receiv
 const run = promisify(execFile);
 const FUZZ = fileURLToPath(new URL('fuzz-receive.ts', import.meta.url));
 const CALLS = 30_000;
-const BUILD_MS = 120_000;
+const BUILD_MS = 300_000;
 const PROFILES = { AEAD_AES_128_GCM: 1, AES_CM_128_HMAC_SHA1_80: 2 } as const;
 
 let create: () => ReceiveMethods;
