@@ -85,6 +85,14 @@ test('a node that is silent for a day is given up, and what it had begun to uplo
   expect(given).toMatchObject({ state: 'failed', upload: null, error: expect.stringContaining('not been heard') });
 });
 
+test('what a failed one had begun to upload is given up after a day without a word, and its reason stays', () => {
+  const entry = entryAfter(begun, uploadBegun, said('failed'));
+  expect(entry?.upload).not.toBeNull();
+  expect(step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
+  const given = step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS).entry;
+  expect(given).toMatchObject({ state: 'failed', upload: null, error: entry?.error, endedAt: entry?.endedAt });
+});
+
 test('whatever comes, an ended recording has a reason or an object', () => {
   const event = fc.constantFrom<RecordEvent>(
     ...[begun, uploadBegun, completed, said('recording'), said('finalising'), said('uploading'), said('failed')],

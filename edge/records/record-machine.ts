@@ -63,15 +63,18 @@ export function step(entry: RecordEntry | null, event: RecordEvent, now: number)
     }
     case 'deadline': {
       if (entry === null || abandonedAt(entry) === null || (abandonedAt(entry) ?? now) > now) return to(entry);
+      // Why it failed is known; what its node sent before is of no use to anybody any more.
+      if (entry.state === 'failed') return to({ ...entry, upload: null, uploadedBytes: 0 });
       const error = 'the media node that has the file has not been heard of for a day';
       return to({ ...entry, state: 'failed', error, endedAt: now, upload: null, uploadedBytes: 0 });
     }
   }
 }
 
-/** Unix ms at which it will be given up; null: it is over already. */
+/** Unix ms at which it, or what a failed one left in the store, will be given up; null: it is over already. */
 export function abandonedAt(entry: RecordEntry): number | null {
-  return entry.state === 'ready' || entry.state === 'failed' ? null : entry.updatedAt + ABANDONED_AFTER_MS;
+  const isOver = entry.state === 'ready' || (entry.state === 'failed' && entry.upload === null);
+  return isOver ? null : entry.updatedAt + ABANDONED_AFTER_MS;
 }
 
 function begun(entry: RecordEntry | null, event: Extract<RecordEvent, { type: 'begun' }>, now: number): RecordStep {

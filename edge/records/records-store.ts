@@ -20,6 +20,11 @@ const TABLES = [
   'CREATE TABLE parts (record TEXT NOT NULL, part INTEGER NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (record, part)) WITHOUT ROWID',
 ];
 
+/** Failed, with parts in the store that its node may still go on with. */
+const HALF_SENT = `state = 'failed' AND json_extract(entry, '$.upload') IS NOT NULL`;
+/** Came later than the tables. */
+const HALF_SENT_INDEX = `CREATE INDEX IF NOT EXISTS records_half_sent ON records (updated) WHERE ${HALF_SENT}`;
+
 const via = z.enum(['edge', 's3']);
 const entrySchema = z.object({
   id: recordIdSchema,
@@ -55,10 +60,13 @@ export class RecordsStore {
     this.#storage = storage;
     this.#sql = storage.sql;
     const version = storage.kv.get(VERSION_KEY);
-    if (version === VERSION) return;
+    if (version === VERSION) {
+      this.#sql.exec(HALF_SENT_INDEX);
+      return;
+    }
     if (version !== undefined) throw new Error(`the catalogue was written by another version (${String(version)})`);
     storage.transactionSync(() => {
-      for (const table of TABLES) this.#sql.exec(table);
+      for (const table of [...TABLES, HALF_SENT_INDEX]) this.#sql.exec(table);
       storage.kv.put(VERSION_KEY, VERSION);
     });
   }
@@ -112,10 +120,13 @@ export class RecordsStore {
       .map(entryOf);
   }
 
-  /** Those that are not over: some are being made right now. */
+  /** Those that are not over: some are being made right now, some have failed half-way to the store. */
   active(): RecordEntry[] {
     return this.#sql
-      .exec(`SELECT entry FROM records WHERE state NOT IN ('ready', 'failed') ORDER BY started`)
+      .exec(
+        `SELECT entry FROM records WHERE state NOT IN ('ready', 'failed')
+         UNION ALL SELECT entry FROM records WHERE ${HALF_SENT}`,
+      )
       .toArray()
       .map(entryOf);
   }
@@ -133,7 +144,9 @@ export class RecordsStore {
     const row = this.#sql
       .exec(
         `SELECT (SELECT MIN(ended) FROM records WHERE ended IS NOT NULL) AS ended,
-                (SELECT MIN(updated) FROM records WHERE state NOT IN ('ready', 'failed')) AS updated`,
+                (SELECT MIN(updated) FROM (
+                   SELECT MIN(updated) AS updated FROM records WHERE state NOT IN ('ready', 'failed')
+                   UNION ALL SELECT MIN(updated) FROM records WHERE ${HALF_SENT})) AS updated`,
       )
       .one();
     const number = (value: SqlStorageValue | undefined) => (typeof value === 'number' ? value : null);

@@ -364,6 +364,25 @@ test('the alarm gives up a node that was silent for a day, and frees what it had
   expect((await problemOf(refused)).code).toBe('no_upload');
 });
 
+test('the alarm frees what a failed one had uploaded, and only that', async () => {
+  const record = draft();
+  await begin(record);
+  await plan(record);
+  const failure = { state: 'failed', bytes: 10, durationMs: 1, error: 'the disk is full' };
+  await call(`/node/records/${record.id}`, asNode('PATCH', failure));
+  const uploadOf = () =>
+    runInDurableObject(stub(records()), (_, { storage }) => new RecordsStore(storage).get(record.id as never)?.upload);
+  expect(await uploadOf()).not.toBeNull();
+  await runInDurableObject(stub(records()), (_, { storage }) => {
+    const store = new RecordsStore(storage);
+    const entry = store.get(record.id as never);
+    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
+  });
+  expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
+  expect(await uploadOf()).toBeNull();
+  expect(await listed()).toMatchObject([{ state: 'failed', error: 'the disk is full' }]);
+});
+
 test('what a silent node had uploaded is freed when the store can be asked again, not forgotten', async () => {
   const record = draft();
   await begin(record);

@@ -127,6 +127,7 @@ test('a live recording grows on the page; when the disk is full it has failed, a
     });
   let node = start('ulimit -f 1536;');
   const kill = async (): Promise<void> => {
+    if (node.exitCode !== null || node.signalCode !== null) return;
     const gone = once(node, 'exit');
     node.kill('SIGKILL');
     await gone;
