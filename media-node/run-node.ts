@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { mintBootId } from '../shared/ids.ts';
+import { announce } from './announce.ts';
 import type { NodeSettings } from './config.ts';
 import { ControlLink } from './control/link.ts';
 import { FaultLog } from './fault-log.ts';
@@ -164,21 +165,15 @@ export async function runNode(settings: NodeSettings): Promise<void> {
       request: (request) => carrying.request(request),
       welcome: (welcome) => {
         carrying.welcome(welcome);
-        if (!linked) announce({ event: 'linked' });
+        if (!linked) announce({ event: 'linked' }, log);
         linked = true;
       },
     },
   });
   link = dialled;
   cleanups.push(() => dialled.close());
-  announce({
-    event: 'ready',
-    node: settings.NODE_ID,
-    addresses,
-    engine: forwarder.engine,
-    version,
-    ...(statusServer === null ? {} : { status: statusServer.address }),
-  });
+  const at = statusServer === null ? {} : { status: statusServer.address };
+  announce({ event: 'ready', node: settings.NODE_ID, addresses, engine: forwarder.engine, version, ...at }, log);
 }
 
 function openStatus(settings: NodeSettings, status: () => NodeStatus): Promise<StatusServer | null> {
@@ -198,8 +193,4 @@ function sendingTotals(sending: SendingStats | null): Record<string, number> {
     sendCalls: systemCalls,
     sendWaits: waits,
   };
-}
-
-function announce(event: Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify(event)}\n`);
 }

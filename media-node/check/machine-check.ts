@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { NodeSettings } from '../config.ts';
-import { openFanoutEngine } from '../forward/open-engine.ts';
+import { COMPILING, openFanoutEngine } from '../forward/open-engine.ts';
 import { findFfmpeg } from '../push/ffmpeg-program.ts';
 import { SOCKET_BUFFER_BYTES } from '../transport/datagram-socket.ts';
 import type { Finding } from './finding.ts';
@@ -13,11 +13,16 @@ const MIB = 1024 * 1024;
 /** All sessions of a node share its sockets; what is left is for the link, files, ffmpegs and their pipes. */
 const FEWEST_DESCRIPTORS = 256;
 
-export async function checkMachine(settings: NodeSettings, workers: number): Promise<Finding[]> {
+/** @param onWait is told why nothing is said for a while */
+export async function checkMachine(
+  settings: NodeSettings,
+  workers: number,
+  onWait: (line: string) => void = () => {},
+): Promise<Finding[]> {
   return [
     judgeBuffers(await grantedBuffers(), SOCKET_BUFFER_BYTES),
     judgeDescriptors(descriptorLimit()),
-    await checkEngine(settings),
+    await checkEngine(settings, onWait),
     judgeCores(workers, availableParallelism()),
     checkFfmpeg(settings),
   ];
@@ -73,12 +78,13 @@ export function judgeDescriptors(limit: number | null): Finding {
   return { outcome: 'warning', subject, detail: `only ${limit} may be open: ulimit -n 4096, or LimitNOFILE=` };
 }
 
-async function checkEngine({ FANOUT_ENGINE }: NodeSettings): Promise<Finding> {
+async function checkEngine({ FANOUT_ENGINE }: NodeSettings, onWait: (line: string) => void): Promise<Finding> {
   const subject = 'engine';
   let why = '';
   try {
     const engine = await openFanoutEngine(FANOUT_ENGINE, (message) => {
-      why = message;
+      if (message === COMPILING) onWait(message);
+      else why = message;
     });
     if (why === '') return { outcome: 'ok', subject, detail: `${engine.name}, by FANOUT_ENGINE` };
     return { outcome: engine.name === 'native' ? 'ok' : 'warning', subject, detail: why };

@@ -38,7 +38,7 @@ export async function runCheck(
     const { settings, ports } = read;
     const stun = wishes.stun === null ? null : hostAndPort(wishes.stun);
     tell({ outcome: 'ok', subject: 'settings', detail: `node ${settings.NODE_ID}, edge ${settings.EDGE_URL}` });
-    for (const finding of await checkMachine(settings, ports.length)) tell(finding);
+    for (const finding of await checkMachine(settings, ports.length, print)) tell(finding);
     const edge = await checkEdge({ edgeUrl: settings.EDGE_URL, token: settings.NODE_TOKEN, now: Date.now });
     for (const finding of edge.findings) tell(finding);
     tell(judgeAnnounced(settings.MEDIA_ADDRESSES, edge.edgeAddresses, edge.seenAs));

@@ -9,6 +9,10 @@ export const ENGINE_CHOICES = ['auto', 'portable', 'native'] as const;
 /** `auto`: native when it can be built and does what it must on this machine, else portable. */
 export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
+/** Logged before a wait, unlike all else that is logged here. */
+export const COMPILING =
+  'compiling the native fan-out engine: once, about half a minute (FANOUT_ENGINE=portable does without)';
+
 /** What a test may replace. */
 export interface EngineParts {
   load?: (onCompile: () => void) => Promise<Addon>;
@@ -28,9 +32,7 @@ export async function openFanoutEngine(
 ): Promise<FanoutEngine> {
   if (choice === 'portable') return new PortableEngine();
   try {
-    const addon = await load(() =>
-      log('compiling the native fan-out engine: once, about half a minute (FANOUT_ENGINE=portable does without)'),
-    );
+    const addon = await load(() => log(COMPILING));
     const { cuts } = test(addon);
     log(`packets are sent by the native fan-out engine${cuts ? '' : ', one by one: this kernel cuts no messages'}`);
     return new NativeEngine(addon);

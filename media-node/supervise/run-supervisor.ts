@@ -6,6 +6,7 @@
  * `{"event":"worker",…}` when one was replaced.
  */
 import { fileURLToPath } from 'node:url';
+import { announce, type NodeEvent } from '../announce.ts';
 import type { NodeSettings } from '../config.ts';
 import type { Environment } from '../environment.ts';
 import { ProcessEnd } from '../process-end.ts';
@@ -25,6 +26,7 @@ const STOP_GRACE_MS = 6_000;
 export async function runSupervisor(settings: NodeSettings, environment: Environment, count: number): Promise<void> {
   const plans = planWorkers(settings, count);
   const log = (line: string): void => void process.stderr.write(`${line}\n`);
+  const tell = (event: NodeEvent): void => announce(event, (message) => log(`[node ${settings.NODE_ID}] ${message}`));
   const workers: WorkerProcess[] = [];
   const linked = new Set<string>();
   let announced = false;
@@ -39,12 +41,12 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
       environment: { ...environment, ...plan.environment },
       log,
       onReady: ({ node, addresses }) => {
-        if (announced) announce({ event: 'worker', node, addresses, pid: worker.pid });
+        if (announced) tell({ event: 'worker', node, addresses, pid: worker.pid });
       },
       onLinked: () => {
         const wereAll = linked.size === count;
         linked.add(plan.node);
-        if (announced && !wereAll && linked.size === count) announce({ event: 'linked' });
+        if (announced && !wereAll && linked.size === count) tell({ event: 'linked' });
       },
       onLeft: () => {
         left += 1;
@@ -87,7 +89,7 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
   }
   if (end.begun) return;
   const [first] = ready;
-  announce({
+  tell({
     event: 'ready',
     node: settings.NODE_ID,
     addresses: ready.flatMap(({ addresses }) => addresses),
@@ -97,11 +99,7 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     workers: ready.map(({ node, addresses }, index) => ({ node, addresses, pid: workers[index]?.pid })),
   });
   announced = true;
-  if (linked.size === count) announce({ event: 'linked' });
-}
-
-function announce(event: Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify(event)}\n`);
+  if (linked.size === count) tell({ event: 'linked' });
 }
 
 function present(statuses: readonly (NodeStatus | null)[]): NodeStatus[] {
