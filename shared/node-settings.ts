@@ -11,7 +11,11 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   { name: 'EDGE_URL', fallback: '', help: 'the edge to dial, such as https://vestibule.example.workers.dev' },
   { name: 'NODE_TOKEN', fallback: '', help: 'the secret that the edge knows nodes by' },
   { name: 'NODE_ID', fallback: 'the host name', help: 'its name in the fleet; keep it over restarts' },
-  { name: 'NODE_REGION', fallback: 'local', help: 'where it is, in your own words' },
+  {
+    name: 'NODE_REGION',
+    fallback: 'local',
+    help: "where it is: a cloud's region such as eu-west-3, a country, or your own words",
+  },
   { name: 'NODE_COORDINATES', fallback: 'by its region', help: 'degrees north and east, such as 48.86,2.35' },
   { name: 'NODE_CAPACITY', fallback: '5000', help: 'how many sessions (publishers and viewers) it takes; each worker' },
   { name: 'NODE_PACKETS_PER_SECOND', fallback: 'not said', help: 'what the machine can send; each worker' },
@@ -44,7 +48,8 @@ export const NODE_SETTINGS: readonly SettingHelp[] = [
   { name: 'RECORD_MAX_BYTES', fallback: '150 GiB', help: 'a recording that grows beyond this goes on in another file' },
 ];
 
-const NAME_WIDTH = 24;
+/** That of the longest name. */
+const NAME_WIDTH = 29;
 
 /** One line for each setting. */
 export function describeSettings(settings: readonly SettingHelp[]): string {
