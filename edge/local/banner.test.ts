@@ -71,6 +71,12 @@ test('room tokens alone leave the other rooms open, and it says so', () => {
   expect(print({ ROOM_TOKENS: 'a:b' })).toContain('room tokens; other rooms are open');
 });
 
+test('the recordings have a link, and a hint as long as nothing is recorded', () => {
+  const link = 'http://127.0.0.1:8080/web/records.html';
+  expect(print({})).toContain(`${link}  (RECORD_ENABLED=1 records every room)\n`);
+  expect(print({ RECORD_ENABLED: '1' })).toContain(`${link}\n`);
+});
+
 test('a public URL is what others paste', () => {
   expect(print({ PUBLIC_URL: 'https://live.example.org/' })).toContain(
     'https://live.example.org/api/whip/publish/live',

@@ -5,6 +5,7 @@ import type { MediaNodeReady } from './media-node-process.ts';
 import type { Settings } from './settings.ts';
 
 const EXAMPLE_ROOM = 'live';
+const RECORDING_HINT = '  (RECORD_ENABLED=1 records every room)';
 const WILDCARD_HOSTS = ['0.0.0.0', '::', '*'];
 const LABEL_WIDTH = 9;
 const MOST_LAN_ADDRESSES = 4;
@@ -40,6 +41,7 @@ export function banner(input: BannerInput): string {
     row('Rooms', paint('link', `${base}/`)),
     row('Publish', paint('link', `${base}/web/publisher.html?room=${EXAMPLE_ROOM}`)),
     row('Watch', paint('link', `${base}/web/player.html?room=${EXAMPLE_ROOM}`)),
+    row('Records', paint('link', `${base}/web/records.html`) + (settings.edge.recordEnabled ? '' : RECORDING_HINT)),
     ...lanRows(input, row),
     '',
     row('OBS', 'Settings > Stream > Service: WHIP'),
