@@ -239,6 +239,7 @@ export class World {
       }
       this.#obey(this.room.wait(1_000));
     }
+    for (let pick = 0; pick < (this.room.state?.members.length ?? 0); pick += 1) this.run({ do: 'mute', pick });
     this.#check();
     this.#checkRelays();
     if (this.room.state !== null) expect(streamRecordSchema.parse(this.room.state)).toEqual(this.room.state);
