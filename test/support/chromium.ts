@@ -1,5 +1,6 @@
 /** A real Chromium from npm: no package of the system, no display, nothing to download. */
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -86,7 +87,7 @@ async function unpacked(): Promise<string> {
  */
 async function fontsFile(directory: string): Promise<string> {
   const path = join(directory, 'fonts/vestibule.conf');
-  const draft = `${path}.${process.pid}`;
+  const draft = `${path}.${randomUUID()}`;
   const [fonts, cache] = [join(directory, 'fonts'), join(directory, 'fonts-cache')];
   await writeFile(
     draft,

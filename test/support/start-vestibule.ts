@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { LineProcess } from './line-process.ts';
 
-const READY_DEADLINE_MS = 30_000;
+/** The first start after a clone compiles the native engine, on a busy machine for more than half a minute. */
+const READY_DEADLINE_MS = 120_000;
 
 const nodeSchema = z.object({
   node: z.string(),
