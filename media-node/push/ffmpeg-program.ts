@@ -48,7 +48,10 @@ export class FfmpegProgram {
   #running = true;
 
   /** Runs `path`; `input` is its standard input, whole. */
-  constructor(path: string, options: { args: readonly string[]; input: string | Uint8Array; onOutput(data: Buffer): void }) {
+  constructor(
+    path: string,
+    options: { args: readonly string[]; input: string | Uint8Array; onOutput(data: Buffer): void },
+  ) {
     const { PATH = '', LD_LIBRARY_PATH } = process.env;
     const child = spawn(path, options.args, {
       stdio: ['pipe', 'pipe', 'pipe'],
