@@ -117,6 +117,14 @@ test('going live: the picture comes to the pushing node from another one', async
   expect(pushing).toEqual(['paris']);
 });
 
+test('the owner wants it recorded: every node with members is told', async () => {
+  const told = await inParis.ask('/recording', { method: 'PUT' });
+  expect([told.status, told.json]).toEqual([200, { enabled: true, format: 'mp4' }]);
+  expect((await inNewYork.ask('/recording', { method: 'DELETE' })).status).toBe(403);
+  const wished = () => NODES.map((node) => bed.tap.requests(node, 'apply-stream').at(-1)?.desired.recording?.format);
+  await expect.poll(wished, { timeout: DEADLINE_MS }).toEqual(['mp4', 'mp4', 'mp4']);
+});
+
 test('the pushing node is killed: the others see each other, the show goes on elsewhere, who was there comes back', async () => {
   const before = sink.events.length;
   await bed.node('paris').kill();
