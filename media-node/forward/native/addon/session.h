@@ -8,7 +8,6 @@
 #include "table.h"
 
 constexpr size_t kRtxHeader = 2;
-constexpr size_t kCacheLine = 64;
 constexpr size_t kMaxDatagram = kMaxHeader + kRtxHeader + kMaxPayload + kSrtpOverhead;
 
 struct Sink;
@@ -42,8 +41,7 @@ struct Sink {
   double rtxSequence = 0;
 
   void prefetch() const {
-    for (size_t at = 0; at < sizeof *this; at += kCacheLine) __builtin_prefetch(reinterpret_cast<const char*>(this) + at);
-    __builtin_prefetch(peer.get());
+    prefetchLines(this, sizeof *this);
   }
 
   // Writes the protected packet; `to` has room for kMaxDatagram bytes.

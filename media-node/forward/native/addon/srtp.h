@@ -34,6 +34,12 @@ inline void xor32(uint8_t* to, uint32_t value) {
   for (int i = 0; i < 4; i++) to[i] ^= uint8_t(value >> (24 - 8 * i));
 }
 
+constexpr size_t kCacheLine = 64;
+
+inline void prefetchLines(const void* from, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(static_cast<const char*>(from) + at);
+}
+
 // HMAC-SHA1 whose key has been hashed in already: a copy of the state starts a message.
 class Hmac {
  public:
@@ -79,6 +85,8 @@ class PacketCipher {
     if (profile == Profile::kCm) hmac_.setKey(authKey);
   }
   const uint8_t* salt() const { return salt_; }
+  // What OpenSSL made for it in one go lies together, as a rule.
+  void prefetch() const { prefetchLines(context_, kContextBytes); }
   const Hmac& hmac() const { return hmac_; }
 
   // Encrypts `length` bytes; `to` may be `from`.
@@ -100,6 +108,8 @@ class PacketCipher {
   }
 
  private:
+  static constexpr size_t kContextBytes = 896;
+
   static void check(bool ok) {
     if (!ok) throw std::runtime_error("the cipher of OpenSSL failed");
   }
@@ -154,9 +164,12 @@ class SrtpSender {
     return end + kHmacTag;
   }
 
-  // Brings what `protectRtp` begins with into the processor's cache.
+  // Bring what `protectRtp` needs into the processor's cache, the second a moment after the first.
   void prefetch() const {
     if (ciphers_ != nullptr) __builtin_prefetch(&ciphers_[0]);
+  }
+  void prefetchCipher() const {
+    if (ciphers_ != nullptr) ciphers_[0].prefetch();
   }
 
   bool rtcpExhausted() const { return profile_ != Profile::kPlain && rtcpIndex_ >= kMaxSrtcpIndex; }
