@@ -11,7 +11,8 @@ import { type Mishap, RecordsEdge } from './support/records-edge.ts';
 import { recorderSettings } from './support/settings.ts';
 import { ROOM, temporaryFolder } from './support/studio.ts';
 
-const SETTLE_MS = 20_000;
+/** Each refusal is followed by a pause that grows. */
+const SETTLE_MS = 40_000;
 
 async function openNode(folder: string, edge: RecordsEdge, settings = {}) {
   const made: Recordings[] = [];
@@ -63,7 +64,7 @@ test('without a folder to write to the recording has failed, says why, and media
 });
 
 test('parts leave while it records; refusals of every kind are survived; the local file goes last', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const [folder, edge] = [await temporaryFolder(), await openEdge()];
   const { node } = await openNode(folder, edge, { deleteAfterUpload: true });
@@ -100,7 +101,7 @@ test('parts leave while it records; refusals of every kind are survived; the loc
       [...edge.requests.filter((r) => !r.startsWith('PATCH')), ...node.logs, JSON.stringify(mishaps.map(String))].join(
         '\n',
       ),
-    40_000,
+    60_000,
   );
   node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: null });
   await settled(edge, 1);

@@ -2,7 +2,9 @@
 import { createRequire } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { publish } from '../support/client/publisher.ts';
 import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
+import { lobbyOf, openNodeUnderTest } from '../support/node-under-test.ts';
 import { startVestibule } from '../support/start-vestibule.ts';
 import { publishWithWrtc } from '../support/wrtc-peer.ts';
 
@@ -53,12 +55,13 @@ test('each codec; at most one a second; a hint where there is no ffmpeg', { time
   }
 });
 
-test('without ffmpeg', { timeout: 30_000 }, async () => {
-  const vestibule = await startVestibule({ env: { FFMPEG_PATH: undefined, PATH: '/nowhere' } });
-  onTestFinished(() => vestibule.stop());
-  const publisher = await publishWithFfmpeg({ url: `${vestibule.url}/api/whip/publish/room` });
-  onTestFinished(() => publisher.kill());
-  const answer = await fetch(`${vestibule.url}/api/rooms/room/snapshot.jpg`);
-  expect(answer.status).toBe(501);
-  expect(await answer.json()).toMatchObject({ code: 'no_ffmpeg', error: expect.stringContaining('FFMPEG_PATH') });
+test('without ffmpeg', async () => {
+  const node = await openNodeUnderTest();
+  onTestFinished(() => node.close());
+  const publisher = await publish({ signalling: node.publishing('room') });
+  onTestFinished(() => publisher.close());
+  const refused = { status: 501, code: 'no_ffmpeg', message: expect.stringContaining('FFMPEG_PATH') };
+  expect(() => node.request({ method: 'snapshot', lobby: lobbyOf('room'), session: null })).toThrow(
+    expect.objectContaining(refused),
+  );
 });
