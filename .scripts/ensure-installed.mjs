@@ -9,14 +9,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const LEAST_NODE_MAJOR = 26;
-/** What a machine runs that was installed by `npm ci --omit=dev`, as media-node/deploy says. */
+/** What runs without browsers, encoders and other tools of the tests: at the first start, and as media-node/deploy installs it. */
 const NEED_NO_DEV_PACKAGES = ['prestart', 'preedge', 'prenode'];
 const needsDev = !NEED_NO_DEV_PACKAGES.includes(process.env.npm_lifecycle_event ?? '');
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const outdated = reasonToInstall();
 if (outdated !== null) {
-  const omitDev = !needsDev && wasInstalledWithoutDev();
+  const omitDev = !needsDev && !hasDevPackages();
   // On standard error: the standard output belongs to the script that follows.
   console.error(`Installing dependencies, because ${outdated}. This takes about a minute …`);
   install(omitDev);
@@ -46,10 +46,10 @@ function reasonToInstall() {
   return null;
 }
 
-/** False when nothing is installed: then all of it comes, so that the tests run without a second installation. */
-function wasInstalledWithoutDev() {
+/** Who has them keeps them. Who has nothing and only wants to run it waits for a third of the packages. */
+function hasDevPackages() {
   const installed = readPackages(join(root, 'node_modules', '.package-lock.json'));
-  return installed !== null && !Object.values(installed).some((entry) => entry.dev === true);
+  return installed !== null && Object.values(installed).some((entry) => entry.dev === true);
 }
 
 function readPackages(path) {
