@@ -1,27 +1,39 @@
-/** Real publishers through edge, node and store: what lands there is whole, in sync, as long as it was, and plays. */
+/**
+ * Real publishers through edge, node and store: what lands there is whole, in sync, as long as it was, and plays.
+ * `RECORD_SECONDS=60` for the long run.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrowserContext } from 'playwright-core';
 import { expect, onTestFinished, test } from 'vitest';
-import { readRecorded, soundDelaysMs } from '../records/support/recorded.ts';
-import { ADMIN, type RecordedSystem, startRecordedSystem } from '../records/support/system.ts';
+import { median, type RecordedFacts, readRecorded, soundDelaysMs } from '../records/support/recorded.ts';
+import { type RecordedSystem, startRecordedSystem } from '../records/support/system.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
-import { publishMarked } from './support/marked-page.ts';
+import { type PublishedMedia, publishMarked } from './support/marked-page.ts';
+import { playRecord } from './support/played-record.ts';
 
-/** `RECORD_SECONDS=60` for the long run. */
-const CLIP_S = Number(process.env.RECORD_SECONDS ?? 10);
-const SEEK_TO_S = 5;
-/** Pictures and packets of sound. */
-const FFMPEG_PACKETS_PER_SECOND = 80;
+const CLIP_S = Number(process.env.RECORD_SECONDS ?? 12);
+const FFMPEG_PICTURES_PER_SECOND = 30;
+const FFMPEG_SOUNDS_PER_SECOND = 50;
+const MAX_OFFSET_MS = 40;
+/** After a mark began, and when it is over. */
+const IN_MARK_S = 0.03;
+const AFTER_MARK_S = 0.5;
+const WHITE_ABOVE = 180;
 
+/** Encoders in a browser on a busy machine leave pictures out before they are sent. */
 const PUBLISHERS = [
-  { codec: 'H264', extension: 'mp4', framesPerSecond: 29 },
-  { codec: 'VP8', extension: 'webm', framesPerSecond: 15 },
-  { codec: 'AV1', extension: 'mp4', framesPerSecond: 15 },
+  { codec: 'H264', extension: 'mp4', picturesPerSecond: 29 },
+  { codec: 'VP8', extension: 'webm', picturesPerSecond: 12 },
+  { codec: 'AV1', extension: 'mp4', picturesPerSecond: 12 },
 ] as const;
 
-/** Publishes for the time of a clip; resolves with how long media flowed, seconds. */
-async function clip(system: RecordedSystem, context: BrowserContext, codec: 'H264' | 'VP8' | 'AV1'): Promise<number> {
+/** Publishes for the time of a clip; resolves with what was sent. */
+async function clip(
+  system: RecordedSystem,
+  context: BrowserContext,
+  codec: 'H264' | 'VP8' | 'AV1',
+): Promise<PublishedMedia> {
   const url = system.publishUrl(codec);
   if (codec !== 'H264') {
     const publisher = await publishMarked(context, url, codec);
@@ -30,81 +42,75 @@ async function clip(system: RecordedSystem, context: BrowserContext, codec: 'H26
   }
   const publisher = await publishWithFfmpeg({ url, marks: true });
   await delay(CLIP_S * 1000);
-  return (await publisher.stop()) / FFMPEG_PACKETS_PER_SECOND;
+  const seconds = (await publisher.stop()) / (FFMPEG_PICTURES_PER_SECOND + FFMPEG_SOUNDS_PER_SECOND);
+  return {
+    seconds,
+    pictures: Math.floor(seconds * FFMPEG_PICTURES_PER_SECOND),
+    sounds: Math.floor(seconds * FFMPEG_SOUNDS_PER_SECOND),
+  };
 }
 
-/** Plays it in a page by its link: from near the start, and from where it was sought to, to the end. */
-async function playback(context: BrowserContext, url: string) {
-  const page = await context.newPage();
-  await page.goto(new URL('/healthz', url).href);
-  try {
-    return await page.evaluate(
-      async ([source, seekTo]) => {
-        const video = document.createElement('video');
-        video.muted = true;
-        const happened = (event: string): Promise<void> =>
-          new Promise((resolve, reject) => {
-            video.addEventListener(event, () => resolve(), { once: true });
-            video.addEventListener('error', () => reject(new Error(video.error?.message)), { once: true });
-          });
-        const loaded = happened('loadeddata');
-        video.src = source;
-        document.body.append(video);
-        await loaded;
-        const { duration } = video;
-        const sought = happened('seeked');
-        video.currentTime = seekTo;
-        await sought;
-        const at = video.currentTime;
-        await video.play();
-        video.currentTime = Math.max(seekTo, duration - 2);
-        await happened('ended');
-        const { totalVideoFrames } = video.getVideoPlaybackQuality();
-        return { duration, at, end: video.currentTime, totalVideoFrames, width: video.videoWidth };
-      },
-      [url, SEEK_TO_S] as const,
-    );
-  } finally {
-    await page.close();
-  }
+/** Marks near the beginning, in the middle and near the end: white there, and not white half a second later. */
+function lookedAt({ tracks, durationS }: RecordedFacts): number[] {
+  const marks = tracks.find(({ kind }) => kind === 'video')?.marksS ?? [];
+  const whole = marks.filter((markS) => markS + AFTER_MARK_S < durationS);
+  return [0.8, 0.2, 0.5].flatMap((share) => {
+    const markS = whole[Math.floor(share * whole.length)] ?? Number.NaN;
+    return [markS + IN_MARK_S, markS + AFTER_MARK_S];
+  });
 }
 
 test('FFmpeg with H264, Chromium with VP8 and with AV1, all at once', {
-  timeout: CLIP_S * 1_000 + 110_000,
+  timeout: CLIP_S * 2_000 + 130_000,
 }, async () => {
   const chromium = await launchChromium();
   onTestFinished(() => chromium.close());
   const system = await startRecordedSystem();
   onTestFinished(() => system.close());
-  const publishedS = await Promise.all(PUBLISHERS.map(({ codec }) => clip(system, chromium.context, codec)));
+  const published = await Promise.all(PUBLISHERS.map(({ codec }) => clip(system, chromium.context, codec)));
 
-  for (const [at, { codec, extension, framesPerSecond }] of PUBLISHERS.entries()) {
+  for (const [at, { codec, extension, picturesPerSecond }] of PUBLISHERS.entries()) {
+    const sent = published[at] as PublishedMedia;
     const [record] = await system.settled(codec);
     expect(record).toMatchObject({ state: 'ready', error: null, codecs: expect.arrayContaining([codec, 'opus']) });
     if (record === undefined) throw new Error('no record');
     expect(record.name).toMatch(new RegExp(`^${codec}_[a-z2-7]{26}_\\d{10}\\.${extension}$`));
     const facts = await readRecorded(await system.download(record));
-    const delays = soundDelaysMs(facts).toSorted((a, b) => a - b);
-    const offsetMs = delays[Math.floor(delays.length / 2)] ?? Number.NaN;
     const [audio, video] = ['audio', 'video'].map((kind) => facts.tracks.find((track) => track.kind === kind));
-    const played = await playback(chromium.context, new URL(record.url ?? '', system.url).href);
+    if (audio === undefined || video === undefined) throw new Error('two tracks are expected');
+    const delays = soundDelaysMs(facts);
+    const third = Math.floor(delays.length / 3);
+    const offsetsMs = [delays.slice(0, third), delays.slice(third, -third), delays.slice(-third)].map(median);
+    const seeks = lookedAt(facts);
+    const played = await playRecord(chromium.context, new URL(record.url ?? '', system.url).href, seeks);
     console.log(
-      `${codec}: published ${publishedS[at]?.toFixed(2)} s, recorded ${facts.durationS.toFixed(2)} s, ` +
-        `${video?.decoded} of ${video?.packets} pictures and ${audio?.decoded} of ${audio?.packets} packets of sound decode, ` +
-        `sound after picture: median ${offsetMs.toFixed(1)} ms of ${delays.length} (${delays[0]?.toFixed(1)} to ${delays.at(-1)?.toFixed(1)})`,
-      played,
+      [
+        `${codec}: published ${sent.seconds.toFixed(2)} s, recorded ${facts.durationS.toFixed(2)} s`,
+        `pictures: ${sent.pictures} sent, ${video.packets} recorded, ${video.decoded} decode`,
+        `packets of sound: ${sent.sounds} sent, ${audio.packets} recorded, ${audio.decoded} decode`,
+        `sound after picture: median ${median(delays).toFixed(1)} ms of ${delays.length} ` +
+          `(${Math.min(...delays).toFixed(1)} to ${Math.max(...delays).toFixed(1)}), ` +
+          `by thirds ${offsetsMs.map((ms) => ms.toFixed(1)).join(', ')}`,
+        `played: ${JSON.stringify(played)}`,
+      ].join('\n  '),
     );
-    expect(Math.abs(facts.durationS - (publishedS[at] ?? 0))).toBeLessThan(0.2);
+    expect(Math.abs(facts.durationS - sent.seconds)).toBeLessThan(0.2);
     expect(Math.abs(record.durationMs / 1000 - facts.durationS)).toBeLessThan(0.1);
+    // Every picture and every packet of sound is there, and every one decodes.
     for (const { packets, decoded } of facts.tracks) expect(decoded).toBe(packets);
-    expect(video?.decoded).toBeGreaterThan(framesPerSecond * CLIP_S * 0.9);
+    expect(video.packets).toBeGreaterThan(sent.pictures * 0.98 - 2);
+    expect(audio.packets).toBeGreaterThan(sent.sounds * 0.98 - 2);
+    expect(video.packets).toBeGreaterThan(picturesPerSecond * CLIP_S * 0.9);
+    // In sync from the beginning to the end.
     expect(delays.length).toBeGreaterThan(CLIP_S * 0.6);
-    expect(Math.abs(offsetMs)).toBeLessThan(40);
-    expect(Math.abs(played.duration - facts.durationS)).toBeLessThan(0.1);
-    expect(played.at).toBeCloseTo(SEEK_TO_S, 1);
-    expect(Math.abs(played.end - played.duration)).toBeLessThan(0.2);
+    for (const offsetMs of offsetsMs) expect(Math.abs(offsetMs)).toBeLessThan(MAX_OFFSET_MS);
+    // A player that seeks shows what is there, and plays to the end.
+    expect(Math.abs(played.durationS - facts.durationS)).toBeLessThan(0.1);
+    for (const [index, seekS] of seeks.entries()) {
+      expect(played.standsS[index]).toBeCloseTo(seekS, 1);
+      expect((played.brightness[index] ?? 0) > WHITE_ABOVE, `${codec} at ${seekS} s`).toBe(index % 2 === 0);
+    }
+    expect(Math.abs(played.endS - played.durationS)).toBeLessThan(0.2);
+    expect(played.soundBytes).toBeGreaterThan(0);
   }
-  const foreign = await fetch(`${system.url}/api/records`);
-  expect(foreign.status).toBe(401);
-  expect((await fetch(`${system.url}/api/records?room=nobody`, { headers: ADMIN })).status).toBe(200);
 });

@@ -3,10 +3,18 @@ import type { BrowserContext, Page } from 'playwright-core';
 
 const CONNECT_MS = 15_000;
 
+/** What was published. */
+export interface PublishedMedia {
+  seconds: number;
+  pictures: number;
+  /** Packets of sound. */
+  sounds: number;
+}
+
 export interface MarkedPublisher {
   page: Page;
-  /** DELETE. Resolves with how long it was connected, seconds. */
-  stop(): Promise<number>;
+  /** DELETE. Resolves with what was sent while it was connected. */
+  stop(): Promise<PublishedMedia>;
 }
 
 /** Publishes from a page of the edge itself. */
@@ -78,11 +86,17 @@ async function publishInPage({ url, codec, deadlineMs }: { url: string; codec: s
   Object.assign(globalThis, { publishing: { connection, resource, connectedMs } satisfies InPage });
 }
 
-async function stopInPage(): Promise<number> {
+async function stopInPage(): Promise<PublishedMedia> {
   const { connection, resource, connectedMs } = (globalThis as unknown as { publishing: InPage }).publishing;
+  const sent = { pictures: 0, sounds: 0 };
+  for (const each of (await connection.getStats()).values()) {
+    if (each.type !== 'outbound-rtp') continue;
+    if (each.kind === 'video') sent.pictures = each.framesSent;
+    else sent.sounds = each.packetsSent;
+  }
   // Media goes on until a DELETE is carried out, which takes its time on a busy machine.
   const seconds = (performance.now() - connectedMs) / 1000;
   connection.close();
   await fetch(resource, { method: 'DELETE' });
-  return seconds;
+  return { seconds, ...sent };
 }

@@ -1,6 +1,7 @@
 /** What an independent demuxer and its decoders find in a recorded file. */
 import { Decoder, Demuxer } from 'node-av/api';
 import type { Frame } from 'node-av/lib';
+import { readFrameMarker } from '../../support/client/frame-marker.ts';
 
 export interface RecordedTrackFacts {
   kind: 'audio' | 'video';
@@ -12,6 +13,8 @@ export interface RecordedTrackFacts {
   endS: number;
   /** Presentation times of the packets, seconds. */
   timesS: number[];
+  /** Which frame of a synthetic publisher each packet is; NaN: of none. */
+  numbers: number[];
   /** Of the largest distance between two packets, seconds. */
   largestGapS: number;
   sizes: string[];
@@ -43,6 +46,7 @@ export async function readRecorded(path: string, decodes = true): Promise<Record
         firstS: Number.NaN,
         endS: 0,
         timesS: [],
+        numbers: [],
         largestGapS: 0,
         sizes: [],
         marksS: [],
@@ -60,6 +64,7 @@ export async function readRecorded(path: string, decodes = true): Promise<Record
       if (last !== undefined) track.largestGapS = Math.max(track.largestGapS, time - last);
       if (Number.isNaN(track.firstS)) track.firstS = time;
       track.timesS.push(time);
+      track.numbers.push((packet.data === null ? null : readFrameMarker(packet.data)) ?? Number.NaN);
       track.packets++;
       track.endS = Math.max(track.endS, time + Number(packet.duration) * unit);
     }
@@ -140,7 +145,12 @@ class MarkFinder {
   }
 }
 
-/** How much later each tone comes than its white picture, ms. */
+/** Of the middle one; NaN: there is none. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** How much later each tone comes than its white picture, ms, in the order of the file. */
 export function soundDelaysMs({ tracks }: RecordedFacts): number[] {
   const flashes = tracks.find(({ kind }) => kind === 'video')?.marksS ?? [];
   const tones = tracks.find(({ kind }) => kind === 'audio')?.marksS ?? [];

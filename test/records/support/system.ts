@@ -8,8 +8,11 @@ import { type StartOptions, startVestibule, type Vestibule } from '../../support
 export const NODE_TOKEN = 'a-token-for-nodes';
 export const ADMIN_TOKEN = 'a-token-for-operators';
 export const ADMIN = { Authorization: `Bearer ${ADMIN_TOKEN}` };
-const SETTLE_MS = 20_000;
+/** For hooks that start a system, maybe on a busy machine, maybe the first time after a clone. */
+export const START_MS = 150_000;
+const SETTLE_MS = 30_000;
 const POLL_MS = 200;
+const MAX_LISTED = 200;
 
 export interface ListedRecord {
   id: string;
@@ -46,8 +49,8 @@ export class RecordedSystem {
 
   /** Newest first. */
   async list(room?: string): Promise<ListedRecord[]> {
-    const query = room === undefined ? '' : `?room=${room}`;
-    const answer = await fetch(`${this.url}/api/records${query}`, { headers: ADMIN });
+    const query = room === undefined ? '' : `&room=${room}`;
+    const answer = await fetch(`${this.url}/api/records?limit=${MAX_LISTED}${query}`, { headers: ADMIN });
     if (!answer.ok) throw new Error(`no list: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as ListedRecord[];
   }
