@@ -42,6 +42,8 @@ describe('settings', () => {
       TURN_PASSWORD: 'x',
       STRICT_PRECONDITIONS: 'maybe',
       PUBLISHER_GRACE_MS: '99999999999',
+      S3_BUCKET: 'b',
+      S3_ACCESS_KEY: 'k',
     }).map((problem) => problem.split(' ')[0]);
 
     expect(new Set(problems)).toEqual(
@@ -57,8 +59,31 @@ describe('settings', () => {
         'TURN_USERNAME',
         'STRICT_PRECONDITIONS',
         'PUBLISHER_GRACE_MS',
+        'S3_ENDPOINT,',
       ]),
     );
+  });
+
+  it.each([
+    [{ S3_ENDPOINT: 'https://s3.example' }, 'S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY'],
+    [{ S3_ENDPOINT: 'https://s3.example', S3_BUCKET: 'b', S3_ACCESS_KEY: 'hush', S3_SECRET_KEY: ' ' }, 'S3_SECRET_KEY'],
+  ])('a store that is named in part: %j', (given, missing) => {
+    const problems = problemsOf({ ...required, ...given });
+    expect(problems).toEqual([`${missing} must be given, too: an S3 store needs endpoint, bucket and both keys`]);
+  });
+
+  it('a store that is named in full, and none', () => {
+    const store = { S3_ENDPOINT: 'https://s3.example', S3_BUCKET: 'b', S3_ACCESS_KEY: 'k', S3_SECRET_KEY: 's' };
+    expect(readSettings(env({ ...required, ...store })).s3).toMatchObject({
+      bucket: 'b',
+      region: 'auto',
+      pathStyle: true,
+    });
+    expect(readSettings(env({ ...required, S3_REGION: 'eu' })).s3).toBeNull();
+    // A wrong endpoint is one mistake, and no missing one.
+    expect(problemsOf({ ...required, ...store, S3_ENDPOINT: 's3' })).toEqual([
+      expect.stringMatching(/^S3_ENDPOINT must/),
+    ]);
   });
 
   it('never repeats a secret', () => {

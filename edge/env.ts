@@ -202,16 +202,20 @@ const settingsSchema = z.object({
 });
 type RawSettings = z.infer<typeof settingsSchema>;
 
-/** The store that the settings name; null: none. `problems` gets what is missing of a store that is named in part. */
-function s3Of(raw: RawSettings, problems: string[]): S3Settings | null {
+/** The settings without which there is no S3 store. */
+const S3_NEEDS = ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const;
+
+/** Whether a store is named in part. Asked of the bare settings, so that it is told with all that is wrong elsewhere. */
+function problemsOfS3(env: Env): string[] {
+  const missing = S3_NEEDS.filter((name) => !isSet(env[name]));
+  if (missing.length === 0 || missing.length === S3_NEEDS.length) return [];
+  return [`${missing.join(', ')} must be given, too: an S3 store needs endpoint, bucket and both keys`];
+}
+
+/** The store that the settings name; null: none. */
+function s3Of(raw: RawSettings): S3Settings | null {
   const { S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY } = raw;
-  const parts = { S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY };
-  const missing = Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [name] : []));
-  if (missing.length === Object.keys(parts).length) return null;
-  if (!S3_ENDPOINT || !S3_BUCKET || !S3_ACCESS_KEY || !S3_SECRET_KEY) {
-    problems.push(`${missing.join(', ')} must be given, too: an S3 store needs endpoint, bucket and both keys`);
-    return null;
-  }
+  if (!S3_ENDPOINT || !S3_BUCKET || !S3_ACCESS_KEY || !S3_SECRET_KEY) return null;
   return {
     endpoint: S3_ENDPOINT,
     // What R2 and most others take.
@@ -242,7 +246,7 @@ export function readSettings(env: Env): Settings {
   if (isSet(env.TURN_USERNAME) !== isSet(env.TURN_PASSWORD)) {
     problems.push('TURN_USERNAME and TURN_PASSWORD must be given together');
   }
-  const s3 = result.success ? s3Of(result.data, problems) : null;
+  problems.push(...problemsOfS3(env));
   if (!result.success || problems.length > 0) throw new MisconfiguredError(problems);
   const raw = result.data;
   const settings: Settings = {
@@ -276,7 +280,7 @@ export function readSettings(env: Env): Settings {
     recordFormat: raw.RECORD_FORMAT,
     recordRetentionDays: raw.RECORD_RETENTION_DAYS,
     uploadRecordings: raw.UPLOAD_RECORDINGS,
-    s3,
+    s3: s3Of(raw),
   };
   parsed.set(env, settings);
   return settings;

@@ -10,7 +10,7 @@ import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
 import { emptyOk, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
-import { readWantedRecording, shownRecording } from './wanted-recording.ts';
+import { readWantedRecording, recordingStatus, shownRecording } from './wanted-recording.ts';
 
 type RecordingNote = { state: RecordState; error: string | null };
 
@@ -75,7 +75,8 @@ export function apiRoutes(app: App): void {
     check: recordingPath,
     GET: async (c) => {
       await requireAdmin(c);
-      return c.json(shownRecording(await recordingOf(c).recording({})), 200, NO_STORE);
+      const lobby = roomLobbyId(recordingPath(c));
+      return c.json(await recordingStatus(c, lobby, await recordingOf(c).recording({})), 200, NO_STORE);
     },
     PUT: async (c) => {
       await requireAdmin(c);

@@ -13,6 +13,7 @@ import {
   recordBeginSchema,
   recordCompleteSchema,
   recordIdSchema,
+  recordProgressSchema,
   recordUpdateSchema,
 } from '../../shared/protocol/records.ts';
 import { RECORDS_NAME } from '../env.ts';
@@ -38,6 +39,10 @@ export function nodeRecordRoutes(app: App): void {
       const begin = await readJson(c, recordBeginSchema);
       unwrap(await records(c).begin({ node, begin }));
       return new Response(null, { status: 201, headers: { 'Content-Length': '0' } });
+    },
+    PATCH: async (c, node) => {
+      const { records: told } = await readJson(c, recordProgressSchema);
+      return c.json(await records(c).progress({ node, records: told }));
     },
   });
 

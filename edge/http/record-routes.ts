@@ -57,13 +57,12 @@ export function recordRoutes(app: App): void {
 
   route(app, '/records/:name', {
     GET: async (c) => {
-      limitRate(c);
       await requireReader(c);
       return fileOf(c, await found(c));
     },
     DELETE: async (c) => {
       await requireAdmin(c);
-      unwrap(await records(c).remove({ name: nameIn(c) }));
+      unwrap(await records(c).remove({ name: nameIn(c), forget: c.req.query('forget') === '1' }));
       return emptyOk();
     },
   });
@@ -119,12 +118,20 @@ function nextPage(c: AppContext, last: RecordEntry): string {
   return `${url.pathname}${url.search}`;
 }
 
-/** An operator, or whoever has a link that is still good. @throws ProblemError 401, 403 `bad_link` */
+/**
+ * An operator, or whoever has a link that is still good. A good link is not counted: a player asks for a range at each step
+ * through a file, and the link is for that one file and for a while.
+ * @throws ProblemError 401, 403 `bad_link`, 429
+ */
 async function requireReader(c: AppContext): Promise<void> {
   const [expires, signature] = [c.req.query('expires') ?? null, c.req.query('signature') ?? null];
-  if (expires === null && signature === null) return requireAdmin(c);
+  if (expires === null && signature === null) {
+    limitRate(c);
+    return requireAdmin(c);
+  }
   const name = nameIn(c);
   if (await isRecordLinkGood({ name, expires, signature }, settingsOf(c).sessionSecret, Date.now())) return;
+  limitRate(c);
   throw new ProblemError(403, 'bad_link', 'this link is not good, or not any more');
 }
 

@@ -3,17 +3,21 @@ import type { App, AppContext } from '../middleware/context.ts';
 import { route } from './methods.ts';
 import { type GuardedCall, guarded, requireOwner } from './stream-guard.ts';
 import { STREAM_PATH, streamInPath } from './stream-path.ts';
-import { readWantedRecording, shownRecording } from './wanted-recording.ts';
+import { readWantedRecording, recordingStatus, shownRecording } from './wanted-recording.ts';
 
 const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function recordingRoutes(app: App): void {
   route(app, `${STREAM_PATH}/recording`, {
     check: streamInPath,
-    GET: guarded(async (c, { room }) => c.json(shownRecording(await room.recording({})), 200, NO_STORE)),
+    GET: guarded(status),
     PUT: guarded(begin),
     DELETE: guarded(end),
   });
+}
+
+async function status(c: AppContext, { room, lobby }: GuardedCall): Promise<Response> {
+  return c.json(await recordingStatus(c, lobby, await room.recording({})), 200, NO_STORE);
 }
 
 async function begin(c: AppContext, call: GuardedCall): Promise<Response> {

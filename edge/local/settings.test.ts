@@ -41,15 +41,28 @@ test("what only the node beside the edge reads is among the problems, in the nod
     KEYFRAME_CACHE: '0',
     KEYFRAME_CACHE_BYTES: '0',
     FANOUT_ENGINE: 'auto',
+    DELETE_RECORDING_AFTER_UPLOAD: '1',
+    RECORD_MAX_BYTES: '1000000',
   };
   expect(problemsOf(right)).toEqual([]);
 
-  const wrong = { NODE_CAPACITY: '0', KEYFRAME_CACHE: 'maybe', KEYFRAME_CACHE_BYTES: '1.5', FANOUT_ENGINE: 'fast' };
+  const wrong = {
+    NODE_CAPACITY: '0',
+    KEYFRAME_CACHE: 'maybe',
+    KEYFRAME_CACHE_BYTES: '1.5',
+    FANOUT_ENGINE: 'fast',
+    DELETE_RECORDING_AFTER_UPLOAD: 'later',
+    RECORD_MAX_BYTES: '1 GB',
+    S3_BUCKET: 'recordings',
+  };
   expect(problemsOf(wrong)).toEqual([
     'NODE_CAPACITY must be a whole number, 1 or more',
     'KEYFRAME_CACHE must be true or false',
     'KEYFRAME_CACHE_BYTES must be a whole number, 0 or more',
     'FANOUT_ENGINE must be portable, native or auto',
+    'DELETE_RECORDING_AFTER_UPLOAD must be true or false',
+    'RECORD_MAX_BYTES must be a whole number, 1 or more',
+    'S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY must be given, too: an S3 store needs endpoint, bucket and both keys',
   ]);
 });
 

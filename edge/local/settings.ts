@@ -44,6 +44,8 @@ const nodeChecks = {
   KEYFRAME_CACHE: z.enum(['0', '1', 'true', 'false'], 'must be true or false').optional(),
   KEYFRAME_CACHE_BYTES: wholeNumber(0).optional(),
   FANOUT_ENGINE: z.enum(['portable', 'native', 'auto'], 'must be portable, native or auto').optional(),
+  DELETE_RECORDING_AFTER_UPLOAD: z.enum(['0', '1', 'true', 'false'], 'must be true or false').optional(),
+  RECORD_MAX_BYTES: wholeNumber(1).optional(),
   NODE_STATUS_PORT: port.optional(),
   NODE_STATUS_HOST: z
     .string()

@@ -23,6 +23,7 @@ const BEGIN: RecordBegin = {
 const begun: RecordEvent = { type: 'begun', node: NODE, begin: BEGIN };
 const uploadBegun: RecordEvent = { type: 'upload-begun', node: NODE, upload: UPLOAD };
 const completed: RecordEvent = { type: 'completed', bytes: 10, durationMs: 5 };
+const deadline: RecordEvent = { type: 'deadline', isFreed: true };
 const said = (state: RecordUpdate['state'], node = NODE): RecordEvent => ({
   type: 'updated',
   node,
@@ -80,23 +81,31 @@ test('only its own node may speak of it', () => {
 
 test('a node that is silent for a day is given up, and what it had begun to upload', () => {
   const entry = entryAfter(begun, uploadBegun);
-  expect(step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
-  const given = step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS).entry;
+  expect(step(entry, deadline, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
+  const given = step(entry, deadline, T0 + ABANDONED_AFTER_MS).entry;
   expect(given).toMatchObject({ state: 'failed', upload: null, error: expect.stringContaining('not been heard') });
 });
 
 test('what a failed one had begun to upload is given up after a day without a word, and its reason stays', () => {
   const entry = entryAfter(begun, uploadBegun, said('failed'));
   expect(entry?.upload).not.toBeNull();
-  expect(step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
-  const given = step(entry, { type: 'deadline' }, T0 + ABANDONED_AFTER_MS).entry;
+  expect(step(entry, deadline, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
+  const given = step(entry, deadline, T0 + ABANDONED_AFTER_MS).entry;
   expect(given).toMatchObject({ state: 'failed', upload: null, error: entry?.error, endedAt: entry?.endedAt });
+});
+
+test('what lies in a store that is not configured any more is remembered until it can be freed', () => {
+  const stuck: RecordEvent = { type: 'deadline', isFreed: false };
+  const given = step(entryAfter(begun, uploadBegun), stuck, T0 + ABANDONED_AFTER_MS).entry;
+  expect(given).toMatchObject({ state: 'failed', upload: UPLOAD });
+  expect(step(given, stuck, T0 + 2 * ABANDONED_AFTER_MS).entry).toBe(given);
+  expect(step(given, deadline, T0 + 2 * ABANDONED_AFTER_MS).entry).toMatchObject({ upload: null });
 });
 
 test('whatever comes, an ended recording has a reason or an object', () => {
   const event = fc.constantFrom<RecordEvent>(
     ...[begun, uploadBegun, completed, said('recording'), said('finalising'), said('uploading'), said('failed')],
-    ...[{ type: 'upload-lost' } as const, { type: 'deadline' } as const, said('failed', OTHER)],
+    ...[{ type: 'upload-lost' } as const, deadline, { ...deadline, isFreed: false } as const, said('failed', OTHER)],
   );
   fc.assert(
     fc.property(

@@ -22,7 +22,8 @@ export type RecordEvent =
   /** The store does not know the upload any more, or it was abandoned. */
   | { type: 'upload-lost' }
   | { type: 'completed'; bytes: number; durationMs: number }
-  | { type: 'deadline' };
+  /** `isFreed`: the store has nothing of an unfinished upload any more. */
+  | { type: 'deadline'; isFreed: boolean };
 
 export interface RecordStep {
   /** The same object when nothing changed; null: there is none. */
@@ -63,10 +64,11 @@ export function step(entry: RecordEntry | null, event: RecordEvent, now: number)
     }
     case 'deadline': {
       if (entry === null || abandonedAt(entry) === null || (abandonedAt(entry) ?? now) > now) return to(entry);
+      const left = event.isFreed ? { upload: null, uploadedBytes: 0 } : {};
       // Why it failed is known; what its node sent before is of no use to anybody any more.
-      if (entry.state === 'failed') return to({ ...entry, upload: null, uploadedBytes: 0 });
+      if (entry.state === 'failed') return to(event.isFreed ? { ...entry, ...left } : entry);
       const error = 'the media node that has the file has not been heard of for a day';
-      return to({ ...entry, state: 'failed', error, endedAt: now, upload: null, uploadedBytes: 0 });
+      return to({ ...entry, state: 'failed', error, endedAt: now, ...left });
     }
   }
 }

@@ -46,3 +46,9 @@ export interface RecordEntry {
 export function isOver(entry: RecordEntry): boolean {
   return entry.state === 'ready' || entry.state === 'failed';
 }
+
+/** Nothing but how far it has come is another thing in `after`. */
+export function isProgress(before: RecordEntry, after: RecordEntry): boolean {
+  const { bytes, durationMs, uploadedBytes, updatedAt } = before;
+  return JSON.stringify({ ...after, bytes, durationMs, uploadedBytes, updatedAt }) === JSON.stringify(before);
+}

@@ -12,10 +12,12 @@ import {
   type RecordBegin,
   type RecordComplete,
   type RecordId,
+  type RecordProgress,
   type RecordUpdate,
   type UploadPlan,
 } from '../../shared/protocol/records.ts';
 import { type Env, readSettings } from '../env.ts';
+import type { ObjectStore } from './object-store.ts';
 import { openStore, storeFor } from './open-store.ts';
 import { isOver, type RecordEntry, type Upload } from './record.ts';
 import { ABANDONED_AFTER_MS, abandonedAt, NO_RECORD, NO_UPLOAD, type RecordEvent, step } from './record-machine.ts';
@@ -27,6 +29,8 @@ const DELETED_AT_ONCE = 50;
 const NEXT_TURN_MS = 1_000;
 /** When a store could not be asked to delete something, it is asked again. */
 const RETRY_MS = 60_000;
+/** A store that is not in the settings comes back with other settings, if at all. */
+const STORE_GONE_RETRY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 const NO_STORE: Problem = {
@@ -39,6 +43,13 @@ const STORE_DOWN: Problem = {
   code: 'store_unreachable',
   detail: 'the store of recordings cannot be reached',
   retryAfterSeconds: 5,
+};
+const STORE_GONE: Problem = {
+  status: 409,
+  code: 'store_gone',
+  detail:
+    'the store that has this recording is not configured any more, and the file would stay there: configure it again, or ' +
+    'delete with ?forget=1 what is known of the recording here',
 };
 const PART_MISMATCH: Problem = {
   status: 409,
@@ -57,6 +68,8 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
   /** Whatever asks the store about one recording waits for what was asked about it before. */
   readonly #turns = new Map<RecordId, Promise<unknown>>();
   #alarmAt: number | null = null;
+  /** What the last alarm could not do is not tried again before (Unix ms). */
+  #quietUntil = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -73,6 +86,13 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
 
   async update(input: { node: NodeId; id: RecordId; update: RecordUpdate }): Promise<Outcome<null>> {
     return this.#step(input.id, { type: 'updated', node: input.node, update: input.update });
+  }
+
+  async progress(input: { node: NodeId; records: RecordProgress[] }): Promise<{ refused: RecordId[] }> {
+    const refused = input.records.filter(
+      ({ id, ...update }) => !this.#step(id, { type: 'updated', node: input.node, update }).ok,
+    );
+    return { refused: refused.map(({ id }) => id) };
   }
 
   upload(input: { node: NodeId; id: RecordId }): Promise<Outcome<UploadPlan>> {
@@ -159,7 +179,7 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     limit: number;
   }): Promise<{ records: RecordEntry[]; more: boolean }> {
     // A retention that was set since then has nobody else to wake it.
-    if (this.#alarmAt === null) this.#wakeAt(null);
+    if (this.#alarmAt === null) this.#wakeAt();
     const found = this.#store.list({ ...input, limit: input.limit + 1 });
     return { records: found.slice(0, input.limit), more: found.length > input.limit };
   }
@@ -172,13 +192,14 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     return this.#store.named(input.name);
   }
 
-  async remove(input: { name: string }): Promise<Outcome<null>> {
+  async remove(input: { name: string; forget: boolean }): Promise<Outcome<null>> {
     const id = this.#store.named(input.name)?.id;
     if (id === undefined) return failed(NO_RECORD);
     return this.#inTurn(id, async () => {
       const entry = this.#store.get(id);
       if (entry === null) return failed(NO_RECORD);
       if (!isOver(entry)) return failed(STILL_BUSY);
+      if (!input.forget && this.#isStoreGone(entry)) return failed(STORE_GONE);
       await this.#delete(entry);
       return succeeded(null);
     });
@@ -187,34 +208,48 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     const now = Date.now();
-    let retryAt: number | null = null;
+    const times: number[] = [];
+    let mustRetry = false;
     for (const { id } of this.#store.active()) {
-      const looked = await this.#inTurn(id, async () => {
-        const entry = this.#store.get(id);
-        if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) return succeeded(null);
-        // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.
-        if (entry.upload !== null) await storeFor(this.env, entry.upload.via)?.abort(entry.upload);
-        return this.#step(id, { type: 'deadline' });
-      });
-      if (!looked.ok) retryAt = now + RETRY_MS;
+      const looked = await this.#inTurn(id, () => this.#giveUp(id, now));
+      if (!looked.ok) mustRetry = true;
+      else if (looked.value === 'kept') times.push(now + STORE_GONE_RETRY_MS);
     }
     const retentionMs = this.#retentionMs();
-    const old = retentionMs === null ? [] : this.#store.endedBefore(now - retentionMs, DELETED_AT_ONCE);
-    for (const entry of old) {
-      const deleted = await this.#inTurn(entry.id, async () => {
-        await this.#delete(entry);
-        return succeeded(null);
-      });
-      if (!deleted.ok) retryAt = now + RETRY_MS;
+    if (retentionMs !== null) {
+      const old = this.#store.endedBefore(now - retentionMs, this.#reachable(), DELETED_AT_ONCE);
+      for (const entry of old) {
+        const deleted = await this.#inTurn(entry.id, async () => {
+          await this.#delete(entry);
+          return succeeded(null);
+        });
+        if (!deleted.ok) mustRetry = true;
+      }
+      if (old.length === DELETED_AT_ONCE && !mustRetry) times.push(now + NEXT_TURN_MS);
+      // Those whose store is gone: it may be configured again.
+      else if ((this.#store.earliest().ended ?? now) <= now - retentionMs) times.push(now + STORE_GONE_RETRY_MS);
     }
-    this.#wakeAt(retryAt ?? (old.length === DELETED_AT_ONCE ? now + NEXT_TURN_MS : null));
+    if (mustRetry) times.push(now + RETRY_MS);
+    this.#quietUntil = times.length === 0 ? 0 : Math.min(...times);
+    this.#wakeAt();
+  }
+
+  /** Of a node that is silent for too long. `kept`: the store that has what it sent is not configured now. */
+  async #giveUp(id: RecordId, now: number): Promise<Outcome<'done' | 'kept'>> {
+    const entry = this.#store.get(id);
+    if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) return succeeded('done');
+    const store = entry.upload === null ? null : storeFor(this.env, entry.upload.via);
+    const isFreed = entry.upload === null || store !== null;
+    // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.
+    if (entry.upload !== null) await store?.abort(entry.upload);
+    const stepped = this.#step(id, { type: 'deadline', isFreed });
+    return stepped.ok ? succeeded(isFreed ? 'done' : 'kept') : stepped;
   }
 
   #step(id: RecordId, event: RecordEvent): Outcome<null> {
     const before = this.#store.get(id);
     const { entry, refusal } = step(before, event, Date.now());
-    if (entry !== before && entry !== null) this.#store.put(entry);
-    if (entry !== before) this.#wakeAt(null);
+    if (entry !== before && entry !== null && this.#store.put(entry)) this.#wakeAt();
     return refusal === null ? succeeded(null) : failed(refusal);
   }
 
@@ -273,18 +308,27 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     return recordRetentionDays === 0 ? null : recordRetentionDays * DAY_MS;
   }
 
-  /** Sets the alarm for what comes next; `soon`: Unix ms of something that cannot be read from the table. */
-  #wakeAt(soon: number | null): void {
+  /** Kinds of stores that can be asked. */
+  #reachable(): ObjectStore['via'][] {
+    return (['edge', 's3'] as const).filter((via) => storeFor(this.env, via) !== null);
+  }
+
+  #isStoreGone({ stored, upload }: RecordEntry): boolean {
+    return [stored, upload].some((place) => place !== null && storeFor(this.env, place.via) === null);
+  }
+
+  /** Sets the alarm for what comes next. */
+  #wakeAt(): void {
     const { ended, updated } = this.#store.earliest();
     const retentionMs = this.#retentionMs();
     const times = [
-      soon,
       updated === null ? null : updated + ABANDONED_AFTER_MS,
       ended === null || retentionMs === null ? null : ended + retentionMs,
     ].filter((time) => time !== null);
+    if (times.length === 0) return;
+    const next = Math.max(Math.min(...times), this.#quietUntil, Date.now() + 1);
     // Set once: an alarm that is early finds nothing to do and is set anew.
-    const next = times.length === 0 ? null : Math.max(Math.min(...times), soon ?? 0, Date.now() + 1);
-    if (next === null || (this.#alarmAt !== null && this.#alarmAt <= next)) return;
+    if (this.#alarmAt !== null && this.#alarmAt <= next) return;
     this.#alarmAt = next;
     this.ctx.storage.setAlarm(next);
   }

@@ -1,9 +1,13 @@
-/** The catalogue in its database: one row per recording, and the receipts of the parts that came through the edge. */
+/**
+ * The catalogue in its database: one row per recording, and the receipts of the parts that came through the edge. How far a
+ * recording has come is known in memory and written seldom: its node says it again within seconds, and each write of a row
+ * costs one of each index.
+ */
 import { z } from 'zod';
 import type { LobbyId } from '../../shared/ids.ts';
 import { lobbyIdSchema, nodeIdSchema, sessionIdSchema } from '../../shared/ids.ts';
 import { type PartReceipt, type RecordId, recordIdSchema, recordStateSchema } from '../../shared/protocol/records.ts';
-import type { RecordEntry } from './record.ts';
+import { isProgress, type RecordEntry, type Upload } from './record.ts';
 
 const VERSION_KEY = 'version';
 const VERSION = 1;
@@ -46,6 +50,9 @@ const entrySchema = z.object({
   stored: z.object({ via, key: z.string() }).nullable(),
 }) satisfies z.ZodType<RecordEntry>;
 
+/** Progress that is not on the disk is younger than this. */
+const PROGRESS_KEPT_MS = 60_000;
+
 /** Where a page of the list ended. */
 export interface Cursor {
   startedAt: number;
@@ -55,6 +62,8 @@ export interface Cursor {
 export class RecordsStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  /** The newest word about those that are being made, where it is not in the table, and of when the word is that is. */
+  readonly #fresh = new Map<string, { entry: RecordEntry; writtenAt: number }>();
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -79,15 +88,25 @@ export class RecordsStore {
     return this.#one('SELECT entry FROM records WHERE name = ?', name);
   }
 
-  put(entry: RecordEntry): void {
+  /** False: it is known and not written, because only its progress changed, and that was written a moment ago. */
+  put(entry: RecordEntry): boolean {
     const { id, name, lobby, state, startedAt, updatedAt, endedAt } = entry;
+    const before = this.get(id);
+    const writtenAt = this.#fresh.get(id)?.writtenAt ?? before?.updatedAt ?? 0;
+    if (before !== null && isProgress(before, entry) && Math.abs(updatedAt - writtenAt) < PROGRESS_KEPT_MS) {
+      this.#fresh.set(id, { entry, writtenAt });
+      return false;
+    }
+    this.#fresh.delete(id);
     this.#sql.exec(
       'INSERT OR REPLACE INTO records (id, name, lobby, state, started, updated, ended, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, name, lobby, state, startedAt, updatedAt, endedAt, JSON.stringify(entry)],
     );
+    return true;
   }
 
   delete(id: RecordId): void {
+    this.#fresh.delete(id);
     this.#storage.transactionSync(() => {
       this.#sql.exec('DELETE FROM records WHERE id = ?', id);
       this.dropParts(id);
@@ -104,7 +123,7 @@ export class RecordsStore {
        ORDER BY started DESC, id DESC LIMIT ?`,
       ...[lobby === null ? 1 : 0, lobby ?? '', at, at, before?.id ?? '', limit],
     );
-    return rows.toArray().map(entryOf);
+    return rows.toArray().map((row) => this.#entryOf(row));
   }
 
   /** The newest one of each of these lobbies that has any. */
@@ -117,7 +136,7 @@ export class RecordsStore {
     return rows
       .toArray()
       .filter(({ entry }) => entry !== null)
-      .map(entryOf);
+      .map((row) => this.#entryOf(row));
   }
 
   /** Those that are not over: some are being made right now, some have failed half-way to the store. */
@@ -128,15 +147,20 @@ export class RecordsStore {
          UNION ALL SELECT entry FROM records WHERE ${HALF_SENT}`,
       )
       .toArray()
-      .map(entryOf);
+      .map((row) => this.#entryOf(row));
   }
 
-  /** Over since before `until` (Unix ms), at most `limit`. */
-  endedBefore(until: number, limit: number): RecordEntry[] {
+  /** Over since before `until` (Unix ms), at most `limit`; of those that are in a store, only those in one of `stores`. */
+  endedBefore(until: number, stores: readonly Upload['via'][], limit: number): RecordEntry[] {
+    const place = "COALESCE(json_extract(entry, '$.stored.via'), json_extract(entry, '$.upload.via'))";
     return this.#sql
-      .exec('SELECT entry FROM records WHERE ended IS NOT NULL AND ended <= ? ORDER BY ended LIMIT ?', until, limit)
+      .exec(
+        `SELECT entry FROM records WHERE ended IS NOT NULL AND ended <= ?
+         AND (${place} IS NULL OR ${place} IN (SELECT value FROM json_each(?))) ORDER BY ended LIMIT ?`,
+        ...[until, JSON.stringify(stores), limit],
+      )
       .toArray()
-      .map(entryOf);
+      .map((row) => this.#entryOf(row));
   }
 
   /** Unix ms of the earliest end, and of the earliest last word of what is not over. */
@@ -171,10 +195,11 @@ export class RecordsStore {
 
   #one(query: string, value: string): RecordEntry | null {
     const [row] = this.#sql.exec(query, value).toArray();
-    return row === undefined ? null : entryOf(row);
+    return row === undefined ? null : this.#entryOf(row);
   }
-}
 
-function entryOf(row: Record<string, SqlStorageValue>): RecordEntry {
-  return entrySchema.parse(JSON.parse(String(row.entry)));
+  #entryOf(row: Record<string, SqlStorageValue>): RecordEntry {
+    const entry = entrySchema.parse(JSON.parse(String(row.entry)));
+    return this.#fresh.get(entry.id)?.entry ?? entry;
+  }
 }

@@ -402,6 +402,77 @@ test('what a silent node had uploaded is freed when the store can be asked again
   aborted.mockRestore();
 });
 
+test('how far recordings have come is told for all of a node at once, shown at once, and written seldom', async () => {
+  const [one, two, foreign] = [draft('a'), draft('b'), draft('c')];
+  for (const { id, name } of [one, two]) await begin({ id, name });
+  const written = () =>
+    runInDurableObject(stub(records()), (_, { storage }) => new RecordsStore(storage).get(one.id as never)?.bytes);
+  const tell = async (bytes: number, node?: string) => {
+    const told = { state: 'recording', bytes, durationMs: bytes * 10, uploadedBytes: 1 };
+    const body = { records: [one, two, foreign].map(({ id }) => ({ id, ...told })) };
+    const response = await call('/node/records', asNode('PATCH', body, {}, node));
+    expect(response.status).toBe(200);
+    return response.json();
+  };
+
+  expect(await tell(100)).toEqual({ refused: [foreign.id] });
+  expect(await tell(200)).toEqual({ refused: [foreign.id] });
+  const shown = { state: 'recording', size: 200, durationMs: 2_000, uploadedBytes: 1 };
+  expect(await listed()).toMatchObject([shown, shown]);
+  expect(await written()).toBe(0);
+  expect(await tell(300, 'n2')).toEqual({ refused: [one.id, two.id, foreign.id] });
+  // A minute later it is worth a write; so is another state at any time.
+  vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ['Date'] });
+  try {
+    await tell(400);
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(await written()).toBe(400);
+  await call(`/node/records/${one.id}`, asNode('PATCH', { state: 'uploading', bytes: 500, durationMs: 5_000 }));
+  expect(await written()).toBe(500);
+});
+
+test('what lies in a store that is not configured any more is not forgotten by accident', async () => {
+  const record = await uploaded(noise(10));
+  const name = `/records/${record.name}`;
+  const environment = { ...bindings, RECORDINGS: undefined, RECORD_RETENTION_DAYS: '1' };
+  await runInDurableObject(stub(records()), (instance, { storage }) => {
+    Object.assign(instance as unknown as { env: Env }, { env: environment });
+    const store = new RecordsStore(storage);
+    const entry = store.get(record.id as never);
+    if (entry !== null) store.put({ ...entry, endedAt: 1 });
+  });
+  const kept = await call(name, { method: 'DELETE', headers: ADMIN });
+  expect([kept.status, (await problemOf(kept)).code]).toEqual([409, 'store_gone']);
+  // Nor when its time is over; and that is asked seldom.
+  await listed();
+  await runDurableObjectAlarm(stub(records()));
+  expect(await listed()).toHaveLength(1);
+  const alarmAt = await runInDurableObject(stub(records()), (_, { storage }) => storage.getAlarm());
+  expect(alarmAt).toBeGreaterThan(Date.now() + 3_000_000);
+
+  expect((await call(`${name}?forget=1`, { method: 'DELETE', headers: ADMIN })).status).toBe(200);
+  expect(await listed()).toHaveLength(0);
+  expect(await bindings.RECORDINGS?.head(record.name)).not.toBeNull();
+});
+
+test('a player that asks for many ranges is not held up; who has no good link is counted', async () => {
+  const { name } = await uploaded(noise(100));
+  const link = String((await listed())[0]?.url);
+  call = deployed({ ADMIN_TOKEN: 'root', RATE_LIMIT_RPS: '0.001', RATE_LIMIT_BURST: '2' });
+  const statusOf = async (path: string, headers = {}) => {
+    const response = await call(path, { headers: { Range: 'bytes=0-9', ...headers } });
+    await response.arrayBuffer();
+    return response.status;
+  };
+  for (let times = 0; times < 5; times++) expect(await statusOf(link)).toBe(206);
+  const bad = `${link}x`;
+  expect([await statusOf(bad), await statusOf(`/records/${name}`, ADMIN), await statusOf(bad)]).toEqual([
+    403, 206, 429,
+  ]);
+});
+
 test('a retention that was set later finds what is old', async () => {
   const name = 'r1_s_1.mp4';
   await runInDurableObject(stub(records()), (instance, { storage }) => {

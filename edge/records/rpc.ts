@@ -7,6 +7,7 @@ import type {
   RecordBegin,
   RecordComplete,
   RecordId,
+  RecordProgress,
   RecordUpdate,
   UploadPlan,
 } from '../../shared/protocol/records.ts';
@@ -17,6 +18,8 @@ export interface RecordsRpc {
   // From media nodes: each knows its own recordings only (404 `no_record` for all others).
   begin(input: { node: NodeId; begin: RecordBegin }): Promise<Outcome<null>>;
   update(input: { node: NodeId; id: RecordId; update: RecordUpdate }): Promise<Outcome<null>>;
+  /** As `update`, for many at once; `refused`: those of which this node may say nothing. */
+  progress(input: { node: NodeId; records: RecordProgress[] }): Promise<{ refused: RecordId[] }>;
   /** Begins the upload, or says where the one that was begun stands: 501 `no_store`. */
   upload(input: { node: NodeId; id: RecordId }): Promise<Outcome<UploadPlan>>;
   /** Which upload the worker puts a part into. */
@@ -41,6 +44,9 @@ export interface RecordsRpc {
   /** The newest recording of each of these lobbies that has any. */
   newestOf(input: { lobbies: LobbyId[] }): Promise<RecordEntry[]>;
   find(input: { name: string }): Promise<RecordEntry | null>;
-  /** Deletes the object, then the entry: 404 `no_record`, 409 `record_busy`, 503 `store_unreachable`. */
-  remove(input: { name: string }): Promise<Outcome<null>>;
+  /**
+   * Deletes the object, then the entry: 404 `no_record`, 409 `record_busy`, 503 `store_unreachable`, 409 `store_gone` when
+   * the store is not configured any more, unless `forget`: then the object stays there.
+   */
+  remove(input: { name: string; forget: boolean }): Promise<Outcome<null>>;
 }

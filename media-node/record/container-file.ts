@@ -76,6 +76,11 @@ export class ContainerFile {
     return this.#file?.failed ?? false;
   }
 
+  /** Nothing more is written into it. */
+  fail(reason: string): void {
+    this.#file?.fail(reason);
+  }
+
   /** @param format of a video's keyframe; null for all else. @param nowMs Unix */
   frame(input: TrackInput, frame: Frame, format: PictureFormat | null, nowMs: number): void {
     if (this.#closed || !this.takes(input)) return;

@@ -75,7 +75,8 @@ export class DiskFile {
         return;
       }
       this.#writtenBytes += chunk.length;
-      this.#queuedBytes -= chunk.length;
+      // A sync may have failed meanwhile: then nothing waits any more.
+      this.#queuedBytes = Math.max(0, this.#queuedBytes - chunk.length);
       this.#unsynced = true;
       this.#syncing ??= this.#sync().finally(() => {
         this.#syncing = null;

@@ -62,6 +62,11 @@ export class RawFile {
     return this.#file?.failed ?? false;
   }
 
+  /** Nothing more is written into it. */
+  fail(reason: string): void {
+    this.#file?.fail(reason);
+  }
+
   /** @param nowMs Unix */
   frame(frame: Frame, format: PictureFormat | null, nowMs: number): void {
     if (this.#file === null) {

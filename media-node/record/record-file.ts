@@ -32,6 +32,8 @@ export class RecordFile {
   trustedBytes = Number.POSITIVE_INFINITY;
   /** The edge knew of it and does no more: somebody deleted it there. It is left alone. */
   forsaken = false;
+  /** It failed while it was being made: what is on the disk may still be worth something. */
+  #broken = false;
   #saving: Promise<void> = Promise.resolve();
 
   private constructor(begin: RecordBegin, folder: string, events: RecordFileEvents) {
@@ -87,6 +89,11 @@ export class RecordFile {
     return this.#state === 'failed';
   }
 
+  /** It failed while it was being made, and nobody writes to it any more. */
+  get isBroken(): boolean {
+    return this.#broken && this.#disk === null;
+  }
+
   /** It grows no more. */
   get finished(): boolean {
     return this.#state === 'uploading' || this.#state === 'ready';
@@ -112,6 +119,7 @@ export class RecordFile {
   /** Nothing more is recorded into it. What is on the disk stays, and may still be uploaded. */
   fail(reason: string): void {
     if (this.#state !== 'recording') return;
+    this.#broken = true;
     this.#become('failed', reason);
     this.#events.log(`recording ${this.begin.name} stopped: ${this.#error}`);
   }
@@ -126,10 +134,15 @@ export class RecordFile {
     this.#disk = null;
     if (!failed) {
       if (error === null) this.#become('uploading');
-      else this.#become('failed', `it cannot be finished: ${error.message}`);
+      else this.#cannotFinish(error);
     }
     await this.save();
     this.#events.onChange(this);
+  }
+
+  #cannotFinish({ message }: Error): void {
+    this.#broken = true;
+    this.#become('failed', `it cannot be finished: ${message}`);
   }
 
   /** What an unfinished file turned out to hold. @param trustedBytes how much of it was there before */

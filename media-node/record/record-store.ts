@@ -5,15 +5,24 @@ import { RecordFile } from './record-file.ts';
 import type { NewFile } from './recorder.ts';
 import { repair } from './repair.ts';
 import { EdgeClient } from './upload/edge-client.ts';
-import { type Journal, readJournals } from './upload/journal.ts';
+import { type Journal, readJournals, removeJournal } from './upload/journal.ts';
 import { Uploads } from './upload/uploads.ts';
 import type { OpenRecording, RecorderSettings } from './worker-messages.ts';
+
+/** When something broke, the disk was full perhaps: then what came before is looked at again, without waiting for the next start. */
+const SALVAGE_MS = 600_000;
 
 export class RecordStore {
   readonly uploads: Uploads;
   readonly #settings: RecorderSettings;
   readonly #log: (message: string) => void;
   readonly #events;
+  /** Names that were given in this second: a recording that is switched off and on again begins another file. */
+  readonly #names = new Set<string>();
+  #namesOfSecond = 0;
+  /** Files that broke in this process, each looked at once. */
+  readonly #salvages = new Map<string, NodeJS.Timeout>();
+  #stopped = false;
 
   constructor(settings: RecorderSettings, log: (message: string) => void, onChange: (file: RecordFile) => void) {
     this.#settings = settings;
@@ -23,6 +32,7 @@ export class RecordStore {
     this.#events = {
       onChange: (file: RecordFile) => {
         this.uploads.note(file);
+        if (file.isBroken && !this.#salvages.has(file.begin.name)) this.#salvageLater(file);
         onChange(file);
       },
       log,
@@ -35,9 +45,19 @@ export class RecordStore {
     await mkdir(folder, { recursive: true }).catch(() => {});
     const startedAt = Date.now();
     const { id, extension, contentType, codecs, count } = file;
-    const name = recordFileName(lobby, id, startedAt, count, extension);
+    const name = this.#name(startedAt, (again) => recordFileName(lobby, id, startedAt, count + again, extension));
     const begin = { id: mintRecordId(), name, boot, lobby, session, contentType, codecs: [...codecs], startedAt };
     return await RecordFile.create(begin, folder, this.#events);
+  }
+
+  #name(nowMs: number, candidate: (again: number) => string): string {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#namesOfSecond) this.#names.clear();
+    this.#namesOfSecond = second;
+    let again = 0;
+    while (this.#names.has(candidate(again))) again++;
+    this.#names.add(candidate(again));
+    return candidate(again);
   }
 
   /** Whatever is in the folder becomes whole and goes to the store, or is told to have failed. */
@@ -54,13 +74,46 @@ export class RecordStore {
     }
   }
 
+  #salvageLater(file: RecordFile): void {
+    if (this.#stopped) return;
+    const timer = setTimeout(() => void this.#salvage(file), SALVAGE_MS);
+    this.#salvages.set(file.begin.name, timer);
+  }
+
+  async #salvage(file: RecordFile): Promise<void> {
+    const { name } = file.begin;
+    // First the edge hears that it failed: two who speak of one recording would contradict each other.
+    if (this.uploads.has(file)) return this.#salvageLater(file);
+    try {
+      const journals = await readJournals(this.#settings.folder, () => {});
+      const journal = journals.find(({ begin }) => begin.name === name);
+      if (journal !== undefined && !this.#stopped) await this.#restore(journal);
+    } catch (error) {
+      this.#log(`${name} cannot be saved yet: ${error instanceof Error ? error.message : error}`);
+      this.#salvageLater(file);
+    }
+  }
+
+  /** Uploads that are under way go on in the next process. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#salvages.values()) clearTimeout(timer);
+    await this.uploads.stop();
+  }
+
   async #restore(journal: Journal): Promise<void> {
-    if (journal.state === 'ready' || journal.forsaken) return;
-    const file = RecordFile.restore(journal, this.#settings.folder, this.#events);
+    if (journal.forsaken) return;
+    const { folder } = this.#settings;
+    const file = RecordFile.restore(journal, folder, this.#events);
     const size = await stat(file.path).then(
       (stats) => stats.size,
       () => null,
     );
+    if (journal.state === 'ready') {
+      // The process ended after it had deleted the file.
+      if (size === null) await removeJournal(folder, journal.begin.name);
+      return;
+    }
     if (journal.state === 'uploading' && size === journal.bytes) {
       this.uploads.note(file);
       return;

@@ -1,5 +1,5 @@
 /** The recorder's thread: a slow disk, a checksum or an upload holds up nobody who watches. */
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RecordFile } from './record-file.ts';
 import { RecordStore } from './record-store.ts';
@@ -9,7 +9,9 @@ import type { FromRecorder, OpenRecording, RecorderSettings, ToRecorder } from '
 /** Beyond this a recording takes no more, until the disk has some of it. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 const TICK_MS = 200;
+/** Above that of the process, which may have been started with one. */
 const THREAD_NICENESS = 10;
+const MAX_NICENESS = 19;
 
 interface Running {
   recorder: Recorder;
@@ -20,13 +22,23 @@ interface Running {
 
 const port = parentPort;
 if (port === null) throw new Error('this is a worker');
-// On Linux each thread has a priority of its own, and 0 is the one that asks: who forwards packets goes first.
-if (process.platform === 'linux') setPriority(0, THREAD_NICENESS);
 const settings = workerData as RecorderSettings;
 const say = (message: FromRecorder): void => port.postMessage(message);
 const log = (message: string): void => say({ type: 'log', message });
 const running = new Map<number, Running>();
+giveWay();
 const store = new RecordStore(settings, log, (file) => settle(file));
+
+/** On Linux each thread has a priority of its own, and 0 is the one that asks: who forwards packets goes first. */
+function giveWay(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(0, Math.min(MAX_NICENESS, getPriority(0) + THREAD_NICENESS));
+  } catch (error) {
+    // A container may forbid it. Recordings are worth more than their manners.
+    log(`the recorder's thread keeps the priority of the others: ${error instanceof Error ? error.message : error}`);
+  }
+}
 
 /** Some bytes reached the disk, or a file failed. */
 function settle(_file: RecordFile): void {
@@ -57,6 +69,7 @@ function guarded(recording: number, entry: Running, work: () => void): void {
     work();
   } catch (error) {
     log(`a recording stopped: ${error instanceof Error ? error.stack : error}`);
+    entry.recorder.fail(`what was sent cannot be written: ${error instanceof Error ? error.message : error}`);
     void end(recording, entry);
   }
 }
@@ -116,7 +129,7 @@ async function stop(): Promise<void> {
   await Promise.all(
     [...running].map(([recording, entry]) => (entry.closing ? entry.recorder.close() : end(recording, entry))),
   );
-  await store.uploads.stop();
+  await store.stop();
   say({ type: 'stopped' });
 }
 

@@ -241,6 +241,12 @@ export class Recorder implements RtcpVisitor {
     this.#endings.add(noted);
   }
 
+  /** Its files stop here, and say why. */
+  fail(reason: string): void {
+    this.#file?.fail(reason);
+    for (const { raw } of this.#tracks) raw?.fail(reason);
+  }
+
   /** Resolves when all files are finished, or have failed. Idempotent. */
   async close(): Promise<void> {
     if (!this.#closed) {

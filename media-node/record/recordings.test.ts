@@ -57,6 +57,12 @@ class Stage {
     vi.advanceTimersByTime(TICK_MS);
   }
 
+  /** The thread could not go on with the newest recording. */
+  fail(): void {
+    const recording = this.sent.filter(({ type }) => type === 'open').length;
+    this.#events?.onMessage({ type: 'ended', recording, error: 'the disk is full' });
+  }
+
   get opened(): string[] {
     return this.sent
       .filter((message): message is OpenRecording => message.type === 'open')
@@ -95,5 +101,17 @@ it('who was there each time that the thread died is left alone', async () => {
     stage.comeBack();
   }
   expect(stage.opened).toEqual(['a', 'a', 'a']);
+  await stage.recordings.close();
+});
+
+it('whose recording failed is recorded again when it is switched off and on', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  stage.fail();
+  stage.publish('a');
+  expect(stage.opened).toEqual(['a']);
+  stage.recordings.want(LOBBY, null);
+  stage.recordings.want(LOBBY, { format: 'mp4' });
+  expect(stage.opened).toEqual(['a', 'a']);
   await stage.recordings.close();
 });

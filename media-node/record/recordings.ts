@@ -50,7 +50,7 @@ export class Recordings {
   readonly #running = new Map<number, Running>();
   readonly #wishes = new Map<LobbyId, DesiredRecording>();
   readonly #present = new Map<LobbyId, readonly RecordedPublisher[]>();
-  /** Publishers whose recording failed: media goes on without. */
+  /** Publishers whose recording failed: media goes on without, until it is wanted anew. */
   readonly #failed = new Set<SessionId>();
   /** How often the thread died while they were recorded. */
   readonly #deaths = new Map<SessionId, number>();
@@ -94,8 +94,13 @@ export class Recordings {
 
   /** What the edge wants recorded of a lobby; null: nothing (any more). The same twice changes nothing. */
   want(lobby: LobbyId, wish: DesiredRecording | null | undefined): void {
-    if (wish == null) this.#wishes.delete(lobby);
-    else this.#wishes.set(lobby, wish);
+    if (wish == null) {
+      this.#wishes.delete(lobby);
+      // Whoever switches it on again wants another try: there may be room on the disk now.
+      for (const { session } of this.#present.get(lobby) ?? []) this.#failed.delete(session);
+    } else {
+      this.#wishes.set(lobby, wish);
+    }
     this.#reconcile(lobby);
   }
 

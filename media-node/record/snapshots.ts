@@ -4,10 +4,11 @@ import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import { keyframePayloads, requestKeyframe } from '../forward/keyframe-packets.ts';
 import type { SourceTrack } from '../forward/types.ts';
-import type { CodecName, SourceTrackInfo } from '../negotiate/plan.ts';
+import type { Codec, CodecName, SourceTrackInfo } from '../negotiate/plan.ts';
 import { FfmpegProgram } from '../push/ffmpeg-program.ts';
 import type { NodeContext } from '../session/context.ts';
 import { createDepacketiser, type Picture } from './media/depacketiser.ts';
+import { spropParameterSets } from './media/parameter-sets.ts';
 import { streamData } from './media/picture-bytes.ts';
 import { pictureFormat } from './media/picture-format.ts';
 import { ivfFrame, ivfHeader } from './raw-file.ts';
@@ -19,6 +20,9 @@ const POLL_MS = 50;
 const FFMPEG_PATIENCE_MS = 2_000;
 const MAX_PROGRAMS = 4;
 const MAX_JPEG_BYTES = 1024 * 1024;
+/** How ffmpeg says that it was built without what this codec needs. */
+const NO_DECODER = /decoder[^:]* not found|unknown (decoder|input format)|not (built|compiled) with/i;
+const HINT = 'install it on the media node or name it in FFMPEG_PATH';
 /** 8K. A keyframe of a few bytes may claim to be larger by far, and a decoder would make room for all of it. */
 const MAX_PIXELS = 7_680 * 4_320;
 const SCALE = "scale='min(1280,iw)':-2";
@@ -49,7 +53,7 @@ export class Snapshots {
 
   /**
    * @param session null: the first that has a video
-   * @throws ProblemError 404 `no_publisher`, 501 `no_ffmpeg`, 503 `no_picture`, 503 `busy`
+   * @throws ProblemError 404 `no_publisher`, 501 `no_ffmpeg`, `no_decoder`, 503 `no_picture`, `busy`
    */
   take(lobby: LobbyId, publishers: readonly Pictured[], session: SessionId | null): Promise<{ jpeg: string }> {
     const nowMs = this.#options.context.now();
@@ -75,14 +79,13 @@ export class Snapshots {
       return this.#options.ffmpeg();
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
-      const hint = 'install it on the media node or name it in FFMPEG_PATH';
-      throw new ProblemError(501, 'no_ffmpeg', `snapshots need ffmpeg: ${hint}`);
+      throw new ProblemError(501, 'no_ffmpeg', `snapshots need ffmpeg: ${HINT}`);
     }
   }
 
   async #make(ffmpeg: string, { codec, track }: Video): Promise<{ jpeg: string }> {
     const picture = await this.#keyframe(codec, track);
-    const { format, data } = asFile(codec, picture);
+    const { format, data } = asFile(codec.name, picture);
     const output: Buffer[] = [];
     const program = new FfmpegProgram(ffmpeg, {
       args: [
@@ -108,18 +111,25 @@ export class Snapshots {
     const ended = await program.ended;
     clearTimeout(timer);
     const jpeg = Buffer.concat(output);
+    if (jpeg.length === 0 && NO_DECODER.test(ended.message)) {
+      throw new ProblemError(501, 'no_decoder', `snapshots of ${codec.name} need an ffmpeg that decodes it: ${HINT}`);
+    }
     if (jpeg.length === 0 || jpeg.length > MAX_JPEG_BYTES) {
       throw new ProblemError(503, 'no_picture', `no picture could be made: ${ended.message}`, { retryAfterSeconds: 1 });
     }
     return { jpeg: jpeg.toString('base64') };
   }
 
-  async #keyframe(codec: CodecName, track: SourceTrack): Promise<Picture> {
+  async #keyframe(codec: Codec, track: SourceTrack): Promise<Picture> {
     const { context } = this.#options;
     const endMs = context.now() + KEYFRAME_PATIENCE_MS;
     for (let asked = false; context.now() < endMs; asked = true) {
-      const picture = assemble(codec, keyframePayloads(track));
-      if (picture !== null) return picture;
+      const picture = assemble(codec.name, keyframePayloads(track));
+      if (picture !== null) {
+        // Some send parameter sets only in the offer (RFC 6184 §8.1); those in the picture come later and count.
+        if (codec.name === 'H264') picture.units.unshift(...spropParameterSets(codec.fmtp));
+        return picture;
+      }
       if (!asked) requestKeyframe(track, context.now());
       await delay(POLL_MS);
     }
@@ -129,7 +139,7 @@ export class Snapshots {
 
 interface Video {
   session: SessionId;
-  codec: CodecName;
+  codec: Codec;
   track: SourceTrack;
 }
 
@@ -138,7 +148,7 @@ function videoOf(publishers: readonly Pictured[], session: SessionId | null): Vi
     if (session !== null && publisher.id !== session) continue;
     for (const { mid, kind, codec } of publisher.sources) {
       const track = kind === 'video' ? publisher.sourceTrack(mid) : null;
-      if (track !== null) return { session: publisher.id, codec: codec.name, track };
+      if (track !== null) return { session: publisher.id, codec, track };
     }
   }
   throw new ProblemError(404, 'no_publisher', 'no active publisher with a video');

@@ -3,6 +3,8 @@
  * (`NODE_TOKEN`) and `Vestibule-Node: <node id>`. The node never holds a credential of the store.
  *
  *   POST   /node/records                      → 201  a file was begun (idempotent by `id`)
+ *   PATCH  /node/records                      → 200  how far those have come that are being made: `recordProgressSchema` in,
+ *                                                    `progressAnswerSchema` out; one request for all of a node
  *   PATCH  /node/records/{id}                 → 200  progress or another state (`recordUpdateSchema`)
  *   POST   /node/records/{id}/upload          → 200  begin or resume the upload: `uploadPlanSchema`
  *   PUT    /node/records/{id}/parts/{n}       → 200  `partReceiptSchema`; body: the bytes of part n (1-based), exactly
@@ -17,6 +19,8 @@
 import { z } from 'zod';
 import { bootIdSchema, lobbyIdSchema, sessionIdSchema } from '../ids.ts';
 
+/** Recordings that one request tells the progress of. */
+export const MAX_PROGRESS = 500;
 /** Parts are of equal size (R2 demands it), the last one excepted. */
 export const PART_BYTES = 16 * 1024 * 1024;
 /** S3 and R2 take no more. */
@@ -69,6 +73,14 @@ export const recordUpdateSchema = z.object({
   error: z.string().max(500).optional(),
 });
 export type RecordUpdate = z.infer<typeof recordUpdateSchema>;
+
+export const recordProgressSchema = z.object({
+  records: z.array(recordUpdateSchema.extend({ id: recordIdSchema })).max(MAX_PROGRESS),
+});
+export type RecordProgress = z.infer<typeof recordProgressSchema>['records'][number];
+
+/** `refused`: those that this node may say nothing about (any more); a request about the one says why. */
+export const progressAnswerSchema = z.object({ refused: z.array(recordIdSchema) });
 
 export const partReceiptSchema = z.object({ part: z.int().positive(), etag: z.string().max(MAX_ETAG_CHARS) });
 export type PartReceipt = z.infer<typeof partReceiptSchema>;

@@ -29,8 +29,8 @@ let newest: RecordPage = { records: [], next: null };
 let older: RecordPage = { records: [], next: null };
 let current: string | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** What the rows show. */
-let shown = '';
+/** The rows, by the name of the recording, and what they show. */
+const shown = new Map<string, { content: string; element: HTMLLIElement }>();
 /** Answers to earlier questions are dropped. */
 let turn = 0;
 
@@ -48,17 +48,30 @@ function show(): void {
   setText(status, busy === 0 ? countOf(records.length) : `${countOf(records.length)}, ${busy} in the making`);
 }
 
-/** Each answer has new links. Rows that show the same stay: a click must not lose its button half-way. */
+/**
+ * Each answer has new links, and says of those in the making how far they are. A row that shows the same stays, and so does
+ * its button under the pointer, whatever grows beside it.
+ */
 function showRows(records: readonly RecordSummary[]): void {
   const links = Math.floor(Date.now() / LINKS_MS);
-  const facts = records.map(({ url, ...rest }) => ({ ...rest, ready: url !== null }));
-  const content = JSON.stringify([links, current, facts]);
-  if (content === shown) return;
-  shown = content;
   const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
-  rows.replaceChildren(...records.map(row));
+  const known = new Map(shown);
+  shown.clear();
+  for (const record of records) {
+    const { url, ...facts } = record;
+    const content = JSON.stringify([links, record.name === current, url !== null, facts]);
+    const before = known.get(record.name);
+    shown.set(record.name, before?.content === content ? before : { content, element: row(record) });
+  }
+  const wanted = [...shown.values()].map(({ element }) => element);
+  for (const element of [...rows.children]) if (!wanted.some((other) => other === element)) element.remove();
+  for (const [at, element] of wanted.entries()) {
+    if (rows.children[at] !== element) rows.insertBefore(element, rows.children[at] ?? null);
+  }
   // Rebuilt under the keyboard user's fingers: put the focus back where it was.
-  if (focused !== undefined) rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  if (focused === undefined) return;
+  const target = rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`);
+  if (target !== document.activeElement) target?.focus();
 }
 
 function countOf(count: number): string {
@@ -89,7 +102,8 @@ function row(record: RecordSummary): HTMLLIElement {
     actions.append(action('Delete', `delete-${name}`, () => void remove(record)));
   }
   const item = create('li', { className: 'record' }, text, actions);
-  if (state === 'uploading' && record.size > 0) {
+  const isLeaving = state === 'uploading' || (state !== 'failed' && record.uploadedBytes > 0);
+  if (state !== 'ready' && isLeaving && record.size > 0) {
     const progress = create('progress', { max: record.size, value: record.uploadedBytes });
     progress.setAttribute('aria-label', `Upload of ${name}`);
     item.append(progress);
@@ -117,11 +131,14 @@ const STATES: Readonly<Record<RecordSummary['state'], string>> = {
 
 function noteOf({ state, error, size, uploadedBytes, durationMs, codecs, startedAt }: RecordSummary): string {
   const share = state === 'uploading' && size > 0 ? ` ${Math.floor((uploadedBytes / size) * 100)} %` : '';
+  // Its finished parts leave while it is being made.
+  const ahead = state === 'recording' && uploadedBytes > 0 ? `${formatBytes(uploadedBytes)} of it uploaded` : '';
   const parts = [
     `${STATES[state]}${share}${error === null ? '' : `: ${error}`}`,
     formatWhen(startedAt),
     formatDuration(durationMs),
     formatBytes(size),
+    ahead,
     codecs.join(' + '),
   ];
   return parts.filter((part) => part !== '').join(' · ');

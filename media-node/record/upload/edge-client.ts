@@ -8,9 +8,11 @@ import {
   type PartReceipt,
   partReceiptSchema,
   partUrlSchema,
+  progressAnswerSchema,
   type RecordBegin,
   type RecordComplete,
   type RecordId,
+  type RecordProgress,
   type RecordUpdate,
   type UploadPlan,
   uploadPlanSchema,
@@ -69,6 +71,11 @@ export class EdgeClient {
 
   async update(id: RecordId, update: RecordUpdate, signal: AbortSignal): Promise<void> {
     await this.#json('PATCH', `/${id}`, update, signal);
+  }
+
+  /** How far many of them have come. Resolves with those of which the edge wants to hear nothing. */
+  async progress(records: readonly RecordProgress[], signal: AbortSignal): Promise<RecordId[]> {
+    return progressAnswerSchema.parse(await this.#json('PATCH', '', { records }, signal)).refused;
   }
 
   async plan(id: RecordId, signal: AbortSignal): Promise<UploadPlan> {

@@ -3,7 +3,13 @@
  * as it takes: the network, the edge and the store may be gone for hours.
  */
 import { rm } from 'node:fs/promises';
-import { PART_BYTES, type PartReceipt, type RecordState, type UploadPlan } from '../../../shared/protocol/records.ts';
+import {
+  PART_BYTES,
+  type PartReceipt,
+  type RecordProgress,
+  type RecordState,
+  type UploadPlan,
+} from '../../../shared/protocol/records.ts';
 import { backoffMs } from '../../control/backoff.ts';
 import type { RecordFile } from '../record-file.ts';
 import { type EdgeClient, RefusedError } from './edge-client.ts';
@@ -11,15 +17,20 @@ import { removeJournal } from './journal.ts';
 
 const RETRY_BASE_MS = 500;
 const RETRY_MAX_MS = 30_000;
-/** The edge hears of a recording this often: whoever looks at the list sees it grow, and it knows that its node is alive. */
-const PROGRESS_MS = 5_000;
+/** A file that grows wakes its upload; this is for what nobody says. */
+const LOOK_MS = 5_000;
 /** Where there is no store now, there may be one later. */
 const NO_STORE_RETRY_MS = 600_000;
+/** The edge gives up a node that says nothing for a day: one that waits for its store says that it is there. */
+const SIGN_OF_LIFE_MS = 600_000;
 /** Refusals that trying again should have cured. */
 const MAX_REFUSALS = 10;
 
+/** What is asked of the edge. */
+export type EdgeCalls = Pick<EdgeClient, 'begin' | 'update' | 'progress' | 'plan' | 'put' | 'complete' | 'abandon'>;
+
 export interface UploadOptions {
-  client: EdgeClient;
+  client: EdgeCalls;
   deleteAfterUpload: boolean;
   /** Runs a task when its turn comes: few parts travel at a time. */
   inTurn<T>(task: () => Promise<T>): Promise<T>;
@@ -34,6 +45,8 @@ export class Upload {
   readonly #stop = new AbortController();
   #plan: UploadPlan | null = null;
   #toldState: RecordState | null = null;
+  /** What the edge was told last, and when. */
+  #told = '';
   #toldMs = 0;
   #failures = 0;
   #refusals = 0;
@@ -85,11 +98,11 @@ export class Upload {
       file.begun = true;
       await file.save();
     }
-    if (file.state !== this.#toldState || Date.now() - this.#toldMs > PROGRESS_MS) await this.#tell(signal);
+    if (file.state !== this.#toldState) await this.#tell(signal);
     if (file.failed) return this.#toldState === 'failed';
     const part = this.#nextPart();
     if (part === null && !file.finished) {
-      await this.#pause(PROGRESS_MS);
+      await this.#pause(LOOK_MS);
       return false;
     }
     if (this.#plan === null) await this.#makePlan(signal);
@@ -103,15 +116,37 @@ export class Upload {
     return false;
   }
 
+  /** What the edge has not been told yet; null: nothing, or it does not know the recording. */
+  get news(): RecordProgress | null {
+    if (this.#toldState === null || this.#toldState === 'failed') return null;
+    const isDue = Date.now() - this.#toldMs > SIGN_OF_LIFE_MS;
+    const facts = this.#facts();
+    return facts === null || (JSON.stringify(facts) === this.#told && !isDue) ? null : facts;
+  }
+
+  /** The edge took, or refused, what `news` was. Why it was refused comes out when the state is told again. */
+  newsTold(facts: RecordProgress, taken: boolean): void {
+    this.#told = JSON.stringify(facts);
+    this.#toldMs = Date.now();
+    this.#toldState = taken ? facts.state : null;
+    if (!taken) this.poke();
+  }
+
+  #facts(): RecordProgress | null {
+    const { id } = this.file.begin;
+    const { state, bytes, durationMs, error, parts } = this.file;
+    if (state === 'ready') return null;
+    const uploadedBytes = Math.min(bytes, parts.length * PART_BYTES);
+    return { id, state, bytes, durationMs, uploadedBytes, ...(error === null ? {} : { error }) };
+  }
+
   async #tell(signal: AbortSignal): Promise<void> {
-    const { file } = this;
-    const { state } = file;
-    if (state === 'ready') return;
-    const { bytes, durationMs, error } = file;
-    const uploadedBytes = Math.min(bytes, file.parts.length * PART_BYTES);
-    const told = { state, bytes, durationMs, uploadedBytes, ...(error === null ? {} : { error }) };
-    await this.#options.client.update(file.begin.id, told, signal);
-    this.#toldState = state;
+    const facts = this.#facts();
+    if (facts === null) return;
+    const { id, ...update } = facts;
+    await this.#options.client.update(id, update, signal);
+    this.#toldState = facts.state;
+    this.#told = JSON.stringify(facts);
     this.#toldMs = Date.now();
   }
 
@@ -149,17 +184,17 @@ export class Upload {
     );
     file.parts = [...file.parts.filter((other) => other.part !== part), receipt];
     await file.save();
-    await this.#tell(signal);
   }
 
-  /** The store has it all: only now the local file may go. */
+  /**
+   * The store has it all: only now the local file may go. It goes before that is noted: whoever is killed in between asks the
+   * edge again, hears that the recording is ready, and leaves no file behind that nobody would ever delete.
+   */
   async #confirmed(): Promise<boolean> {
     const { file } = this;
+    if (this.#options.deleteAfterUpload) await rm(file.path, { force: true });
     await file.progress('ready');
-    if (this.#options.deleteAfterUpload) {
-      await rm(file.path, { force: true });
-      await removeJournal(file.folder, file.begin.name);
-    }
+    if (this.#options.deleteAfterUpload) await removeJournal(file.folder, file.begin.name);
     return true;
   }
 
