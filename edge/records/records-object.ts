@@ -16,22 +16,13 @@ import {
   type RecordUpdate,
   type UploadPlan,
 } from '../../shared/protocol/records.ts';
-import { type Env, readSettings } from '../env.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { Env } from '../env.ts';
 import { openStore, storeFor } from './open-store.ts';
 import { isOver, type RecordEntry, type Upload } from './record.ts';
-import { ABANDONED_AFTER_MS, abandonedAt, NO_RECORD, NO_UPLOAD, type RecordEvent, step } from './record-machine.ts';
+import { NO_RECORD, NO_UPLOAD, type RecordEvent, step } from './record-machine.ts';
+import { RecordsKeeper } from './records-keeper.ts';
 import { type Cursor, RecordsStore } from './records-store.ts';
 import type { RecordsRpc } from './rpc.ts';
-
-/** What an alarm deletes at most; the rest has its turn a moment later. */
-const DELETED_AT_ONCE = 50;
-const NEXT_TURN_MS = 1_000;
-/** When a store could not be asked to delete something, it is asked again. */
-const RETRY_MS = 60_000;
-/** A store that is not in the settings comes back with other settings, if at all. */
-const STORE_GONE_RETRY_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 
 const NO_STORE: Problem = {
   status: 501,
@@ -67,13 +58,16 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
   readonly #store: RecordsStore;
   /** Whatever asks the store about one recording waits for what was asked about it before. */
   readonly #turns = new Map<RecordId, Promise<unknown>>();
-  #alarmAt: number | null = null;
-  /** What the last alarm could not do is not tried again before (Unix ms). */
-  #quietUntil = 0;
+  readonly #keeper: RecordsKeeper;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new RecordsStore(ctx.storage);
+    this.#keeper = new RecordsKeeper({
+      ...{ store: this.#store, storage: ctx.storage, env: () => this.env },
+      step: (id, event) => this.#step(id, event),
+      inTurn: (id, work) => this.#inTurn(id, work),
+    });
   }
 
   async begin(input: { node: NodeId; begin: RecordBegin }): Promise<Outcome<null>> {
@@ -168,7 +162,7 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     return this.#inTurn(input.id, async () => {
       const entry = this.#ofNode(input);
       if (entry === null) return failed(NO_RECORD);
-      if (entry.upload !== null) await this.#dropUpload(entry, entry.upload);
+      await this.#keeper.dropUpload(entry);
       return succeeded(null);
     });
   }
@@ -179,7 +173,7 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     limit: number;
   }): Promise<{ records: RecordEntry[]; more: boolean }> {
     // A retention that was set since then has nobody else to wake it.
-    if (this.#alarmAt === null) this.#wakeAt();
+    if (!this.#keeper.isAwaited) this.#keeper.wake();
     const found = this.#store.list({ ...input, limit: input.limit + 1 });
     return { records: found.slice(0, input.limit), more: found.length > input.limit };
   }
@@ -199,57 +193,20 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
       const entry = this.#store.get(id);
       if (entry === null) return failed(NO_RECORD);
       if (!isOver(entry)) return failed(STILL_BUSY);
-      if (!input.forget && this.#isStoreGone(entry)) return failed(STORE_GONE);
-      await this.#delete(entry);
+      if (!input.forget && this.#keeper.isStoreGone(entry)) return failed(STORE_GONE);
+      await this.#keeper.delete(entry);
       return succeeded(null);
     });
   }
 
-  override async alarm(): Promise<void> {
-    this.#alarmAt = null;
-    const now = Date.now();
-    const times: number[] = [];
-    let mustRetry = false;
-    for (const { id } of this.#store.active()) {
-      const looked = await this.#inTurn(id, () => this.#giveUp(id, now));
-      if (!looked.ok) mustRetry = true;
-      else if (looked.value === 'kept') times.push(now + STORE_GONE_RETRY_MS);
-    }
-    const retentionMs = this.#retentionMs();
-    if (retentionMs !== null) {
-      const old = this.#store.endedBefore(now - retentionMs, this.#reachable(), DELETED_AT_ONCE);
-      for (const entry of old) {
-        const deleted = await this.#inTurn(entry.id, async () => {
-          await this.#delete(entry);
-          return succeeded(null);
-        });
-        if (!deleted.ok) mustRetry = true;
-      }
-      if (old.length === DELETED_AT_ONCE && !mustRetry) times.push(now + NEXT_TURN_MS);
-      // Those whose store is gone: it may be configured again.
-      else if ((this.#store.earliest().ended ?? now) <= now - retentionMs) times.push(now + STORE_GONE_RETRY_MS);
-    }
-    if (mustRetry) times.push(now + RETRY_MS);
-    this.#quietUntil = times.length === 0 ? 0 : Math.min(...times);
-    this.#wakeAt();
-  }
-
-  /** Of a node that is silent for too long. `kept`: the store that has what it sent is not configured now. */
-  async #giveUp(id: RecordId, now: number): Promise<Outcome<'done' | 'kept'>> {
-    const entry = this.#store.get(id);
-    if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) return succeeded('done');
-    const store = entry.upload === null ? null : storeFor(this.env, entry.upload.via);
-    const isFreed = entry.upload === null || store !== null;
-    // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.
-    if (entry.upload !== null) await store?.abort(entry.upload);
-    const stepped = this.#step(id, { type: 'deadline', isFreed });
-    return stepped.ok ? succeeded(isFreed ? 'done' : 'kept') : stepped;
+  override alarm(): Promise<void> {
+    return this.#keeper.alarm();
   }
 
   #step(id: RecordId, event: RecordEvent): Outcome<null> {
     const before = this.#store.get(id);
     const { entry, refusal } = step(before, event, Date.now());
-    if (entry !== before && entry !== null && this.#store.put(entry)) this.#wakeAt();
+    if (entry !== before && entry !== null && this.#store.put(entry)) this.#keeper.wake();
     return refusal === null ? succeeded(null) : failed(refusal);
   }
 
@@ -276,18 +233,6 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     );
   }
 
-  async #dropUpload(entry: RecordEntry, upload: Upload): Promise<void> {
-    await storeFor(this.env, upload.via)?.abort(upload);
-    this.#store.dropParts(entry.id);
-    this.#step(entry.id, { type: 'upload-lost' });
-  }
-
-  async #delete(entry: RecordEntry): Promise<void> {
-    if (entry.upload !== null) await this.#dropUpload(entry, entry.upload);
-    if (entry.stored !== null) await storeFor(this.env, entry.stored.via)?.delete(entry.stored.key);
-    this.#store.delete(entry.id);
-  }
-
   /** @returns what `work` does, or 503 when the store could not be asked. */
   async #inTurn<T>(id: RecordId, work: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
     const before = this.#turns.get(id) ?? Promise.resolve();
@@ -301,35 +246,5 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
     } finally {
       if (this.#turns.get(id) === turn) this.#turns.delete(id);
     }
-  }
-
-  #retentionMs(): number | null {
-    const { recordRetentionDays } = readSettings(this.env);
-    return recordRetentionDays === 0 ? null : recordRetentionDays * DAY_MS;
-  }
-
-  /** Kinds of stores that can be asked. */
-  #reachable(): ObjectStore['via'][] {
-    return (['edge', 's3'] as const).filter((via) => storeFor(this.env, via) !== null);
-  }
-
-  #isStoreGone({ stored, upload }: RecordEntry): boolean {
-    return [stored, upload].some((place) => place !== null && storeFor(this.env, place.via) === null);
-  }
-
-  /** Sets the alarm for what comes next. */
-  #wakeAt(): void {
-    const { ended, updated } = this.#store.earliest();
-    const retentionMs = this.#retentionMs();
-    const times = [
-      updated === null ? null : updated + ABANDONED_AFTER_MS,
-      ended === null || retentionMs === null ? null : ended + retentionMs,
-    ].filter((time) => time !== null);
-    if (times.length === 0) return;
-    const next = Math.max(Math.min(...times), this.#quietUntil, Date.now() + 1);
-    // Set once: an alarm that is early finds nothing to do and is set anew.
-    if (this.#alarmAt !== null && this.#alarmAt <= next) return;
-    this.#alarmAt = next;
-    this.ctx.storage.setAlarm(next);
   }
 }
