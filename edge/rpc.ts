@@ -277,8 +277,12 @@ export interface NodeSnapshot {
 export interface NodeStatus extends NodeSnapshot {
   /** Unix ms; null while it is not draining. */
   drainingSince: number | null;
-  /** Viewers by lobby. Relays to other nodes are not counted. */
-  lobbies: LobbyLoad[];
+  /** As the operator wished who ordered it; null: nobody did, or the node drains for its own reasons. */
+  drainTimeoutMs: number | null;
+  /** Sums over `lobbies`. */
+  totals: { lobbies: number; subscribers: number; relaysFrom: number; relaysTo: number };
+  /** What is there of each lobby: viewers (relays are not counted), and which nodes its tracks come from and go to. */
+  lobbies: Required<LobbyLoad>[];
 }
 
 /** All nodes at one moment of the fleet's clock, as text: it is made once for all who ask in the same moment. */

@@ -2,7 +2,7 @@
 
 /** A step of its life, and what goes with it. */
 export interface NodeEvent {
-  event: 'ready' | 'linked' | 'worker';
+  event: 'ready' | 'linked' | 'worker' | 'draining';
   /** `host:port` of each announced UDP address. */
   addresses?: readonly string[];
   [detail: string]: unknown;

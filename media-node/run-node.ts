@@ -1,8 +1,9 @@
 /**
  * One media node in this process: opens its UDP port, dials the edge and does as it is told.
  *
- * Standard output carries one JSON line when the port is open (`{"event":"ready",…}`) and one when the edge has welcomed
- * the node (`{"event":"linked"}`), for whoever supervises it; everything for people goes to standard error.
+ * Standard output carries one JSON line when the port is open (`{"event":"ready",…}`), one when the edge has welcomed the
+ * node (`{"event":"linked"}`) and one when it begins to drain (`{"event":"draining"}`), for whoever supervises it;
+ * everything for people goes to standard error.
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -116,6 +117,7 @@ export async function runNode(settings: NodeSettings): Promise<void> {
       return { nowMs: now(), cpuUs: user + system, packets: packetsIn + packetsOut, bytesOut };
     }),
     report: (report) => link?.report(report) ?? false,
+    onDraining: () => announce({ event: 'draining' }, log),
     onDrained: () => {
       drained.resolve();
       end.begin('drained');

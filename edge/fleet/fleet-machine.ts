@@ -123,8 +123,15 @@ export function nodesOf(state: FleetState): NodeStatus[] {
   return [...state.nodes.values()].map(statusOf).sort((a, b) => (a.node < b.node ? -1 : 1));
 }
 
-export function statusOf({ snapshot, drainingSince, lobbies }: FleetNode): NodeStatus {
-  return { ...snapshot, drainingSince, lobbies: [...lobbies] };
+export function statusOf({ snapshot, drainingSince, order, lobbies }: FleetNode): NodeStatus {
+  const totals = { lobbies: lobbies.length, subscribers: 0, relaysFrom: 0, relaysTo: 0 };
+  const listed = lobbies.map(({ lobby, subscribers, relays = { from: [], to: [] } }) => {
+    totals.subscribers += subscribers;
+    totals.relaysFrom += relays.from.length;
+    totals.relaysTo += relays.to.length;
+    return { lobby, subscribers, relays };
+  });
+  return { ...snapshot, drainingSince, drainTimeoutMs: order?.timeoutMs ?? null, totals, lobbies: listed };
 }
 
 function updated(state: FleetState, said: NodeSnapshot, lobbies: readonly LobbyLoad[], now: number): FleetStep {

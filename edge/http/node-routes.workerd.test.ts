@@ -47,9 +47,38 @@ it('lists all that is known of a node, with its place from the name of its regio
       capacity: { sessions: 9, packetsPerSecond: 1000, bandwidthBps: 1e9 },
       draining: false,
       drainingSince: null,
+      drainTimeoutMs: null,
       lobbies: [],
     },
     { node: 'n-2', coordinates: { latitude: 1, longitude: 2 } },
+  ]);
+});
+
+it('lists viewers and relays by lobby, with their sums', async () => {
+  const node = await dial('n-1');
+  await dial('n-2');
+  const relays = { from: ['n-2', 'n-2'], to: ['n-3', 'n-4'] } as never;
+  const [room, space] = ['room:r', 'space:s'] as [never, never];
+  node.report([], {
+    lobbies: [
+      { lobby: room, subscribers: 3, relays },
+      { lobby: space, subscribers: 2 },
+    ],
+  });
+  await eventually(
+    () => fleet().nodes(),
+    ([known]) => known?.lobbies.length === 2,
+  );
+  expect(await list()).toMatchObject([
+    {
+      node: 'n-1',
+      totals: { lobbies: 2, subscribers: 5, relaysFrom: 2, relaysTo: 2 },
+      lobbies: [
+        { lobby: 'room:r', subscribers: 3, relays },
+        { lobby: 'space:s', subscribers: 2, relays: { from: [], to: [] } },
+      ],
+    },
+    { node: 'n-2', totals: { lobbies: 0, subscribers: 0, relaysFrom: 0, relaysTo: 0 }, lobbies: [] },
   ]);
 });
 
@@ -58,7 +87,12 @@ describe('drain', () => {
     const node = await dial('n-1');
     const response = await drain('n-1', json({ timeoutMs: 1500 }));
     expect(response.status).toBe(202);
-    expect(await response.json()).toMatchObject({ node: 'n-1', draining: true, drainingSince: expect.any(Number) });
+    expect(await response.json()).toMatchObject({
+      node: 'n-1',
+      draining: true,
+      drainingSince: expect.any(Number),
+      drainTimeoutMs: 1500,
+    });
     expect(await node.request('drain')).toMatchObject({ timeoutMs: 1500 });
     expect(await list()).toMatchObject([{ node: 'n-1', draining: true }]);
     const placed = await fleet().place({ lobby: 'room:r' as never, prefer: node.node });

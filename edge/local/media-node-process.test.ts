@@ -97,6 +97,14 @@ describe('a node that works', () => {
   });
 });
 
+test('a node that was drained stays away', async () => {
+  const { node, log, readies } = startNode(`console.log('${READY}'); process.exitCode = 0;`);
+  await node.ready;
+  await expect.poll(() => log).toEqual(['The media node has left, as it was asked to; it is back at the next start']);
+  expect(readies).toHaveLength(1);
+  await node.stop();
+});
+
 test('a node that ignores SIGTERM is killed', async () => {
   const { node } = startNode(STUBBORN_NODE);
   await node.ready;

@@ -1,6 +1,6 @@
 /**
- * Runs one media node (or the supervisor of several) as a child process: reads its ready line, passes its logs on, starts it anew when it dies, and ends
- * it politely first.
+ * Runs one media node (or the supervisor of several) as a child process: reads its ready line, passes its logs on, starts
+ * it anew when it dies, unless an operator had it drained, and ends it politely first.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -22,6 +22,7 @@ const eventSchema = z.discriminatedUnion('event', [
     workers: z.array(workerSchema).optional(),
   }),
   z.object({ event: z.literal('linked') }),
+  z.object({ event: z.literal('draining') }),
   workerSchema.extend({ event: z.literal('worker') }),
 ]);
 export type MediaNodeReady = Extract<z.infer<typeof eventSchema>, { event: 'ready' }>;
@@ -33,6 +34,8 @@ const LONGEST_RESTART_MS = 5_000;
 const HEALTHY_MS = 10_000;
 /** The node closes its sessions on SIGTERM; after this it is killed. */
 const STOP_GRACE_MS = 3_000;
+/** How a node ends that was drained. */
+const LEFT = 'exit code 0';
 
 /** How long to wait before the next start, after `failures` starts in a row that did not last. */
 export function restartDelayMs(failures: number): number {
@@ -118,7 +121,7 @@ export class MediaNodeProcess {
       this.#ready.resolve(event);
     } else if (event.event === 'worker') {
       this.#options.onWorker(event);
-    } else {
+    } else if (event.event === 'linked') {
       this.#options.onLinked();
     }
   }
@@ -131,6 +134,10 @@ export class MediaNodeProcess {
       return;
     }
     if (this.#stopping !== null) return;
+    if (how === LEFT) {
+      this.#options.onLog('The media node has left, as it was asked to; it is back at the next start');
+      return;
+    }
     this.#failures = livedMs >= HEALTHY_MS ? 0 : this.#failures + 1;
     const delayMs = restartDelayMs(Math.max(0, this.#failures - 1));
     this.#options.onLog(`The media node ended (${how}); starting it again`);

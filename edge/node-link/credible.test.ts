@@ -21,7 +21,9 @@ const HELLO: Hello = {
 const ROOM = 'room:r' as LobbyId;
 
 test('an honest node is taken at its word', () => {
-  const hello: Hello = { ...HELLO, lobbies: [{ lobby: ROOM, subscribers: 3 }], load: { ...HELLO.load, sessions: 4 } };
+  const relays = { from: ['b' as NodeId], to: ['c' as NodeId, 'd' as NodeId] };
+  const lobbies = [{ lobby: ROOM, subscribers: 3, relays }];
+  const hello: Hello = { ...HELLO, lobbies, load: { ...HELLO.load, sessions: 4 } };
   expect(credibleHello(hello)).toEqual({ said: hello, complaints: [] });
 });
 
@@ -30,6 +32,11 @@ test.each<[string, Partial<Hello>, Partial<Hello>]>([
   ['a region that writes the log', { region: 'fra\nnode b: gone' }, { region: 'franode b: gone' }],
   ['a novel for a version', { version: 'x'.repeat(1e6) }, { version: 'x'.repeat(64) }],
   ['a thousand addresses', { addresses: Array(1000).fill('1.2.3.4:1') }, { addresses: Array(32).fill('1.2.3.4:1') }],
+  [
+    'relays to the whole world',
+    { lobbies: [{ lobby: ROOM, subscribers: 0, relays: { from: [], to: Array<NodeId>(30_000).fill('b' as NodeId) } }] },
+    { lobbies: [{ lobby: ROOM, subscribers: 0 }] },
+  ],
   [
     'nothing to do, and a full house',
     { lobbies: [{ lobby: ROOM, subscribers: 80 }] },

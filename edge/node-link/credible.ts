@@ -6,6 +6,8 @@ import type { Hello, LobbyLoad, NodeCapacity, NodeLoad, Report } from '../../sha
 
 /** More than any machine of today does in one process, by far. */
 const MAX_SESSIONS = 100_000;
+/** Of one node, in all lobbies and both directions: a tree has at most 16 below one node. */
+const MAX_RELAYS = 20_000;
 const MAX_PACKETS_PER_SECOND = 100_000_000;
 const MAX_BANDWIDTH_BPS = 1_000_000_000_000;
 const MAX_CPU = 1_024;
@@ -67,13 +69,17 @@ function credibleLoad(
 ): { load: NodeLoad; lobbies: LobbyLoad[] } {
   const lobbies: LobbyLoad[] = [];
   let viewers = 0;
-  for (const { lobby, subscribers } of said) {
+  let relayCount = 0;
+  for (const { lobby, subscribers, relays } of said) {
     const credible = Math.min(subscribers, MAX_SESSIONS - viewers);
     viewers += credible;
-    if (lobbies.length < MAX_SESSIONS) lobbies.push({ lobby, subscribers: credible });
+    relayCount += (relays?.from.length ?? 0) + (relays?.to.length ?? 0);
+    const named = relays === undefined || relayCount > MAX_RELAYS ? {} : { relays };
+    if (lobbies.length < MAX_SESSIONS) lobbies.push({ lobby, subscribers: credible, ...named });
     if (credible !== subscribers || lobbies.length > MAX_SESSIONS)
       complaints.push(`${subscribers} viewers in one lobby`);
   }
+  if (relayCount > MAX_RELAYS) complaints.push(`${relayCount} relays`);
   const sessions = atMost(MAX_SESSIONS, load.sessions, 'sessions', complaints);
   // Who has viewers has at least as many sessions: an idle node with a full house would draw everybody.
   if (sessions < viewers) complaints.push(`${viewers} viewers in ${sessions} sessions`);

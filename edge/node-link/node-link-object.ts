@@ -107,7 +107,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const reached = socket !== null && (boot === undefined || this.#state?.boot === boot);
     const isTooOld = reached && (readAttachment(socket)?.about?.protocol ?? 0) < protocolOf(asked.method);
     const outcome = !reached
-      ? failed(socket === null && this.#hasLost(asked) ? SESSION_LOST : NODE_UNREACHABLE)
+      ? failed(NODE_UNREACHABLE)
       : isTooOld
         ? failed(NODE_TOO_OLD)
         : await this.#pending.send(socket, asked, Math.max(1, endsAt - Date.now()));
@@ -115,7 +115,8 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
       const { code } = outcome.problem;
       const maybeOpened = reached && (code === NODE_TIMEOUT.code || code === NODE_UNREACHABLE.code);
       if (begun !== null && isNew && !maybeOpened) this.#table.forget(begun.lobby, begun.revision);
-      return outcome;
+      // Also when it was given up while the answer was awaited.
+      return code === NODE_UNREACHABLE.code && this.#hasLost(asked) ? failed(SESSION_LOST) : outcome;
     }
     const ended = ends(asked);
     if (ended !== null) this.#table.forget(ended.lobby, ended.revision);

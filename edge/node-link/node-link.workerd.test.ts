@@ -230,6 +230,16 @@ describe('requests', () => {
     expect(await asked).toMatchObject({ problem: { status: 503, code: 'node_unreachable' } });
   });
 
+  test('a machine goes dark while somebody asks for a session there: 404 as soon as the node is given up', async () => {
+    const node = await dial();
+    node.ignore('probe');
+    // It pings no more, so this is the time that its silence may last.
+    const asked = await probe(mintSessionId(), 3 * LINK_SILENCE_MS);
+    expect(asked).toMatchObject({ problem: { status: 404, code: 'no_session' } });
+    await node.until(() => node.closed !== null);
+    expect(node.closed).toMatchObject({ reason: 'silent' });
+  }, 30_000);
+
   test('a request for an earlier life of the node does not reach this one', async () => {
     const node = await dial();
     const outcome = await nodeLink(NODE).request<'probe'>(

@@ -100,6 +100,14 @@ test.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)('the unit 
   expect({ status, ours }).toEqual({ status: 0, ours: [] });
 });
 
+test('what was drained on purpose stays away, and a reload has its workers back', () => {
+  // Code 0, as of a drained node, is no failure; `always` would have it back at once.
+  expect(unit().get('Restart')).toBe('on-failure');
+  expect(unit().get('ExecReload')).toBe('/bin/kill -USR2 $MAINPID');
+  expect(unit().has('RestartForceExitStatus')).toBe(false);
+  expect(read('Dockerfile')).toContain('--restart on-failure');
+});
+
 test('the command line of the unit starts a node in a fresh clone, with nothing but the environment of the unit', async () => {
   const clone = join(temporary(), 'vestibule');
   const cloned = spawnSync('git', ['clone', '--quiet', '--no-hardlinks', ROOT, clone], { encoding: 'utf8' });

@@ -3,7 +3,7 @@
  * place. The edge decides which is wanted; the intake sees to it that one follows the other without a gap.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import type { LobbyId } from '../../shared/ids.ts';
+import type { LobbyId, NodeId } from '../../shared/ids.ts';
 import type { DesiredRelay, RelayReport } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
 import type { RelayedTrackInfo } from '../negotiate/relay-formats.ts';
@@ -60,6 +60,11 @@ export class RelayIntake implements TrackSource {
   /** Relays that are open. */
   get sessionCount(): number {
     return (this.#current === null ? 0 : 1) + (this.#next === null ? 0 : 1);
+  }
+
+  /** The nodes that they come from, one for each relay. */
+  get upstreams(): NodeId[] {
+    return [this.#current, this.#next].flatMap((relay) => (relay === null ? [] : [relay.upstream]));
   }
 
   /** The relay that is in use has media, or is about to. */

@@ -1,6 +1,7 @@
 /** The upstream end of relays: sessions by which other nodes get the tracks of publishers that this node has. */
 import { ProblemError } from '../../shared/errors.ts';
-import type { SessionId } from '../../shared/ids.ts';
+import type { NodeId, SessionId } from '../../shared/ids.ts';
+import type { NodeRequest } from '../../shared/protocol/control.ts';
 import type { EgressTrackPlan, SourceTrackInfo } from '../negotiate/plan.ts';
 import type { RelayedTrackInfo } from '../negotiate/relay-formats.ts';
 import type { NodeContext } from '../session/context.ts';
@@ -8,9 +9,14 @@ import { toRelay } from '../session/egress-negotiation.ts';
 import { EgressSession } from '../session/egress-session.ts';
 import type { IceResource } from '../session/ice-resource.ts';
 import { successorOf, type TrackSource } from '../session/track-source.ts';
+import { RELAY_EXPIRY_MS } from './pulled-relay.ts';
+
+type Wish = Pick<Extract<NodeRequest, { method: 'relay-offer' }>, 'session' | 'source' | 'downstream'>;
 
 interface ServedRelay {
   readonly session: EgressSession;
+  /** The node at the other end. */
+  readonly downstream: NodeId;
   /** The member whose tracks they are; null: the room's publisher. */
   readonly source: SessionId | null;
   /** What was offered. */
@@ -37,6 +43,11 @@ export class ServedRelays {
     return this.#relays.size;
   }
 
+  /** The nodes that they go to, one for each relay. */
+  get downstreams(): NodeId[] {
+    return [...this.#relays.values()].map(({ downstream }) => downstream);
+  }
+
   /** Another node gets the tracks of this publisher. */
   serves(source: SessionId | null): boolean {
     for (const relay of this.#relays.values()) if (relay.source === source) return true;
@@ -47,13 +58,15 @@ export class ServedRelays {
    * Offers the tracks; the offer is dropped when nobody answers it.
    * @throws ProblemError 409 `session_exists`; 422 without tracks
    */
-  offer(id: SessionId, source: SessionId | null, tracks: readonly RelayedTrackInfo[]): string {
+  offer({ session: id, source, downstream }: Wish, tracks: readonly RelayedTrackInfo[]): string {
     if (this.#relays.has(id)) throw new ProblemError(409, 'session_exists', 'this relay is here already');
     const session = new EgressSession({
       context: this.#options.context,
       session: id,
       negotiation: toRelay(tracks),
       keyframeReason: 'relay',
+      // A node is never quiet for long: one that died must not be sent to as long as a person whose network comes back.
+      patience: { expiryMs: RELAY_EXPIRY_MS },
       events: {
         onMedia: () => this.attach(),
         onEnded: () => {
@@ -62,7 +75,7 @@ export class ServedRelays {
         },
       },
     });
-    this.#relays.set(id, { session, source, offered: tracks });
+    this.#relays.set(id, { session, downstream, source, offered: tracks });
     this.#options.onChange();
     return session.sdp;
   }

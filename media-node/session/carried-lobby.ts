@@ -4,7 +4,7 @@
  * attached to the present tracks.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import type { LobbyId, SessionId } from '../../shared/ids.ts';
+import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import type {
   DesiredLobby,
   IngressReport,
@@ -21,6 +21,7 @@ import { toPlayer } from './egress-negotiation.ts';
 import { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import { IngressSession } from './ingress-session.ts';
+import type { Mover } from './move-round.ts';
 import type { TrackSource } from './track-source.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
@@ -93,6 +94,16 @@ export class CarriedLobby {
     return this.#intake.reports();
   }
 
+  /** Nodes that tracks come from, one for each relay. */
+  get upstreams(): NodeId[] {
+    return this.#intake.upstreams;
+  }
+
+  /** Nodes that tracks go to, one for each relay. */
+  get downstreams(): NodeId[] {
+    return this.#served.downstreams;
+  }
+
   /**
    * Opens the publisher's session in place of whatever was here. Viewers stay when `replaces` names the publisher they
    * came for and the codecs match.
@@ -162,7 +173,7 @@ export class CarriedLobby {
   relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
     this.#refuseWithoutTracks();
     const tracks = this.#sources.map(({ mid, kind, codec }) => ({ mid, kind, codec, stream: ROOM_STREAM }));
-    return { offer: this.#served.offer(request.session, null, tracks) };
+    return { offer: this.#served.offer({ ...request, source: null }, tracks) };
   }
 
   /**
@@ -221,10 +232,10 @@ export class CarriedLobby {
     if (relay !== null || !awaited) this.#intake.want(relay);
   }
 
-  /** Asks all clients that understand it to make a new session elsewhere. */
-  askToMove(): void {
-    this.#publisher?.askToMove();
-    for (const viewer of this.#viewers.values()) viewer.askToMove();
+  /** All clients; those who understand it make a new session elsewhere when they are asked to. */
+  *movers(): Iterable<Mover> {
+    if (this.#publisher !== null) yield this.#publisher;
+    yield* this.#viewers.values();
   }
 
   /** Ends everything of this lobby here. Idempotent. */

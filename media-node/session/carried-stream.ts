@@ -3,7 +3,7 @@
  * other nodes included; an audience that gets the main tracks; and what goes on the air. The edge decides who may be here.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import type { LobbyId, SessionId } from '../../shared/ids.ts';
+import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import type {
   DesiredStream,
   IngressReport,
@@ -21,6 +21,7 @@ import type { IngressSession } from './ingress-session.ts';
 import { LobbyAir, type Pushing } from './lobby-air.ts';
 import { MainAudience } from './main-audience.ts';
 import { MemberSession, type MemberTrack } from './member-session.ts';
+import type { Mover } from './move-round.ts';
 import { noSession } from './refusals.ts';
 import type { TrackSource } from './track-source.ts';
 
@@ -112,6 +113,16 @@ export class CarriedStream {
     return [...this.#remotes.values()].flatMap(({ intake }) => intake.reports());
   }
 
+  /** Nodes that tracks come from, one for each relay. */
+  get upstreams(): NodeId[] {
+    return [...this.#remotes.values()].flatMap(({ intake }) => intake.upstreams);
+  }
+
+  /** Nodes that tracks go to, one for each relay. */
+  get downstreams(): NodeId[] {
+    return this.#served.downstreams;
+  }
+
   liveReports(): LiveReport[] {
     return this.#air.reports();
   }
@@ -150,10 +161,11 @@ export class CarriedStream {
   }
 
   /** Offers a member's tracks to another node. @throws ProblemError 404 `no_session` without that member, 422 without tracks */
-  relayOffer({ session, source }: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
+  relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
+    const { source } = request;
     const member = source === null ? undefined : (this.#members.get(source) ?? this.#remotes.get(source));
     if (member === undefined) throw noSession();
-    return { offer: this.#served.offer(session, source, member.tracks) };
+    return { offer: this.#served.offer(request, member.tracks) };
   }
 
   /**
@@ -243,10 +255,10 @@ export class CarriedStream {
     }
   }
 
-  /** Asks all who understand it to make a new session elsewhere. */
-  askToMove(): void {
-    for (const member of this.#members.values()) member.askToMove();
-    this.#audience.askToMove();
+  /** All clients; those who understand it make a new session elsewhere when they are asked to. */
+  *movers(): Iterable<Mover> {
+    yield* this.#members.values();
+    yield* this.#audience.movers();
   }
 
   /** Ends everything of this lobby here; resolves when nothing is on the air any more. Idempotent. */

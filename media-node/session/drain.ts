@@ -9,8 +9,8 @@ export interface DrainOptions {
   now(): number;
   /** Somebody is here who would miss us. */
   busy(): boolean;
-  /** Called once, at the beginning. */
-  onBegin(): void;
+  /** Called once, at the beginning. @param timeoutMs as given */
+  onBegin(timeoutMs: number): void;
   /** Called once: nobody is here any more, or the time is over. Never from within `begin`. */
   onDone(): void;
 }
@@ -35,7 +35,7 @@ export class Drain {
     this.#endMs = Math.min(this.#endMs ?? Number.POSITIVE_INFINITY, endMs);
     if (begun) return;
     this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
-    this.#options.onBegin();
+    this.#options.onBegin(timeoutMs);
   }
 
   /** @throws ProblemError 503 `node_draining` while it drains */

@@ -4,13 +4,13 @@ import type { SessionId } from '../../shared/ids.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { EgressMedia, SourceTrack } from '../forward/types.ts';
 import type { EgressTrackPlan } from '../negotiate/plan.ts';
-import type { DataChannel, PeerTransport, TransportEnd } from '../transport/types.ts';
+import type { DataChannel, PeerTransport, PeerTransportEvents, TransportEnd } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
 import type { EgressNegotiation, EgressStart } from './egress-negotiation.ts';
 import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
 import { mintMediaIds } from './media-ids.ts';
-import { openTransport } from './session-transport.ts';
+import { openTransport, type Patience } from './session-transport.ts';
 
 /** An offer of ours that nobody answers is dropped after this (WHEP draft §4.3.2). */
 export const ANSWER_TIMEOUT_MS = 30_000;
@@ -21,6 +21,8 @@ export interface EgressSessionOptions {
   negotiation: EgressNegotiation;
   /** What a request for a keyframe that comes from there is counted as. */
   keyframeReason?: 'viewer-pli' | 'relay';
+  /** With a peer that says nothing; as with everybody when not given. */
+  patience?: Patience;
   events: {
     /** Media can flow: attach the source tracks. */
     onMedia(session: EgressSession): void;
@@ -54,7 +56,7 @@ export class EgressSession {
     this.#accept = start.accept;
     this.#tracks = start.settled?.tracks ?? [];
     const remote = start.settled?.remote ?? null;
-    const transport = openTransport(context, local, remote, {
+    const transportEvents: PeerTransportEvents = {
       onConnected: (keys) => {
         this.#media = context.forwarder.openEgress(
           {
@@ -76,7 +78,8 @@ export class EgressSession {
         this.close();
         events.onEnded(this, reason);
       },
-    });
+    };
+    const transport = openTransport(context, local, remote, transportEvents, options.patience);
     this.#transport = transport;
     const { dataChannel, mids } = start;
     if (dataChannel !== null) {

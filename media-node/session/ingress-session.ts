@@ -10,7 +10,7 @@ import type { DataChannel, PeerTransport, TransportEnd } from '../transport/type
 import type { NodeContext } from './context.ts';
 import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
-import { openTransport } from './session-transport.ts';
+import { openTransport, type Patience } from './session-transport.ts';
 
 /** Why a session ended, when it was not we or the edge who closed it. */
 export type IngressEnd = TransportEnd | 'misconduct';
@@ -22,7 +22,7 @@ export interface IngressSessionOptions {
   generation: number;
   offer: string;
   /** As for a room's publisher when not given. */
-  silenceMs?: number;
+  patience?: Patience;
   /** How the offer is answered; as a room's publisher's by default. */
   negotiate?(offer: SessionDescription, local: LocalTransport): PublishAnswer;
   events: {
@@ -92,7 +92,7 @@ export class IngressSession {
         },
         onEnded: (reason) => this.end(reason),
       },
-      options.silenceMs,
+      options.patience,
     );
     events.onTransport?.(transport);
     // A member's channels are its session's business.

@@ -10,6 +10,7 @@ import type { NodeContext } from './context.ts';
 import { toPlayer } from './egress-negotiation.ts';
 import { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
+import type { Mover } from './move-round.ts';
 
 type PlayRequest = Extract<NodeRequest, { method: 'play' }>;
 
@@ -101,8 +102,8 @@ export class MainAudience {
     return true;
   }
 
-  askToMove(): void {
-    for (const viewer of this.#viewers.values()) viewer.askToMove();
+  movers(): Iterable<Mover> {
+    return this.#viewers.values();
   }
 
   /** Closes all. Idempotent. */

@@ -29,6 +29,7 @@ import type { IceResource } from './ice-resource.ts';
 import type { IngressSession } from './ingress-session.ts';
 import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
+import { MoveRound } from './move-round.ts';
 import { RecordedLobbies } from './recorded-lobbies.ts';
 import { noSession, refuseWhenStale } from './refusals.ts';
 import { ReportQueue } from './report-queue.ts';
@@ -53,6 +54,8 @@ export interface MediaNodeOptions {
   load: LoadMeter;
   /** Sends a report to the edge; false when there is no link to send it on. */
   report(report: Report): boolean;
+  /** It takes nothing new from now on. */
+  onDraining?(): void;
   /** A drain is over: close the node and leave. */
   onDrained?(): void;
 }
@@ -64,6 +67,7 @@ export class MediaNode implements LinkHandler {
   readonly #reports: ReportQueue;
   readonly #left = new LeftViewers();
   readonly #drain: Drain;
+  #moving: MoveRound | null = null;
   readonly #recorded: RecordedLobbies;
   readonly #snapshots: Snapshots;
 
@@ -95,9 +99,11 @@ export class MediaNode implements LinkHandler {
     this.#drain = new Drain({
       now: () => context.now(),
       busy: () => [...this.#carried()].some(({ busy }) => busy),
-      onBegin: () => {
-        for (const lobby of this.#carried()) lobby.askToMove();
+      onBegin: (timeoutMs) => {
+        const movers = [...this.#carried()].flatMap((lobby) => [...lobby.movers()]);
+        this.#moving = new MoveRound(movers, timeoutMs, () => context.now());
         this.#reports.schedule();
+        options.onDraining?.();
       },
       onDone: () => options.onDrained?.(),
     });
@@ -105,6 +111,7 @@ export class MediaNode implements LinkHandler {
 
   /** Takes nothing new, asks clients to move, and says `onDrained` when all are gone or the time is over. */
   drain(timeoutMs: number): void {
+    this.#moving?.hurry(timeoutMs);
     this.#drain.begin(timeoutMs);
   }
 
@@ -213,6 +220,7 @@ export class MediaNode implements LinkHandler {
   /** Ends everything, telling the peers; resolves when the programs that it started are gone. Idempotent. */
   async close(): Promise<void> {
     this.#drain.close();
+    this.#moving?.close();
     for (const room of [...this.#rooms.values()]) this.#end(room);
     const ended = this.#streams.close();
     this.#reports.close();
@@ -346,6 +354,10 @@ export class MediaNode implements LinkHandler {
   }
 
   #lobbyLoads(): LobbyLoad[] {
-    return [...this.#carried()].map(({ id, subscriberCount }) => ({ lobby: id, subscribers: subscriberCount }));
+    return [...this.#carried()].map(({ id, subscriberCount, upstreams: from, downstreams: to }) => ({
+      lobby: id,
+      subscribers: subscriberCount,
+      ...(from.length + to.length === 0 ? {} : { relays: { from, to } }),
+    }));
   }
 }

@@ -75,7 +75,7 @@ export class MemberSession {
     let joined: readonly JoinedTrackPlan[] = [];
     this.ingress = new IngressSession({
       ...options,
-      silenceMs: MEMBER_SILENCE_MS,
+      patience: { silenceMs: MEMBER_SILENCE_MS },
       negotiate: (offer, local) => {
         const plan = answerJoin(offer, local, { fixed });
         ({ tracks: joined, dataChannel } = plan);

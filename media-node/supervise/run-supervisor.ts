@@ -1,6 +1,7 @@
 /**
  * Several media nodes on one machine under one process: it starts them, passes their logs on, starts a dead one again,
- * and ends them all. It carries nothing itself. A worker that loses its supervisor ends by itself.
+ * and ends them all. It carries nothing itself. A worker that loses its supervisor ends by itself. One that was drained
+ * stays away until SIGUSR2, and when all of them were, the supervisor ends.
  *
  * Standard output is as a single node's (`ready` when all are, `linked` when the edge has welcomed all), and
  * `{"event":"worker",…}` when one was replaced.
@@ -30,7 +31,7 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
   const workers: WorkerProcess[] = [];
   const linked = new Set<string>();
   let announced = false;
-  /** Workers that the edge had drained; the supervisor ends with the last. */
+  /** Workers that were drained and are gone; the supervisor ends with the last. */
   let left = 0;
   let statusServer: StatusServer | null = null;
 
@@ -74,7 +75,9 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     if (settings.NODE_STATUS_PORT !== null) {
       statusServer = await StatusServer.open(settings.NODE_STATUS_HOST, settings.NODE_STATUS_PORT, {
         statuses: async () => present(await Promise.all(workers.map((worker) => worker.status()))),
-        expected: count,
+        get expected() {
+          return count - left;
+        },
       });
     }
     // The first one alone: it finds out what is wrong for all, and builds what all of them load.
@@ -99,6 +102,10 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     workers: ready.map(({ node, addresses }, index) => ({ node, addresses, pid: workers[index]?.pid })),
   });
   announced = true;
+  // Not SIGHUP: that is what a terminal says when it is closed.
+  process.on('SIGUSR2', () => {
+    for (const worker of workers) if (!end.begun && worker.comeBack()) left -= 1;
+  });
   if (linked.size === count) tell({ event: 'linked' });
 }
 

@@ -60,7 +60,36 @@ test('one that crashes is started again, one that left in order is not', async (
   `);
   await left;
   expect(starts()).toBe(2);
-  expect(log).toEqual(['[node n-1] ended (exit code 3); starting it again', '[node n-1] has left, as the edge wished']);
+  expect(log).toEqual([
+    '[node n-1] ended (exit code 3); starting it again',
+    '[node n-1] has left, as it was asked to (exit code 0); it stays away',
+  ]);
+});
+
+test('one that was drained stays away, however it ended, until it is called back', async () => {
+  const { worker, log, left, starts } = start(`
+    import { existsSync, writeFileSync } from 'node:fs';
+    const mark = new URL('mark', import.meta.url);
+    ${READY}
+    if (existsSync(mark)) setInterval(() => {}, 1000);
+    else {
+      writeFileSync(mark, '');
+      console.log('{"event":"draining"}');
+      process.exitCode = 3;
+    }
+  `);
+  expect(worker.comeBack()).toBe(false);
+  await left;
+  expect(log).toEqual(['[node n-1] has left, as it was asked to (exit code 3); it stays away']);
+  expect(worker.pid).toBeUndefined();
+
+  expect(worker.comeBack()).toBe(true);
+
+  await expect.poll(starts).toBe(2);
+  expect(worker.comeBack()).toBe(false);
+  // It is a worker like any other again.
+  process.kill(worker.pid ?? 0, 'SIGKILL');
+  await expect.poll(starts).toBe(3);
 });
 
 test('one that does not start is an error, not a loop', async () => {

@@ -14,6 +14,7 @@ const eventSchema = z.discriminatedUnion('event', [
     version: z.string(),
   }),
   z.object({ event: z.literal('linked') }),
+  z.object({ event: z.literal('draining') }),
 ]);
 export type WorkerReady = Extract<z.infer<typeof eventSchema>, { event: 'ready' }>;
 
@@ -42,7 +43,7 @@ export interface WorkerOptions {
   onReady(ready: WorkerReady): void;
   /** The edge has welcomed it; again after each restart. */
   onLinked(): void;
-  /** It ended by itself and in order, because the edge had it drained: it is not started again. */
+  /** It was drained and has ended, one way or the other: it stays away until `comeBack`. */
   onLeft(): void;
 }
 
@@ -57,6 +58,9 @@ export class WorkerProcess {
   #restart: NodeJS.Timeout | null = null;
   #failures = 0;
   #stopping = false;
+  /** This life of it has said that it leaves. */
+  #draining = false;
+  #left = false;
 
   /** Starts the worker at once. */
   constructor(options: WorkerOptions) {
@@ -88,6 +92,15 @@ export class WorkerProcess {
     clearTimeout(timer);
     this.#questions.delete(id);
     return status;
+  }
+
+  /** Starts one anew that has left; false: it has not. */
+  comeBack(): boolean {
+    if (!this.#left || this.#stopping) return false;
+    this.#left = false;
+    this.#failures = 0;
+    this.#start();
+    return true;
   }
 
   /** Ends it for good: SIGTERM, then SIGKILL after `graceMs`. */
@@ -124,6 +137,7 @@ export class WorkerProcess {
     });
     this.#child = child;
     this.#isReady = false;
+    this.#draining = false;
     child.on('error', (error) => this.#options.log(`[node ${this.#options.node}] ${error.message}`));
     child.on('message', (message) => {
       const answer = statusAnswerSchema.safeParse(message).data;
@@ -144,6 +158,8 @@ export class WorkerProcess {
       this.#wasReady = true;
       this.#options.onReady(event);
       this.#firstReady.resolve(event);
+    } else if (event.event === 'draining') {
+      this.#draining = true;
     } else {
       this.#options.onLinked();
     }
@@ -162,8 +178,10 @@ export class WorkerProcess {
       return;
     }
     if (this.#stopping) return;
-    if (how === LEFT) {
-      this.#passOn('has left, as the edge wished');
+    // Also when it died of something else on its way out: whoever drained it does not want it back yet.
+    if (how === LEFT || this.#draining) {
+      this.#left = true;
+      this.#passOn(`has left, as it was asked to (${how}); it stays away`);
       this.#options.onLeft();
       return;
     }

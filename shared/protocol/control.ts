@@ -118,6 +118,8 @@ export const lobbyLoadSchema = z.object({
   lobby: lobbyIdSchema,
   /** Egress sessions of viewers that are open here (connecting or connected). Relays to other nodes are not counted. */
   subscribers: z.int().nonnegative(),
+  /** The other ends of the relays that are open here: which nodes tracks come from and go to. Absent: there are none. */
+  relays: z.object({ from: z.array(nodeIdSchema), to: z.array(nodeIdSchema) }).optional(),
 });
 export type LobbyLoad = z.infer<typeof lobbyLoadSchema>;
 

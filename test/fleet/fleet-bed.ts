@@ -31,7 +31,13 @@ const nodeStatusSchema = z.object({
   version: z.string(),
   capacity: z.object({ sessions: z.int() }),
   load: z.object({ sessions: z.int(), packetsPerSecond: z.number(), cpu: z.number() }),
-  lobbies: z.array(z.object({ lobby: z.string(), subscribers: z.int() })),
+  lobbies: z.array(
+    z.object({
+      lobby: z.string(),
+      subscribers: z.int(),
+      relays: z.object({ from: z.array(z.string()), to: z.array(z.string()) }),
+    }),
+  ),
 });
 export type AdminNode = z.infer<typeof nodeStatusSchema>;
 

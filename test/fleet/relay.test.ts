@@ -74,11 +74,18 @@ test('Chromium shows it on all three nodes, each further node pulls the tracks o
   expect(more.map((viewer) => bed.nodeOf(viewer))).toEqual([...NODES, ...NODES]);
   expect(NODES.map((node) => pulled(node, room))).toEqual([[], ['new-york'], ['paris']]);
   expect(bed.tap.relays('mumbai').map(({ state }) => state)).toContain('connected');
+  const tree: unknown[] = [];
   for (const id of NODES) {
-    await bed.untilNode(id, 'has three viewers', ({ lobbies }) =>
-      lobbies.some(({ lobby, subscribers }) => lobby === `room:${room}` && subscribers === 3),
+    const { lobbies } = await bed.untilNode(id, 'has three viewers', (node) =>
+      node.lobbies.some(({ lobby, subscribers }) => lobby === `room:${room}` && subscribers === 3),
     );
+    tree.push(lobbies.find(({ lobby }) => lobby === `room:${room}`)?.relays);
   }
+  expect(tree).toEqual([
+    { from: [], to: ['paris'] },
+    { from: ['new-york'], to: ['mumbai'] },
+    { from: ['paris'], to: [] },
+  ]);
   const [, , last] = players;
   if (last === undefined) throw new Error('no player');
   expect(await received(last)).toMatchObject({ videoCodec: 'video/VP8', audioCodec: 'audio/opus' });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { loadAddon } from '../../media-node/forward/native/addon.ts';
 import { NativeEngine } from '../../media-node/forward/native/native-engine.ts';
 import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
+import { RELAY_EXPIRY_MS } from '../../media-node/relay/pulled-relay.ts';
 import type { ProblemError } from '../../shared/errors.ts';
 import { mintSessionId, nodeIdSchema } from '../../shared/ids.ts';
 import { lobbyOf, type NodeUnderTest } from '../support/node-under-test.ts';
@@ -118,6 +119,30 @@ test(
     expect(next.resumed).toBe(true);
     expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0 });
     expect(viewer.session.transport.endReason).toBeNull();
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a downstream node that says nothing any more is sent nothing after 10 s; a viewer may be silent for longer',
+  async () => {
+    const { nodes, publish, play } = await openFleet(2);
+    const [a, b] = nodes as [NodeUnderTest, NodeUnderTest];
+    await publish(a);
+    await using proxy = await UdpProxy.open(addressOf(a));
+    b.relayFrom(a, ROOM, { offer: (sdp) => proxy.rewrite(sdp) });
+    const [viewer, near] = [await play(b), await play(a)];
+    await moreFrames(viewer, 5);
+
+    proxy.impair({ cut: true });
+    await near.abandon();
+    const cutMs = performance.now();
+    a.endpoint.tick(cutMs + RELAY_EXPIRY_MS - 2_000);
+    expect(a.node.hello().lobbies).toMatchObject([{ subscribers: 1, relays: { to: [b.id] } }]);
+    a.endpoint.tick(cutMs + RELAY_EXPIRY_MS + 100);
+
+    expect(a.node.hello().lobbies).toEqual([{ lobby: lobbyOf(ROOM), subscribers: 1 }]);
+    expect(a.node.hello().load.sessions).toBe(2);
   },
   TIMEOUT_MS,
 );

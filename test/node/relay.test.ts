@@ -71,6 +71,11 @@ test.each([
     const loads = [a, b, c].map((node) => node.node.hello());
     expect(loads.map(({ lobbies }) => lobbies[0]?.subscribers)).toEqual([1, 1, 1]);
     expect(loads.map(({ load }) => load.sessions)).toEqual([3, 3, 2]);
+    expect(loads.map(({ lobbies }) => lobbies[0]?.relays)).toEqual([
+      { from: [], to: [b.id] },
+      { from: [a.id], to: [c.id] },
+      { from: [b.id], to: [] },
+    ]);
     expect(loads.map(({ relays }) => relays?.map(({ state, idle }) => [state, idle]))).toEqual([
       [],
       [['connected', false]],

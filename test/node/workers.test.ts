@@ -86,6 +86,29 @@ describe('two workers', () => {
     await gone([second, replaced.pid as number]);
   }, 60_000);
 
+  test('one that was drained stays away until SIGUSR2; when all were, the supervisor has nothing to do and ends', async () => {
+    const node = start(['--workers', '2'], { NODE_STATUS_PORT: '0' });
+    const { workers, status } = await ready(node);
+    const [first, second] = workers.map(({ pid }) => pid) as [number, number];
+    const health = async (): Promise<unknown> => (await fetch(`http://${status}/healthz`)).json();
+
+    // To drain, it makes no difference who asks for it.
+    process.kill(first, 'SIGTERM');
+    await expect.poll(() => node.log, { timeout: DEADLINE_MS }).toContain('[node box-1] has left, as it was asked to');
+    expect(await health()).toMatchObject({ ok: true, expected: 1 });
+
+    const before = node.events.length;
+    node.signal('SIGUSR2');
+    const back = await node.event('worker', DEADLINE_MS, before);
+    expect(back).toMatchObject({ node: 'box-1' });
+    await expect.poll(health, { timeout: DEADLINE_MS }).toMatchObject({ ok: true, expected: 2 });
+    expect(node.events.slice(before)).toHaveLength(1);
+
+    for (const pid of [back.pid as number, second]) process.kill(pid, 'SIGTERM');
+    await node.whenEnded();
+    expect(node.outcome).toBe('exit code 0');
+  }, 60_000);
+
   test('end when their supervisor is killed', async () => {
     const node = start(['--workers', '2']);
     const { workers } = await ready(node);

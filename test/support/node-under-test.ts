@@ -13,7 +13,14 @@ import { MediaNode } from '../../media-node/session/media-node.ts';
 import { LoadMeter } from '../../media-node/stats/load-meter.ts';
 import { openSockets } from '../../media-node/transport/open-sockets.ts';
 import { openMediaEndpoint, type UdpMediaEndpoint } from '../../media-node/transport/udp-endpoint.ts';
-import { type LobbyId, mintBootId, mintSessionId, nodeIdSchema, type SessionId } from '../../shared/ids.ts';
+import {
+  type LobbyId,
+  mintBootId,
+  mintSessionId,
+  type NodeId,
+  nodeIdSchema,
+  type SessionId,
+} from '../../shared/ids.ts';
 import type {
   DesiredLobby,
   IngressReport,
@@ -49,6 +56,7 @@ export interface RelayWishes {
 }
 
 export class NodeUnderTest {
+  readonly id: NodeId;
   readonly endpoint: UdpMediaEndpoint;
   readonly forwarder: Forwarder;
   readonly node: MediaNode;
@@ -62,6 +70,7 @@ export class NodeUnderTest {
 
   constructor(endpoint: UdpMediaEndpoint, options: NodeUnderTestOptions) {
     const now = (): number => performance.now();
+    this.id = nodeIdSchema.parse(options.id ?? 'node-under-test');
     this.endpoint = endpoint;
     this.forwarder = createForwarder(
       { keyframeCache: options.keyframeCache ?? true, keyframeCacheBytes: KEYFRAME_CACHE_BYTES },
@@ -73,7 +82,7 @@ export class NodeUnderTest {
       context,
       recordings: options.recordings?.(context),
       pushing: { policy: new AddressPolicy([LOOPBACK]), ffmpeg: () => findFfmpeg(options.ffmpeg ?? null, '') },
-      node: nodeIdSchema.parse(options.id ?? 'node-under-test'),
+      node: this.id,
       boot: mintBootId(),
       version: '0.0.0',
       region: 'test',
@@ -162,12 +171,11 @@ export class NodeUnderTest {
   ): { session: SessionId; resumed: boolean } {
     const lobby = lobbyOf(room);
     const session = mintSessionId();
-    const downstream = nodeIdSchema.parse('downstream');
     const { offer } = upstream.request<'relay-offer'>({
       method: 'relay-offer',
       lobby,
       session,
-      downstream,
+      downstream: this.id,
       source: null,
     });
     this.#revision += 1;
@@ -175,7 +183,7 @@ export class NodeUnderTest {
       method: 'relay-pull',
       lobby,
       revision: this.#revision,
-      relay: { session, generation: this.#revision, upstream: nodeIdSchema.parse('upstream') },
+      relay: { session, generation: this.#revision, upstream: upstream.id },
       source: null,
       tracks: [],
       offer: onOffer(offer),

@@ -23,6 +23,7 @@ import { type LocalStream, OwnMedia } from './own-media.ts';
 import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
 
 export interface LobbyOptions {
@@ -179,6 +180,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     const runner = new SessionRunner({
       role: 'publish',
       createPeer: ({ onState }) => this.#createPeer(onState),
+      heard: receivedSigns,
       onStatus: (status) => {
         if (this.#runner === runner) this.#onSendStatus(status);
       },

@@ -213,8 +213,23 @@ describe('silence', () => {
     expect(driver.state.phase).toBe('backoff');
   });
 
-  it('means nothing for a publisher', () => {
-    expect(live('publish').send({ kind: 'silent' }).status).toBe('live');
+  it('lets a publisher ask, long before ICE notices; as long as the session is there, it is live', () => {
+    const driver = live('publish').send({ kind: 'silent' }).send({ kind: 'probed', status: 503 }).tick();
+    expect(driver.status).toBe('live');
+    expect(driver.send({ kind: 'probed', status: 200 }).send({ kind: 'flowing' }).state.phase).toBe('live');
+    expect(driver.take()).toEqual(['probe', 'probe']);
+  });
+
+  it('brings a publisher back as soon as the server has lost its session', () => {
+    const driver = live('publish').send({ kind: 'silent' }).send({ kind: 'probed', status: 404 });
+    expect(driver.status).toBe('reconnecting');
+    expect(driver.tick().take()).toEqual(['probe', 'close', 'open']);
+  });
+
+  it('of a publisher is no reason to wait when ICE notices, too', () => {
+    const driver = live('publish').send({ kind: 'silent' }).send({ kind: 'peer', state: 'disconnected' });
+    expect(driver.status).toBe('reconnecting');
+    expect(driver.tick().take()).toEqual(['probe', 'probe', 'restart']);
   });
 });
 

@@ -3,8 +3,9 @@
  * events, runs the effects and wakes the machine at `wakeAt`.
  *
  * The ladder of repairs, cheapest first: wait a moment (ICE often heals itself) → ICE restart by PATCH, which keeps the
- * session → a new session by POST. A viewer whose packets stop while ICE is well asks whether its session still exists:
- * a publisher that returns within its grace continues the same session, and nothing needs repair.
+ * session → a new session by POST. Who hears nothing while ICE is well asks whether the session still exists: a publisher
+ * that returns within its grace continues the viewers' sessions, and nothing needs repair; a node that has died says no
+ * goodbye, and ICE would take seconds longer to notice.
  */
 import { backoffDelayMs } from './backoff.ts';
 
@@ -24,7 +25,7 @@ export type Phase =
   | 'interrupted'
   /** ICE restart under way: its PATCH, then its checks. */
   | 'restarting'
-  /** Connected, but no packet arrives (play only). */
+  /** Connected, but nothing arrives: no packet for a viewer, no sign of life for a publisher. */
   | 'stalled'
   /** The server closed the connection; asking whether it meant it (publish only). */
   | 'questioning'
@@ -131,7 +132,8 @@ export function sessionStatus(state: SessionMachine): SessionStatus {
     case 'questioning':
       return 'reconnecting';
     case 'stalled':
-      return 'waiting';
+      // What a publisher sends may well arrive; the answer to the question will tell.
+      return state.role === 'play' ? 'waiting' : 'live';
     default:
       return state.phase;
   }
@@ -236,7 +238,7 @@ function stepConnected(state: SessionMachine, event: SessionEvent, now: number, 
     case 'networkChanged':
       return state.phase === 'restarting' ? stay(state) : restart(state, now, random);
     case 'silent':
-      if (state.phase !== 'live' || state.role !== 'play') return stay(state);
+      if (state.phase !== 'live') return stay(state);
       return {
         state: { ...state, phase: 'stalled', stalledSince: now, wakeAt: now + PROBE_INTERVAL_MS },
         effects: [{ kind: 'probe' }],

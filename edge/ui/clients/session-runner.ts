@@ -15,6 +15,7 @@ import {
   sessionStatus,
   step,
 } from './session-machine.ts';
+import { SilenceWatch, type SilenceWatchOptions } from './silence-watch.ts';
 
 /** What a peer session tells the runner. */
 export type PeerEvents = Pick<PeerSessionOptions, 'onState' | 'onReconnect'>;
@@ -33,6 +34,8 @@ export interface RunnerOptions {
     /** It has taken the other one's place, which ends a moment later. */
     onMoved?(peer: PeerSession): void;
   };
+  /** Absent: silence on a connection that ICE finds well means nothing. */
+  heard?: SilenceWatchOptions['count'];
   onStatus(status: SessionStatus): void;
   /** `fatal`: the runner has given up and rests in `failed`. */
   onError(error: ClientError, fatal: boolean): void;
@@ -63,10 +66,21 @@ export class SessionRunner {
   /** A new session waits for the old one's DELETE, or a publisher would be refused because of itself. */
   #closing: Promise<void> = Promise.resolve();
   #listening: AbortController | null = null;
+  readonly #silence: SilenceWatch | null;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#machine = initialSession(options.role);
+    const { heard } = options;
+    this.#silence =
+      heard === undefined
+        ? null
+        : new SilenceWatch({
+            connection: () => this.#peer?.connection ?? null,
+            count: heard,
+            onSilent: () => this.dispatch({ kind: 'silent' }),
+            onFlowing: () => this.dispatch({ kind: 'flowing' }),
+          });
   }
 
   get status(): SessionStatus {
@@ -275,7 +289,9 @@ export class SessionRunner {
     if (wanted === (this.#listening !== null)) return;
     this.#listening?.abort();
     this.#listening = null;
+    this.#silence?.stop();
     if (!wanted) return;
+    this.#silence?.start();
     const controller = new AbortController();
     this.#listening = controller;
     const { signal } = controller;

@@ -16,6 +16,7 @@ import { PeerSession } from './peer-session.ts';
 import { withOpusParameters } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import { receivedPackets } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
 
 export interface WhepOptions {
@@ -46,18 +47,12 @@ export interface WhepEvents {
   error: { error: ClientError; fatal: boolean };
 }
 
-/** No packet for this long, while ICE is well, means that the source is interrupted or the session is dead. */
-const SILENCE_MS = 3_000;
-const PACKET_CHECK_MS = 1_000;
-
 export class WhepClient extends TypedEventTarget<WhepEvents> {
   readonly #options: WhepOptions;
   readonly #runner: SessionRunner;
   #stream: MediaStream | null = null;
   readonly #streams = new WeakMap<RTCPeerConnection, MediaStream>();
   #state: WhepState = 'idle';
-  #checkTimer: ReturnType<typeof setInterval> | null = null;
-  #packets = { connection: null as RTCPeerConnection | null, received: 0, changedAt: 0 };
 
   constructor(options: WhepOptions) {
     super();
@@ -83,6 +78,7 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
           if (stream !== undefined) this.#adopt(stream);
         },
       },
+      heard: receivedPackets,
       onStatus: (status) => this.#setState(status),
       onError: (error, fatal) => this.emit('error', { error, fatal }),
     });
@@ -141,32 +137,7 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
   #setState(state: WhepState): void {
     const previous = this.#state;
     this.#state = state;
-    const running = state !== 'stopped' && state !== 'failed' && state !== 'idle';
-    if (running && this.#checkTimer === null) {
-      this.#checkTimer = setInterval(() => void this.#checkPackets(), PACKET_CHECK_MS);
-    } else if (!running && this.#checkTimer !== null) {
-      clearInterval(this.#checkTimer);
-      this.#checkTimer = null;
-    }
     this.emit('state', { state, previous });
-  }
-
-  async #checkPackets(): Promise<void> {
-    const connection = this.connection;
-    if (connection?.connectionState !== 'connected') return;
-    let received = 0;
-    for (const stat of (await connection.getStats()).values()) {
-      if (stat.type === 'inbound-rtp') received += stat.packetsReceived ?? 0;
-    }
-    if (this.connection !== connection) return;
-    const now = performance.now();
-    if (this.#packets.connection !== connection || this.#packets.received !== received) {
-      const moved = this.#packets.connection === connection;
-      this.#packets = { connection, received, changedAt: now };
-      if (moved) this.#runner.dispatch({ kind: 'flowing' });
-    } else if (now - this.#packets.changedAt >= SILENCE_MS) {
-      this.#runner.dispatch({ kind: 'silent' });
-    }
   }
 }
 

@@ -15,6 +15,7 @@ import { PeerSession } from './peer-session.ts';
 import { withOpusParameters, withVideoStartBitrate } from './sdp.ts';
 import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
 
 export interface WhipOptions {
@@ -95,6 +96,7 @@ export class WhipClient extends TypedEventTarget<WhipEvents> {
       const runner = new SessionRunner({
         role: 'publish',
         moving: { whenShown: (peer) => whenConnected(peer.connection) },
+        heard: receivedSigns,
         createPeer: (events, replaces) =>
           new PeerSession({
             url: this.#options.url,
