@@ -58,9 +58,11 @@ export class RecordsKeeper {
     const retentionMs = this.#retentionMs();
     if (retentionMs !== null) {
       const old = this.#host.store.endedBefore(now - retentionMs, this.#reachable(), DELETED_AT_ONCE);
-      for (const entry of old) {
-        const deleted = await this.#host.inTurn(entry.id, async () => {
-          await this.delete(entry);
+      for (const { id } of old) {
+        const deleted = await this.#host.inTurn(id, async () => {
+          // Its node may have taken it up again, or somebody deleted it, while others had their turn.
+          const entry = this.#host.store.get(id);
+          if (entry !== null && entry.endedAt !== null) await this.delete(entry);
           return succeeded(null);
         });
         if (!deleted.ok) mustRetry = true;

@@ -47,7 +47,7 @@ function settle(_file: RecordFile): void {
 
 function settleOne(recording: number, entry: Running): void {
   const { recorder, owedBytes } = entry;
-  if (recorder.failed && !entry.closing) void end(recording, entry);
+  if (recorder.failed) void end(recording, entry);
   if (owedBytes === 0 || (recorder.pendingBytes > MAX_PENDING_BYTES && !recorder.failed)) return;
   say({ type: 'taken', recording, bytes: owedBytes });
   entry.owedBytes = 0;
@@ -75,6 +75,7 @@ function guarded(recording: number, entry: Running, work: () => void): void {
 }
 
 async function end(recording: number, entry: Running): Promise<void> {
+  if (entry.closing) return;
   entry.closing = true;
   let error: string | null = entry.recorder.failed ? 'the file failed' : null;
   try {
@@ -107,7 +108,7 @@ port.on('message', (message: ToRecorder) => {
     }
     case 'close': {
       const entry = running.get(message.recording);
-      if (entry !== undefined && !entry.closing) void end(message.recording, entry);
+      if (entry !== undefined) void end(message.recording, entry);
       break;
     }
     case 'stop':

@@ -153,6 +153,18 @@ it('a picture that stands still for a minute goes on in the same file', async ()
   expect(await stage.facts()).toEqual([{ tracks: 2, rotation: 0, seconds: 64, state: 'uploading' }]);
 });
 
+it('what cannot be written any more has failed and says why; what was written can be read', async () => {
+  const stage = new Stage([OPUS, VP8]);
+  await stage.play(6_000);
+  stage.recorder.fail('what was sent cannot be written: a reason');
+  await stage.play(2_000);
+  const [{ seconds = 0, ...facts } = {}] = await stage.facts();
+  expect(facts).toEqual({ tracks: 2, rotation: 0, state: 'failed' });
+  expect(seconds).toBeGreaterThanOrEqual(4);
+  expect(stage.files.map(({ error }) => error)).toEqual(['what was sent cannot be written: a reason']);
+  expect(stage.recorder.failed).toBe(true);
+});
+
 it('what no file can hold is left out with a reason; keyframes are asked for when none come', async () => {
   const stage = new Stage([PCMU, VP8]);
   await stage.play(10_000, { keyEvery: 10_000 });

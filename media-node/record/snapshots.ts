@@ -1,4 +1,5 @@
 /** What is shown now, as a JPEG: made by ffmpeg of the newest keyframe, only when asked for, at most once a second. */
+import { constants, setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
@@ -107,6 +108,7 @@ export class Snapshots {
       input: data,
       onOutput: (chunk) => void output.push(chunk),
     });
+    giveWay(program.pid);
     const timer = setTimeout(() => void program.stop(), FFMPEG_PATIENCE_MS);
     const ended = await program.ended;
     clearTimeout(timer);
@@ -134,6 +136,15 @@ export class Snapshots {
       await delay(POLL_MS);
     }
     throw new ProblemError(503, 'no_picture', 'no keyframe came in time', { retryAfterSeconds: 2 });
+  }
+}
+
+/** Who forwards packets goes first. */
+function giveWay(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended, or we may not: then it is a program like any other.
   }
 }
 
