@@ -12,7 +12,7 @@ import { recorderSettings } from './support/settings.ts';
 import { ROOM, temporaryFolder } from './support/studio.ts';
 
 /** Each refusal is followed by a pause that grows. */
-const SETTLE_MS = 40_000;
+const SETTLE_MS = 80_000;
 
 async function openNode(folder: string, edge: RecordsEdge, settings = {}) {
   const made: Recordings[] = [];
@@ -47,7 +47,7 @@ async function start(publisher: Promise<Publisher>): Promise<Publisher> {
 }
 
 test('without a folder to write to the recording has failed, says why, and media goes on', {
-  timeout: 30_000,
+  timeout: 90_000,
 }, async () => {
   const [folder, edge] = [await temporaryFolder(), await openEdge()];
   await writeFile(join(folder, 'file'), '');
@@ -57,14 +57,14 @@ test('without a folder to write to the recording has failed, says why, and media
   node.apply(ROOM, { publisher: { session: signalling.session, generation: 1 }, recording: { format: 'mp4' } });
   await settled(edge, 1);
   expect(edge.all[0]).toMatchObject({ state: 'failed', error: expect.stringContaining('cannot be created') });
-  await until(() => recordings.size === 0, 'the end of the recording');
+  await until(() => recordings.size === 0, 'the end of the recording', SETTLE_MS);
   expect(node.lastReportOf(signalling.session)?.state).toBe('connected');
   const before = node.forwarder.counters.packetsIn;
-  await until(() => node.forwarder.counters.packetsIn > before + 100, 'more packets');
+  await until(() => node.forwarder.counters.packetsIn > before + 100, 'more packets', SETTLE_MS);
 });
 
 test('parts leave while it records; refusals of every kind are survived; the local file goes last', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const [folder, edge] = [await temporaryFolder(), await openEdge()];
   const { node } = await openNode(folder, edge, { deleteAfterUpload: true });
@@ -112,5 +112,6 @@ test('parts leave while it records; refusals of every kind are survived; the loc
   const { tracks } = await readRecorded(copy);
   for (const { packets, decoded } of tracks) expect(decoded).toBe(packets);
   await until(() => edge.all[0]?.state === 'ready', 'ready');
-  await expect.poll(() => readFile(join(folder, edge.all[0]?.begin.name ?? '')).catch(() => null)).toBeNull();
+  const local = (): Promise<Buffer | null> => readFile(join(folder, edge.all[0]?.begin.name ?? '')).catch(() => null);
+  await expect.poll(local, { timeout: SETTLE_MS }).toBeNull();
 });

@@ -1,6 +1,12 @@
 /** A real S3 server on a free port, and a front before it that fails as it is told to. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +14,13 @@ import S3rver from '@20minutes/s3rver';
 
 export const S3_KEYS = { S3_ACCESS_KEY: 'S3RVER', S3_SECRET_KEY: 'S3RVER' };
 
-/** `500`: answered so, without asking the store. `cut`: the connection ends without an answer. `lost`: done, but the answer is cut off. */
-export type Trouble = '500' | 'cut' | 'lost';
+/**
+ * `500`: answered so, without asking the store. `cut`: the connection ends without an answer. `lost`: done, but the answer
+ * is cut off. `slow`: done, after a while.
+ */
+export type Trouble = '500' | 'cut' | 'lost' | 'slow';
+
+const SLOW_MS = 2_000;
 
 export class S3Sink implements AsyncDisposable {
   readonly endpoint: string;
@@ -63,8 +74,14 @@ export class S3Sink implements AsyncDisposable {
     }
     // The host is signed: it stays what the caller said.
     const options = { port, host: '127.0.0.1', method, path: incoming.url, headers: incoming.headers };
+    const pass = (): void => this.#forward(incoming, outgoing, options, trouble === 'lost');
+    if (trouble === 'slow') setTimeout(pass, SLOW_MS);
+    else pass();
+  }
+
+  #forward(incoming: IncomingMessage, outgoing: ServerResponse, options: RequestOptions, losesAnswer: boolean): void {
     const passed = httpRequest(options, (answer) => {
-      if (trouble === 'lost') {
+      if (losesAnswer) {
         answer.resume().on('end', () => incoming.socket.destroy());
         return;
       }

@@ -5,17 +5,27 @@ import { PART_BYTES } from '../../shared/protocol/records.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 import { CatalogueClient } from './catalogue-client.ts';
 import { S3Sink, type Trouble } from './s3-sink.ts';
+import { digest, recordHeavily } from './support/heavy-recording.ts';
+import { LongFile } from './support/long-file.ts';
+import { ADMIN, ADMIN_TOKEN, NODE_TOKEN, START_MS } from './support/system.ts';
 
-const NODE_TOKEN = 'a-token-for-nodes';
-const ADMIN = { Authorization: 'Bearer root' };
+/** Far less than the 224 MiB that come after the first. */
+const MAX_GROWTH_MIB = 112;
+
+type Step = (method: string, url: URL) => boolean;
+const BEGINS: Step = (method, { searchParams }) => method === 'POST' && searchParams.has('uploads');
+const TAKES_A_PART: Step = (method, { searchParams }) => method === 'PUT' && searchParams.has('partNumber');
+const COMPLETES: Step = (method, { searchParams }) => method === 'POST' && searchParams.has('uploadId');
+const TELLS_THE_SIZE: Step = (method) => method === 'HEAD';
+
 let sink: S3Sink;
 let vestibule: Vestibule;
 
 beforeAll(async () => {
   sink = await S3Sink.start();
-  const env = { ...sink.settings, NODE_TOKEN, ADMIN_TOKEN: 'root' };
+  const env = { ...sink.settings, NODE_TOKEN, ADMIN_TOKEN };
   vestibule = await startVestibule({ part: 'edge', env });
-});
+}, START_MS);
 afterAll(async () => {
   await vestibule?.stop();
   await sink?.[Symbol.asyncDispose]();
@@ -65,13 +75,13 @@ test('a presigned URL is good for what it was signed for, and nothing else', asy
   expect(JSON.stringify(plan)).not.toContain('S3RVER');
 });
 
-test.each<[string, (method: string, url: URL) => boolean, Trouble]>([
-  ['refuses to begin', (method, url) => method === 'POST' && url.searchParams.has('uploads'), '500'],
-  ['cuts the call that begins', (method, url) => method === 'POST' && url.searchParams.has('uploads'), 'cut'],
-  ['refuses to complete', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), '500'],
-  ['cuts the call that completes', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), 'cut'],
-  ['completes and loses the answer', (method, url) => method === 'POST' && url.searchParams.has('uploadId'), 'lost'],
-  ['cannot be asked for the size', (method) => method === 'HEAD', '500'],
+test.each<[string, Step, Trouble]>([
+  ['refuses to begin', BEGINS, '500'],
+  ['cuts the call that begins', BEGINS, 'cut'],
+  ['refuses to complete', COMPLETES, '500'],
+  ['cuts the call that completes', COMPLETES, 'cut'],
+  ['completes and loses the answer', COMPLETES, 'lost'],
+  ['cannot be asked for the size', TELLS_THE_SIZE, '500'],
 ])('a store that %s: 503, and all is well when it is back', async (_, concerns, trouble) => {
   const client = await begun();
   const bytes = randomBytes(1_000);
@@ -87,6 +97,33 @@ test.each<[string, (method: string, url: URL) => boolean, Trouble]>([
   expect((await attempt()).status).toBe(200);
   const file = await fetch(`${vestibule.url}/records/${client.name}`, { headers: ADMIN });
   expect(Buffer.from(await file.arrayBuffer()).equals(bytes)).toBe(true);
+});
+
+test('what a node records lands in a store that refuses, cuts, loses and dawdles at every step', {
+  timeout: 180_000,
+}, async () => {
+  // Each happens once, the first time that it can.
+  const troubles: [step: Step, trouble: Trouble][] = [
+    ...(['500', 'cut', 'slow'] as const).map((trouble): [Step, Trouble] => [BEGINS, trouble]),
+    ...(['500', 'cut', 'lost', 'slow'] as const).map((trouble): [Step, Trouble] => [TAKES_A_PART, trouble]),
+    ...(['500', 'cut', 'lost', 'slow'] as const).map((trouble): [Step, Trouble] => [COMPLETES, trouble]),
+    ...(['500', 'cut', 'slow'] as const).map((trouble): [Step, Trouble] => [TELLS_THE_SIZE, trouble]),
+  ];
+  sink.trouble = (method, url) => {
+    const at = troubles.findIndex(([step]) => step(method, url));
+    return at < 0 ? null : (troubles.splice(at, 1)[0]?.[1] ?? null);
+  };
+  const { stored, local } = await recordHeavily(vestibule);
+  expect(digest(stored)).toBe(digest(local));
+  expect(troubles).toEqual([]);
+});
+
+test('300 MB pass through the edge, and leave nothing in memory', { timeout: 150_000 }, async () => {
+  const file = new LongFile(vestibule);
+  await file.upload();
+  const growthMiB = await file.download();
+  console.log(`300 MB down: ${growthMiB.toFixed(0)} MiB`);
+  expect(growthMiB).toBeLessThan(MAX_GROWTH_MIB);
 });
 
 test('settings that name half a store stop the start, with what is missing', async () => {
