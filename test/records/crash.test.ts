@@ -1,12 +1,16 @@
 /**
  * `kill -9` of the node, of workerd, and of both, at any moment: what was written before the last segment is in the store,
  * whole; everything ends ready, or failed with a reason; nothing is left anywhere that nobody knows of.
+ *
+ * `RECORD_KILLS=30 RECORD_SEED=2` for the long run. The seed chooses who is killed and how long each has lived; with an even
+ * one the node deletes its files when the store has confirmed them.
  */
-import { createHash, randomInt } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { seededRandom } from '../support/client/impairment.ts';
 import { VIDEO } from '../support/client/pattern.ts';
 import { type Publisher, publish } from '../support/client/publisher.ts';
 import { startVestibule } from '../support/start-vestibule.ts';
@@ -16,9 +20,12 @@ import { wholePrefix } from './support/segments.ts';
 import { temporaryFolder } from './support/studio.ts';
 import { ADMIN_TOKEN, type ListedRecord, NODE_TOKEN, RecordedSystem } from './support/system.ts';
 
-/** `RECORD_KILLS=30` for the long run. */
 const KILLS = Number(process.env.RECORD_KILLS ?? 5);
+const SEED = Number(process.env.RECORD_SEED ?? 1);
 const MAX_LIFE_MS = 4_500;
+/** From when the publisher left, or the last victim was back, to the next kill. */
+const MAX_AFTER_MS = 300;
+const MAX_RECOVERY_MS = 1_500;
 /** Parts of 16 MiB leave while it is recorded. */
 const HEAVY = { ...VIDEO, packetsPerSecond: 3_600, bitrateBps: 34_000_000 };
 const VICTIMS = ['node', 'workerd', 'both'] as const;
@@ -45,7 +52,13 @@ const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 
 test('killed again and again', { timeout: 120_000 + KILLS * 15_000 }, async () => {
   const [state, folder] = [await temporaryFolder(), await temporaryFolder()];
-  const env = { NODE_TOKEN, ADMIN_TOKEN, RECORD_ENABLED: '1', RECORD_DIR: folder };
+  const deletes = SEED % 2 === 0;
+  const env = {
+    ...{ NODE_TOKEN, ADMIN_TOKEN, RECORD_ENABLED: '1', RECORD_DIR: folder },
+    ...(deletes ? { DELETE_RECORDING_AFTER_UPLOAD: '1' } : {}),
+  };
+  const random = seededRandom(SEED);
+  const upTo = (limit: number): number => Math.floor(random() * limit);
   const vestibule = await startVestibule({ env, stateDirectory: state });
   onTestFinished(() => vestibule.stop());
   const system = new RecordedSystem(vestibule, folder);
@@ -56,33 +69,36 @@ test('killed again and again', { timeout: 120_000 + KILLS * 15_000 }, async () =
 
   for (let at = 0; at < KILLS; at++) {
     const victim = VICTIMS[at % VICTIMS.length] ?? 'node';
-    const publisher = await published(system, `crash-${at}`, at % 4 === 3, at);
-    const lifeMs = randomInt(MAX_LIFE_MS);
+    // In the midst of the repair of what the last kill left.
+    const soon = at > 0 && upTo(4) === 0;
+    const publisher = soon ? null : await published(system, `crash-${at}`, at % 4 === 3, at);
+    const lifeMs = upTo(soon ? MAX_RECOVERY_MS : MAX_LIFE_MS);
     await delay(lifeMs);
     // Every other time the upload is under way, or about to be.
-    const leaves = randomInt(2) === 0;
+    const leaves = publisher !== null && upTo(2) === 0;
     if (leaves) await publisher.close();
-    await delay(randomInt(300));
+    await delay(upTo(MAX_AFTER_MS));
     for (const name of await readdir(nodeFolder).catch(() => [])) {
       if (name.includes('.json')) continue;
-      const whole = wholePrefix(name, await readFile(join(nodeFolder, name)));
+      const whole = wholePrefix(name, await readFile(join(nodeFolder, name)).catch(() => Buffer.alloc(0)));
       if (whole !== null) written.set(name, whole);
     }
-    story.push(`${victim} after ${lifeMs} ms${leaves ? ', the publisher had left' : ''}`);
+    const what = soon ? 'nobody published' : leaves ? 'the publisher had left' : 'recording';
+    story.push(`${victim} after ${lifeMs} ms: ${what}`);
     await Promise.all([
       victim === 'workerd' ? null : vestibule.killNode(RESTART_MS),
       victim === 'node' ? null : vestibule.killWorkerd(RESTART_MS),
     ]);
     if (leaves) continue;
-    if (victim === 'workerd') await publisher.close();
-    else await publisher.abandon();
+    if (victim === 'workerd') await publisher?.close();
+    else await publisher?.abandon();
   }
 
   const isOver = ({ state: is }: ListedRecord): boolean => is === 'ready' || is === 'failed';
   const names = new Set(written.keys());
   const records = await system.when(
     (found) => found.every(isOver) && [...names].every((name) => found.some((record) => record.name === name)),
-    `an end of ${[...names].join(', ')} after: ${story.join('; ')}`,
+    `an end of ${[...names].join(', ')} after (seed ${SEED}): ${story.join('; ')}`,
     undefined,
     SETTLE_MS,
   );
@@ -105,6 +121,10 @@ test('killed again and again', { timeout: 120_000 + KILLS * 15_000 }, async () =
     for (const { packets, decoded } of tracks) expect(decodes ? decoded : packets, record.name).toBe(packets);
     expect(tracks.every(({ packets }) => packets > 0)).toBe(true);
   }
+  // Confirmed by the store: the files go, and so do their journals.
+  const uploaded = async (): Promise<string[]> =>
+    (await readdir(nodeFolder)).filter((name) => copies.has(name.replace(/\.json$/, '')));
+  if (deletes) await expect.poll(uploaded, { timeout: SETTLE_MS }).toEqual([]);
   await vestibule.stop();
 
   // Nothing is left that nobody knows of: not in the store, and not on the node's disk.
@@ -119,6 +139,13 @@ test('killed again and again', { timeout: 120_000 + KILLS * 15_000 }, async () =
     if (copy !== undefined) expect(digest(await readFile(join(nodeFolder, name)))).toBe(digest(copy));
   }
   const ready = records.filter(({ state: is }) => is === 'ready').length;
-  console.log(`${KILLS} kills: ${ready} ready, ${records.length - ready} failed; ${written.size} had whole segments`);
+  const failed = records.filter(({ state: is }) => is === 'failed');
+  console.log(
+    [
+      `${KILLS} kills, seed ${SEED}: ${ready} ready, ${failed.length} failed; ${written.size} had whole segments`,
+      ...story,
+      ...failed.map(({ name, error }) => `${name}: ${error}`),
+    ].join('\n  '),
+  );
   expect(ready).toBeGreaterThanOrEqual(written.size);
 });
