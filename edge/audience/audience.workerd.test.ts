@@ -44,9 +44,12 @@ test('the lobby hears of a few of many viewers, and nothing is stored for them',
 test('a storm on a room without publisher does not reach the lobby; whoever comes after it has begun gets in', async () => {
   await dial();
   const asked = countRoutes();
+  const begunAt = Date.now();
   for (let wave = 0; wave < 20; wave += 1) await Promise.all(Array.from({ length: 20 }, () => playIn('r')));
+  // What a second begins with is asked; the slower the machine, the more of them there are.
+  const seconds = 1 + Math.ceil((Date.now() - begunAt) / 1000);
   expect(asked()).toBeGreaterThan(0);
-  expect(asked()).toBeLessThan(60);
+  expect(asked()).toBeLessThan(30 * seconds);
   await publishIn(call, 'r');
   await eventually(
     () => playIn('r'),
