@@ -15,6 +15,9 @@ const PAGES = 3;
 const HEADLESS = 10;
 const DRAIN_MS = 8_000;
 const DEADLINE_MS = 30_000;
+const SHORT_DRAIN_MS = 2_000;
+/** Longer than the test may last. */
+const LONG_DRAIN_MS = 300_000;
 /** 500 ms are promised on a machine that has time for it. */
 const LONGEST_STALL_MS = 2_000;
 
@@ -118,3 +121,39 @@ test('the publisher’s node is drained: the publisher moves first and the viewe
   expect(viewer.session.transport.endReason).toBeNull();
   expect((await received(far))?.state).toBe('connected');
 });
+
+test('a node that is told to leave ends by itself when its time is over, and at once when it is told again', async () => {
+  const remains = async (drainMs: number): Promise<Viewer> => {
+    await bed.startNode('paris', PARIS, { env: { DRAIN_TIMEOUT_MS: String(drainMs) } });
+    await bed.nodeLinked('paris');
+    // They understand nothing of moving.
+    const ownRoom = freshRoom();
+    const local = await bed.publish(PARIS, ownRoom);
+    const viewer = await bed.play(PARIS, ownRoom);
+    await flowsOn(viewer);
+    expect([local, viewer].map((client) => bed.nodeOf(client))).toEqual(['paris', 'paris']);
+    return viewer;
+  };
+  const goodbye = (viewer: Viewer) => until('a goodbye', () => viewer.session.transport.endReason === 'closed');
+
+  const patient = await remains(SHORT_DRAIN_MS);
+  const first = bed.node('paris').process;
+  const toldMs = performance.now();
+  bed.node('paris').terminate();
+  await first.event('draining', DEADLINE_MS);
+  await flowsOn(patient);
+  await first.whenEnded();
+  expect(first.outcome).toBe('exit code 0');
+  expect(performance.now() - toldMs).toBeGreaterThanOrEqual(SHORT_DRAIN_MS);
+  await goodbye(patient);
+
+  const hurried = await remains(LONG_DRAIN_MS);
+  const second = bed.node('paris').process;
+  bed.node('paris').terminate();
+  await second.event('draining', DEADLINE_MS);
+  await flowsOn(hurried);
+  bed.node('paris').terminate();
+  await second.whenEnded();
+  expect(second.outcome).toBe('exit code 130');
+  await goodbye(hurried);
+}, 90_000);

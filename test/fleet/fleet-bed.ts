@@ -31,6 +31,7 @@ const nodeStatusSchema = z.object({
   version: z.string(),
   capacity: z.object({ sessions: z.int() }),
   load: z.object({ sessions: z.int(), packetsPerSecond: z.number(), cpu: z.number() }),
+  totals: z.object({ subscribers: z.int() }),
   lobbies: z.array(
     z.object({
       lobby: z.string(),
