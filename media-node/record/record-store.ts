@@ -9,7 +9,7 @@ import { type Journal, readJournals, removeJournal } from './upload/journal.ts';
 import { Uploads } from './upload/uploads.ts';
 import type { OpenRecording, RecorderSettings } from './worker-messages.ts';
 
-/** When something broke, the disk was full perhaps: then what came before is looked at again, without waiting for the next start. */
+/** Something broke, the disk was full perhaps: what came before is looked at again without waiting for the next start. */
 const SALVAGE_MS = 600_000;
 
 export class RecordStore {

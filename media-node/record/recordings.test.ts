@@ -63,6 +63,12 @@ class Stage {
     this.#events?.onMessage({ type: 'ended', recording, error: 'the disk is full' });
   }
 
+  /** Time goes by, and nobody says anything. */
+  pass(ms: number): void {
+    this.#world.pass(ms);
+    vi.advanceTimersByTime(TICK_MS);
+  }
+
   get opened(): string[] {
     return this.sent
       .filter((message): message is OpenRecording => message.type === 'open')
@@ -113,5 +119,23 @@ it('whose recording failed is recorded again when it is switched off and on', as
   stage.recordings.want(LOBBY, null);
   stage.recordings.want(LOBBY, { format: 'mp4' });
   expect(stage.opened).toEqual(['a', 'a']);
+  await stage.recordings.close();
+});
+
+it('whose recording failed is tried again after ten minutes; who killed the thread each time is not', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  stage.fail();
+  stage.pass(599_000);
+  expect(stage.opened).toEqual(['a']);
+  stage.pass(2_000);
+  expect(stage.opened).toEqual(['a', 'a']);
+  for (let deaths = 0; deaths < 3; deaths++) {
+    stage.die();
+    stage.comeBack();
+  }
+  const opened = stage.opened.length;
+  stage.pass(1_300_000);
+  expect(stage.opened).toHaveLength(opened);
   await stage.recordings.close();
 });

@@ -14,6 +14,8 @@ const FLUSH_MS = 50;
 /** A publisher that is gone may come back (the edge's grace is 15 s by default); after this its file is finished in any case. */
 const MAX_PAUSE_MS = 60_000;
 const MAX_FAILED = 10_000;
+/** Whose recording failed is tried again after this, in another file: there may be room on the disk by then. */
+const RETRY_MS = 600_000;
 /** Whoever was recorded each time that the thread died so often is left alone: it may be what they send. */
 const MAX_DEATHS = 3;
 /** To finish all files at the end of the process. */
@@ -50,8 +52,9 @@ export class Recordings {
   readonly #running = new Map<number, Running>();
   readonly #wishes = new Map<LobbyId, DesiredRecording>();
   readonly #present = new Map<LobbyId, readonly RecordedPublisher[]>();
-  /** Publishers whose recording failed: media goes on without, until it is wanted anew. */
-  readonly #failed = new Set<SessionId>();
+  /** Publishers whose recording failed, and when (of the node's clock) they are tried again: media goes on without. */
+  readonly #failed = new Map<SessionId, number>();
+  #nextRetryMs = Number.POSITIVE_INFINITY;
   /** How often the thread died while they were recorded. */
   readonly #deaths = new Map<SessionId, number>();
   #thread: RecordingsThread | null = null;
@@ -193,10 +196,24 @@ export class Recordings {
     if (message.type === 'taken') running.tap.taken(message.bytes);
     else if (message.type === 'keyframe') running.tap.requestKeyframe(message.track);
     else {
-      // Why is in the log and at the edge; the next publisher is recorded again.
-      this.#failed.add(running.session);
+      // Why is in the log and at the edge.
+      this.#fail(running.session, this.#options.context.now() + RETRY_MS);
       this.#close(message.recording, running);
     }
+  }
+
+  #fail(session: SessionId, retryMs: number): void {
+    this.#failed.set(session, retryMs);
+    this.#nextRetryMs = Math.min(this.#nextRetryMs, retryMs);
+  }
+
+  #retry(nowMs: number): void {
+    this.#nextRetryMs = Number.POSITIVE_INFINITY;
+    for (const [session, retryMs] of [...this.#failed]) {
+      if (retryMs <= nowMs) this.#failed.delete(session);
+      else this.#nextRetryMs = Math.min(this.#nextRetryMs, retryMs);
+    }
+    for (const lobby of [...this.#present.keys()]) this.#reconcile(lobby);
   }
 
   #onDied(): void {
@@ -204,7 +221,7 @@ export class Recordings {
       const { session } = running;
       const deaths = (this.#deaths.get(session) ?? 0) + 1;
       this.#deaths.set(session, deaths);
-      if (deaths >= MAX_DEATHS) this.#failed.add(session);
+      if (deaths >= MAX_DEATHS) this.#fail(session, Number.POSITIVE_INFINITY);
       this.#close(recording, running);
     }
     this.#waiting = true;
@@ -223,6 +240,7 @@ export class Recordings {
       if (running.pausedMs !== null && nowMs - running.pausedMs > MAX_PAUSE_MS) this.#close(recording, running);
     }
     if (this.#waiting && this.#thread?.running === true) this.#resume();
+    if (nowMs >= this.#nextRetryMs) this.#retry(nowMs);
     // Sessions come and go for as long as the process runs.
     if (this.#failed.size > MAX_FAILED) this.#failed.clear();
     if (this.#deaths.size > MAX_FAILED) this.#deaths.clear();

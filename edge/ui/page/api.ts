@@ -51,6 +51,8 @@ export async function fetchMemberToken(user: string, registerToken: string): Pro
 export interface RecordSummary {
   name: string;
   room: string | null;
+  /** Whose lobby it was, when it was no room. */
+  stream: { space: string; stream: string } | null;
   state: 'recording' | 'finalising' | 'uploading' | 'ready' | 'failed';
   size: number;
   uploadedBytes: number;

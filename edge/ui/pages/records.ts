@@ -84,7 +84,7 @@ function row(record: RecordSummary): HTMLLIElement {
     className: state === 'failed' ? 'record-note failed' : 'record-note',
     textContent: noteOf(record),
   });
-  const title = create('div', { className: 'record-name', textContent: record.room ?? 'A lobby' });
+  const title = create('div', { className: 'record-name', textContent: titleOf(record) });
   const file = create('div', { className: 'record-file', textContent: name });
   const text = create('div', { className: 'record-text' }, title, note, file);
   const actions = create('div', { className: 'record-actions' });
@@ -112,6 +112,10 @@ function row(record: RecordSummary): HTMLLIElement {
   item.dataset.testid = `record-${name}`;
   item.dataset.state = state;
   return item;
+}
+
+function titleOf({ room, stream }: RecordSummary): string {
+  return room ?? (stream === null ? 'A lobby' : `Lobby ${stream.space}/${stream.stream}`);
 }
 
 function action(label: string, key: string, act: () => void): HTMLButtonElement {
