@@ -1,10 +1,7 @@
 /** Pictures by a real ffmpeg of what a forwarder has, and what is said when there is none. All other codecs: test/records. */
-import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
@@ -12,41 +9,14 @@ import { audioIngress, videoIngress } from '../forward/testing/plans.ts';
 import { World } from '../forward/testing/world.ts';
 import type { Codec } from '../negotiate/plan.ts';
 import { Snapshots } from './snapshots.ts';
+import { FFMPEG, h265Pictures } from './testing/h265.ts';
 
-const FFMPEG = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 const LOBBY = 'room:a' as LobbyId;
 const SESSION = 's' as SessionId;
 const H265: Codec = { name: 'H265', kind: 'video', clockRate: 90_000, channels: 1, fmtp: '' };
-const START_CODE = Buffer.from([0, 0, 1]);
-const PAYLOAD_BYTES = 1_000;
-const FRAGMENT = 49;
 const CODEC_MS = 30_000;
 
-/** One picture as NAL units, and these as payloads (RFC 7798 §4.4). */
-async function h265Payloads(): Promise<Buffer[]> {
-  const source = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc=size=320x180:rate=30', '-frames:v', '1'];
-  const coded = ['-c:v', 'libx265', '-x265-params', 'log-level=none', '-pix_fmt', 'yuv420p', '-f', 'hevc', 'pipe:1'];
-  const { stdout } = await promisify(execFile)(FFMPEG, [...source, ...coded], { encoding: 'buffer' });
-  const units: Buffer[] = [];
-  for (let at = stdout.indexOf(START_CODE); at >= 0; ) {
-    const next = stdout.indexOf(START_CODE, at + START_CODE.length);
-    let end = next < 0 ? stdout.length : next;
-    while (stdout[end - 1] === 0) end--;
-    units.push(stdout.subarray(at + START_CODE.length, end));
-    at = next;
-  }
-  return units.flatMap((unit) => {
-    if (unit.length <= PAYLOAD_BYTES) return [unit];
-    const [first = 0, second = 0] = unit;
-    const pieces: Buffer[] = [];
-    for (let at = 2; at < unit.length; at += PAYLOAD_BYTES) {
-      const ends = (at === 2 ? 0x80 : 0) | (at + PAYLOAD_BYTES >= unit.length ? 0x40 : 0);
-      const head = Buffer.of((first & 0x81) | (FRAGMENT << 1), second, ends | ((first >> 1) & 0x3f));
-      pieces.push(Buffer.concat([head, unit.subarray(at, at + PAYLOAD_BYTES)]));
-    }
-    return pieces;
-  });
-}
+const h265Payloads = async (): Promise<Buffer[]> => (await h265Pictures('320x180', 1)).flat();
 
 /** A room with a publisher who has sent this. */
 function stage({ codec = H265, payloads = [] as readonly Buffer[], ffmpeg = () => FFMPEG } = {}) {
