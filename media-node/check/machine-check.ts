@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { NodeSettings } from '../config.ts';
-import { COMPILING, openFanoutEngine } from '../forward/open-engine.ts';
+import { openFanoutEngine, WAITS } from '../forward/open-engine.ts';
 import { findFfmpeg } from '../push/ffmpeg-program.ts';
 import { SOCKET_BUFFER_BYTES } from '../transport/datagram-socket.ts';
 import type { Finding } from './finding.ts';
@@ -83,7 +83,7 @@ async function checkEngine({ FANOUT_ENGINE }: NodeSettings, onWait: (line: strin
   let why = '';
   try {
     const engine = await openFanoutEngine(FANOUT_ENGINE, (message) => {
-      if (message === COMPILING) onWait(message);
+      if (Object.values(WAITS).includes(message)) onWait(message);
       else why = message;
     });
     if (why === '') return { outcome: 'ok', subject, detail: `${engine.name}, by FANOUT_ENGINE` };

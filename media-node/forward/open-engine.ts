@@ -1,6 +1,6 @@
 /** Chooses the fan-out engine of a process. */
 import type { FanoutEngine } from './fanout-engine.ts';
-import { type Addon, loadAddon } from './native/addon.ts';
+import { type Addon, type BuildStep, loadAddon } from './native/addon.ts';
 import { NativeEngine } from './native/native-engine.ts';
 import { testAddon } from './native/self-test.ts';
 import { PortableEngine } from './portable-engine.ts';
@@ -10,12 +10,14 @@ export const ENGINE_CHOICES = ['auto', 'portable', 'native'] as const;
 export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
 /** Logged before a wait, unlike all else that is logged here. */
-export const COMPILING =
-  'compiling the native fan-out engine: once, about half a minute (FANOUT_ENGINE=portable does without)';
+export const WAITS: Readonly<Record<BuildStep, string>> = {
+  compiling: 'compiling the native fan-out engine: once, about half a minute (FANOUT_ENGINE=portable does without)',
+  'waiting for another process that compiles': 'waiting for another process that compiles the native fan-out engine',
+};
 
 /** What a test may replace. */
 export interface EngineParts {
-  load?: (onCompile: () => void) => Promise<Addon>;
+  load?: (onStep: (step: BuildStep) => void) => Promise<Addon>;
   test?: (addon: Addon) => { cuts: boolean };
 }
 
@@ -32,7 +34,7 @@ export async function openFanoutEngine(
 ): Promise<FanoutEngine> {
   if (choice === 'portable') return new PortableEngine();
   try {
-    const addon = await load(() => log(COMPILING));
+    const addon = await load((step) => log(WAITS[step]));
     const { cuts } = test(addon);
     log(`packets are sent by the native fan-out engine${cuts ? '' : ', one by one: this kernel cuts no messages'}`);
     return new NativeEngine(addon);

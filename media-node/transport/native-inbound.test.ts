@@ -101,7 +101,9 @@ test('media comes opened, numbered, and marked when it is refused; other session
   expect(heard).toHaveLength(5);
 });
 
-test('a kernel without recvmmsg is read datagram by datagram', { timeout: 60_000 }, async () => {
+test('a kernel without recvmmsg is read datagram by datagram; a socket that had an error is read on', {
+  timeout: 60_000,
+}, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'vestibule-kernel-'));
   onTestFinished(() => rm(directory, { recursive: true }));
   await buildAddon();
@@ -110,8 +112,8 @@ test('a kernel without recvmmsg is read datagram by datagram', { timeout: 60_000
     const env = { ...process.env, LD_PRELOAD: join(directory, 'kernel.so'), REFUSE: refuse };
     return JSON.parse((await run(process.execPath, [support('receive-course.ts')], { env })).stdout);
   };
-  const [batches, singly] = [await under('nothing'), await under('receive')];
-  expect([batches.received, singly.received]).toEqual([100, 100]);
+  const [batches, singly, failed] = [await under('nothing'), await under('receive'), await under('error')];
+  expect([batches.received, singly.received, failed.received]).toEqual([100, 100, 100]);
   expect(batches.calls).toBeLessThan(20);
   expect(singly.calls).toBeGreaterThan(100);
 });

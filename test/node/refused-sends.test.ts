@@ -29,9 +29,9 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true }));
 
-async function under(refuse: string): Promise<Outcome> {
+async function under(refuse: string, turns = 1): Promise<Outcome> {
   const env = { ...process.env, LD_PRELOAD: join(directory, 'kernel.so'), REFUSE: refuse };
-  const { stdout } = await run(process.execPath, [here('send-course.ts')], { env });
+  const { stdout } = await run(process.execPath, [here('send-course.ts'), String(turns)], { env });
   return JSON.parse(stdout) as Outcome;
 }
 
@@ -58,4 +58,21 @@ it('what a socket that stays full does not take is dropped and counted', async (
   // It was tried for a while, and not in a busy loop.
   expect(sending.waits).toBeGreaterThan(1);
   expect(sending.waits).toBeLessThan(1_000);
+});
+
+it('a way on which messages are not cut changes nothing for the others', async () => {
+  const { received, counters, sending } = await under('tunnel', 10);
+  expect(received).toEqual([ALL, ALL, ALL]);
+  expect(counters).toMatchObject({ packets: DATAGRAMS, failed: 0 });
+  // All but those to the first viewer.
+  expect(sending.segmented).toBe(2 * ALL.length);
+});
+
+it('what a firewall refuses is lost and counted, and is no reason to cut no more', async () => {
+  const { received, counters, sending } = await under('deny', 10);
+  // Six messages: two turns of four packets to three viewers.
+  const rest = ALL.slice(8);
+  expect(received).toEqual([rest, rest, rest]);
+  expect(counters).toMatchObject({ packets: 3 * rest.length, failed: 24 });
+  expect(sending.segmented).toBe(3 * rest.length);
 });

@@ -1,19 +1,20 @@
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openFanoutEngine } from '../open-engine.ts';
-import { buildAddon, loadAddon } from './addon.ts';
+import { type BuildStep, buildAddon, loadAddon } from './addon.ts';
 import { buildInTurn } from './build-turn.ts';
-import { removeOldBuilds } from './old-builds.ts';
+import { noteUse, removeOldBuilds } from './old-builds.ts';
 import { testAddon } from './self-test.ts';
 
 const run = promisify(execFile);
+const ADDON = new URL('addon.ts', import.meta.url).href;
 const FUZZ = fileURLToPath(new URL('fuzz.ts', import.meta.url));
 const CALLS = 40_000;
 const DEADLINE_MS = 90_000;
@@ -28,6 +29,21 @@ async function sanitizerLibrary(): Promise<string | null> {
   }
 }
 const libasan = await sanitizerLibrary();
+
+async function temporary(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  return directory;
+}
+
+/** One that nobody has waited for yet (a container without an init) has ended, too. */
+function hasEnded(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
 
 async function fuzz(addon: string, seed: number, env: NodeJS.ProcessEnv = {}): Promise<Record<string, number>> {
   const { stdout } = await run(process.execPath, [FUZZ, addon, String(CALLS), String(seed)], {
@@ -74,8 +90,7 @@ describe('the addon', () => {
   );
 
   it('says in one line what the compiler lacks', async () => {
-    const cacheDirectory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));
-    onTestFinished(() => rm(cacheDirectory, { recursive: true }));
+    const cacheDirectory = await temporary();
     const build = (...compilers: string[]) => buildAddon({ compilers, caches: [cacheDirectory] });
     await expect(build('no-such-compiler')).rejects.toThrow(/^no C\+\+ compiler \(no-such-compiler\) is installed$/);
     await expect(build('false')).rejects.toThrow(/^false cannot build it/);
@@ -91,53 +106,81 @@ describe('the addon', () => {
   }, 60_000);
 
   it('is built by one process while others wait; by the next when that one fails or is dead', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'vestibule-turn-'));
-    onTestFinished(() => rm(directory, { recursive: true }));
+    const directory = await temporary();
     const path = join(directory, 'made');
     const begun = Promise.withResolvers<void>();
     const failing = Promise.withResolvers<void>();
     const builds: string[] = [];
-    const first = buildInTurn(path, 60_000, () => {
+    const waiting: string[] = [];
+    const take = (
+      who: string,
+      build = async (): Promise<void> => {
+        builds.push(who);
+        await writeFile(path, who);
+      },
+    ) => buildInTurn(path, { patienceMs: 60_000, build, onWait: () => waiting.push(who) });
+    const first = take('a', () => {
       begun.resolve();
       return failing.promise;
     });
     await begun.promise;
-    const make = (who: string) => async () => {
-      builds.push(who);
-      await writeFile(path, who);
-    };
-    const others = ['b', 'c'].map((who) => buildInTurn(path, 60_000, make(who)));
+    const others = ['b', 'c'].map((who) => take(who));
+    await expect.poll(() => waiting.toSorted()).toEqual(['b', 'c']);
     failing.reject(new Error('no room'));
     await expect(first).rejects.toThrow('no room');
     await Promise.all(others);
     expect(builds.length).toBe(1);
+    expect(waiting.toSorted()).toEqual(['b', 'c']);
     expect(await readdir(directory)).toEqual(['made']);
 
     await rm(path);
     await writeFile(`${path}.turn`, String(2 ** 30));
-    await buildInTurn(path, 60_000, make('after a dead one'));
+    await take('after a dead one');
     await rm(path);
     await writeFile(`${path}.turn`, String(process.pid));
     await utimes(`${path}.turn`, 0, 0);
-    await buildInTurn(path, 60_000, make('after a stuck one'));
+    await take('after a stuck one');
     expect(builds.slice(1)).toEqual(['after a dead one', 'after a stuck one']);
   });
 
-  it('removes old builds, and none that is in use', async () => {
-    const cacheDirectory = await mkdtemp(join(tmpdir(), 'vestibule-addon-'));
-    onTestFinished(() => rm(cacheDirectory, { recursive: true }));
-    const [old, used, current] = ['0', '1', '2'].map((digit) => `fanout-${digit.repeat(16)}.node`);
-    const others = ['fanout-checked-0000000000000000.node', 'other.mkv', `${current}.half`];
-    const built = await buildAddon();
-    for (const name of [old, used, current, ...others]) await copyFile(built, join(cacheDirectory, name ?? ''));
-    await utimes(join(cacheDirectory, `${current}.half`), 0, 0);
-    createRequire(import.meta.url)(join(cacheDirectory, used ?? ''));
-    await removeOldBuilds(cacheDirectory, 'fanout', current ?? '');
-    expect((await readdir(cacheDirectory)).sort()).toEqual(
-      [used, current, 'fanout-checked-0000000000000000.node', 'other.mkv'].sort(),
-    );
+  it('removes builds that nobody has used for longest, and what was left half done', async () => {
+    const cacheDirectory = await temporary();
+    const nameOf = (digit: number) => `fanout-${String(digit).repeat(16)}.node`;
+    const others = ['fanout-checked-0000000000000000.node', 'other.mkv', `${nameOf(9)}.half`];
+    for (const [age, name] of [...Array.from({ length: 8 }, (_, digit) => nameOf(digit)), ...others].entries()) {
+      await writeFile(join(cacheDirectory, name), '');
+      await utimes(join(cacheDirectory, name), 1_000 - age, 1_000 - age);
+    }
+    await noteUse(join(cacheDirectory, nameOf(6)));
+    await noteUse(join(cacheDirectory, 'missing'));
+    await removeOldBuilds(cacheDirectory, 'fanout', nameOf(7));
+    const kept = [...[0, 1, 2, 6, 7].map(nameOf), 'fanout-checked-0000000000000000.node', 'other.mkv'];
+    expect((await readdir(cacheDirectory)).sort()).toEqual(kept.sort());
     await removeOldBuilds(join(cacheDirectory, 'missing'), 'fanout', '');
   });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'leaves no compiler behind when the node is ended by %s',
+    async (signal) => {
+      const directory = await temporary();
+      const pids = join(directory, 'pids');
+      const compiler = join(directory, 'compiler');
+      // As compilers are: a driver that waits for what it started.
+      await writeFile(compiler, `#!/bin/sh\nsleep 1000 &\necho $$ $! > ${pids}.new\nmv ${pids}.new ${pids}\nwait\n`);
+      await chmod(compiler, 0o755);
+      const source = `import(${JSON.stringify(ADDON)}).then(({ buildAddon }) =>
+      buildAddon({ compilers: [${JSON.stringify(compiler)}], caches: [${JSON.stringify(directory)}] }))`;
+      const node = spawn(process.execPath, ['-e', source], { stdio: 'inherit' });
+      const ended = once(node, 'exit');
+      await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+      node.kill(signal);
+      expect(await ended).toEqual([null, signal]);
+      for (const pid of (await readFile(pids, 'utf8')).trim().split(' ')) {
+        await expect.poll(() => hasEnded(Number(pid)), { timeout: 10_000 }).toBe(true);
+      }
+    },
+    40_000,
+  );
 });
 
 describe('the choice of the engine', () => {
@@ -161,12 +204,14 @@ describe('the choice of the engine', () => {
 
   it('says before it compiles, because that takes a while', async () => {
     const lines: string[] = [];
-    const load = (onCompile: () => void) => {
-      onCompile();
+    const load = (onStep: (step: BuildStep) => void) => {
+      onStep('waiting for another process that compiles');
+      onStep('compiling');
       return loadAddon();
     };
     await openFanoutEngine('auto', (line) => lines.push(line), { load });
     expect(lines).toEqual([
+      'waiting for another process that compiles the native fan-out engine',
       expect.stringMatching(/^compiling the native fan-out engine/),
       'packets are sent by the native fan-out engine',
     ]);

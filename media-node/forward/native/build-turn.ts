@@ -5,19 +5,29 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const LOOK_AGAIN_MS = 50;
 
+export interface Build {
+  /** Who takes longer is taken for dead. */
+  patienceMs: number;
+  build(): Promise<void>;
+  /** Called once, before waiting for another process that builds. */
+  onWait(): void;
+}
+
 /**
- * Makes the file at `path` by `build`, or waits for another process that does. One that takes longer than `patienceMs` is
- * taken for dead.
+ * Makes the file at `path` by `build`, or waits for another process that does.
  *
  * @throws what `build` throws; another process's failure leads to an own attempt
  */
-export async function buildInTurn(path: string, patienceMs: number, build: () => Promise<void>): Promise<void> {
+export async function buildInTurn(path: string, { patienceMs, build, onWait }: Build): Promise<void> {
   const turn = `${path}.turn`;
+  let waited = false;
   while (!existsSync(path)) {
     try {
       await writeFile(turn, String(process.pid), { flag: 'wx' });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (!waited) onWait();
+      waited = true;
       await waitFor(turn, path, patienceMs);
       continue;
     }

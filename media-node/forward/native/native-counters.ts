@@ -1,7 +1,7 @@
 /** What the addon counts, read where it lies: views of its memory. */
 import type { SinkCounters } from '../fanout-engine.ts';
 import type { SendingStats } from '../types.ts';
-import type { NativeMethods } from './addon.ts';
+import type { SendMethods } from './send-methods.ts';
 
 /** Places in the array; `addon/counters.h` has the same list. */
 const PACKETS = 0;
@@ -23,12 +23,12 @@ const CHUNK = 1024;
 const SINK_NUMBERS = 2;
 
 export class NativeCounters {
-  readonly #native: NativeMethods;
+  readonly #native: SendMethods;
   readonly #all: Float64Array;
   /** By handle, `CHUNK` each. */
   readonly #sinks: Float64Array[] = [];
 
-  constructor(native: NativeMethods) {
+  constructor(native: SendMethods) {
     this.#native = native;
     this.#all = new Float64Array(native.counters());
   }

@@ -19,12 +19,13 @@ import { HandleTable } from '../handle-table.ts';
 import { COPIED_COUNT, type SourcePacket } from '../source-packet.ts';
 import type { StoredBatch } from '../stored-packets.ts';
 import type { SendDatagram, SendingStats } from '../types.ts';
-import type { Addon, NativeMethods } from './addon.ts';
+import type { Addon } from './addon.ts';
 import { NativeCounters } from './native-counters.ts';
 import type { Group, Peer, Sink } from './native-handles.ts';
 import { PROFILES, sessionKeyBytes } from './native-keys.ts';
 import { DESCRIPTOR_LENGTH, describePacket } from './packet-descriptor.ts';
 import { SendLoop } from './send-loop.ts';
+import type { SendMethods } from './send-methods.ts';
 
 /** The addon asks for as much: the longest header, RTX, the longest payload and the tag. */
 const MAX_OUTGOING_BYTES = 4096;
@@ -37,7 +38,7 @@ const HOLD_MS = 4;
 
 export class NativeEngine implements FanoutEngine {
   readonly name = 'native';
-  readonly #native: NativeMethods;
+  readonly #native: SendMethods;
   readonly #peers = new HandleTable<Peer>();
   readonly #sinks = new HandleTable<Sink>();
   readonly #groups = new HandleTable<Group>();

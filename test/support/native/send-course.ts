@@ -1,6 +1,6 @@
 /**
- * For a test that runs it under `refusing-kernel.c`: sends 40 equally long packets in one turn to each of three viewers,
- * and prints what came and how it was sent.
+ * For a test that runs it under `refusing-kernel.c`: sends 40 equally long packets to each of three viewers, in as many
+ * turns as the argument says, and prints what came and how it was sent.
  */
 import { setImmediate } from 'node:timers/promises';
 import { loadAddon } from '../../../media-node/forward/native/addon.ts';
@@ -13,6 +13,7 @@ import { UdpBed } from '../../../media-node/transport/testing/udp-bed.ts';
 const PACKETS = 40;
 const VIEWERS = 3;
 const PAYLOAD_BYTES = 500;
+const packetsPerTurn = PACKETS / Number(process.argv[2] ?? 1);
 
 await using bed = await UdpBed.open();
 const engine = new NativeEngine(await loadAddon());
@@ -32,6 +33,11 @@ const viewers = await Promise.all(
     return { receiver, client: new TestPeer(keys.peer) };
   }),
 );
+/** A full socket is tried again until it takes them, or is given up. */
+async function allSent(packets: number): Promise<void> {
+  const settled = (): number => engine.counters.packets + engine.counters.failed + engine.sending.dropped;
+  while (settled() < packets * VIEWERS) await setImmediate();
+}
 const bytes = Buffer.alloc(12 + PAYLOAD_BYTES);
 bytes[0] = 0x80;
 const packet = new SourcePacket();
@@ -39,10 +45,8 @@ for (let sequence = 0; sequence < PACKETS; sequence++) {
   packet.read(bytes, bytes.length, new Uint8Array(COPIED_COUNT));
   packet.sequence = sequence;
   engine.fanout(group, packet);
+  if ((sequence + 1) % packetsPerTurn === 0) await allSent(sequence + 1);
 }
-// A full socket is tried again until it takes them, or is given up.
-const settled = (): number => engine.counters.packets + engine.counters.failed + engine.sending.dropped;
-while (settled() < PACKETS * VIEWERS) await setImmediate();
 const sent = engine.counters.packets / VIEWERS;
 const received = await Promise.all(
   viewers.map(async ({ receiver, client }) => {

@@ -17,21 +17,29 @@ void release(napi_env, void*, void* hint) {
   if (--shared->methods == 0) delete shared;
 }
 
-// An object with the methods of these lists, which find a new T as their owner.
+// An object with the methods of these lists, which find a new T as their owner. Null, with an exception that waits to be
+// thrown, when this thread is about to end.
 template <typename T>
 napi_value makeObject(napi_env env, const std::vector<const std::vector<Method>*>& lists) {
-  napi_value object;
-  napi_create_object(env, &object);
+  napi_value object = nullptr;
+  if (napi_create_object(env, &object) != napi_ok) return nullptr;
   auto* shared = new Shared<T>;
-  for (const auto* list : lists) shared->methods += list->size();
+  shared->methods = 1;  // this call, until it is over
   for (const auto* list : lists) {
     for (const Method& method : *list) {
-      napi_value function;
-      napi_create_function(env, method.name, NAPI_AUTO_LENGTH, method.callback, &shared->owner, &function);
-      napi_add_finalizer(env, function, shared, release<T>, shared, nullptr);
-      napi_set_named_property(env, object, method.name, function);
+      napi_value function = nullptr;
+      if (napi_create_function(env, method.name, NAPI_AUTO_LENGTH, method.callback, &shared->owner, &function) != napi_ok ||
+          napi_add_finalizer(env, function, shared, release<T>, shared, nullptr) != napi_ok) {
+        object = nullptr;
+        break;
+      }
+      shared->methods++;
+      if (napi_set_named_property(env, object, method.name, function) != napi_ok) object = nullptr;
+      if (object == nullptr) break;
     }
+    if (object == nullptr) break;
   }
+  release<T>(env, nullptr, shared);
   return object;
 }
 
@@ -56,9 +64,9 @@ constexpr Export kExports[] = {
 
 NAPI_MODULE_INIT() {
   for (const auto& [name, callback] : kExports) {
-    napi_value function;
-    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
-    napi_set_named_property(env, exports, name, function);
+    napi_value function = nullptr;
+    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) != napi_ok) return nullptr;
+    if (napi_set_named_property(env, exports, name, function) != napi_ok) return nullptr;
   }
   return exports;
 }

@@ -12,6 +12,7 @@ struct Destination {
   int fd = -1;  // none: what is sent is dropped and counted
   sockaddr_storage address = {};
   socklen_t addressLength = 0;
+  bool cuts = true;  // false: on the way there (a tunnel's MTU, a device) messages are not cut
   // Of the list of what waits, as indexes; -1 is none.
   int head = -1;
   int tail = -1;

@@ -78,7 +78,7 @@ class OutQueue {
   static constexpr size_t kMaxSegments = 60;     // the kernel takes 64
   static constexpr size_t kMaxMessage = 60'000;  // below what a UDP length can say
   static constexpr size_t kMaxSegment = 1'400;   // longer ones may need fragments, and the kernel refuses to cut those
-  static constexpr int kSegmentFailures = 4;     // without one success between them: this kernel or device cannot
+  static constexpr int kSegmentFailures = 4;     // destinations, without one success between them: this kernel cannot
   static constexpr int64_t kStuckUs = 200'000;   // a socket that takes nothing for so long is not worth waiting for
 
   struct Entry {
@@ -133,7 +133,7 @@ class OutQueue {
       // All of one length; only the last of them may be shorter.
       for (bool open = true; at >= 0 && open; at = entries_[size_t(at)].next) {
         const Entry& entry = entries_[size_t(at)];
-        const bool fits = datagrams == 0 || (segments_ && segment <= kMaxSegment && entry.length <= segment &&
+        const bool fits = datagrams == 0 || (segments_ && to->cuts && segment <= kMaxSegment && entry.length <= segment &&
                                              datagrams < kMaxSegments && total + entry.length <= kMaxMessage);
         if (!fits) break;
         addBytes(first, arena_.get() + entry.offset, entry.length);
@@ -222,13 +222,14 @@ class OutQueue {
     return sendmsg(fd_, &messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
   }
 
-  // The kernel refused this message. What it refuses to cut is sent piece by piece; else it is lost.
+  // The kernel refused this message. What it refuses to cut is sent piece by piece; else it is lost. Only when pieces get
+  // through was it the cutting: a firewall, or a way that is gone, says nothing of what the kernel can do.
   void giveUp(const msghdr& message, const Mark& mark) {
     if (mark.datagrams == 1) {
       counters_.failed++;
       return;
     }
-    if (++segmentFailures_ >= kSegmentFailures) segments_ = false;
+    bool gotThrough = false;
     int at = mark.to->head;
     for (uint32_t i = 0; i < mark.datagrams; i++, at = entries_[size_t(at)].next) {
       iovec vector = {arena_.get() + entries_[size_t(at)].offset, entries_[size_t(at)].length};
@@ -238,9 +239,16 @@ class OutQueue {
       single.msg_control = nullptr;
       single.msg_controllen = 0;
       counters_.systemCalls++;
-      if (sendmsg(fd_, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) counters_.failed++;
-      else countSent(single, 1);
+      if (sendmsg(fd_, &single, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        counters_.failed++;
+      } else {
+        gotThrough = true;
+        countSent(single, 1);
+      }
     }
+    if (!gotThrough) return;
+    mark.to->cuts = false;
+    if (++segmentFailures_ >= kSegmentFailures) segments_ = false;
   }
 
   void countSent(const msghdr& message, uint32_t datagrams) {

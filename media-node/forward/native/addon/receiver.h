@@ -117,8 +117,10 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
       auto* poll = static_cast<Poll*>(self);
       if (!poll->ended) poll->receiver->close(poll->number);
     }
-    static void readable(uv_handle_s* handle, int, int) {
+    static void readable(uv_handle_s* handle, int status, int) {
       auto* poll = static_cast<Poll*>(uv_handle_get_data(handle));
+      // libuv gives up a socket that has an error (`ss --kill`); to read takes it off, and datagrams may come again.
+      if (status < 0) uv_poll_start(handle, kUvReadable, readable);
       // The callback may close the socket, and drop the receiver.
       const auto receiver = poll->receiver->shared_from_this();
       for (int batch = 0; batch < kBatchesPerTurn && !poll->ended; batch++) {
@@ -133,7 +135,9 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     size_t count = 0;
     auto* slab = bytesOf(slab_, napi_uint8_array, kSlots * kSlotBytes);
     auto* columns = reinterpret_cast<double*>(bytesOf(columns_, napi_float64_array, kSlots * kColumns));
+    // Without memory to read into, a socket that can be read would keep the loop busy for ever.
     if (slab != nullptr && columns != nullptr) count = poll.socket.receive(slab);
+    else uv_poll_stop(poll.handle());
     if (count > 0) {
       poll.socket.addresses.recycle();
       for (size_t slot = 0; slot < count; slot++) {

@@ -10,21 +10,16 @@
 
 class LoopbackTest {
  public:
-  LoopbackTest() : from_(open()), to_(open()) {}
-  LoopbackTest(const LoopbackTest&) = delete;
-  LoopbackTest& operator=(const LoopbackTest&) = delete;
-  ~LoopbackTest() {
-    close(from_);
-    close(to_);
-  }
 
   // Whether the kernel cut messages. Throws std::runtime_error when something did not come as it was sent.
   bool run() {
-    Destination destination;
-    destination.fd = from_;
-    destination.addressLength = sizeof destination.address;
-    check(getsockname(to_, reinterpret_cast<sockaddr*>(&destination.address), &destination.addressLength) == 0,
-          "has no address");
+    const Socket from, to;
+    // Others on this machine may send to any port of it.
+    const Destination sender = at(from);
+    check(connect(to.fd, reinterpret_cast<const sockaddr*>(&sender.address), sender.addressLength) == 0,
+          "cannot be connected");
+    Destination destination = at(to);
+    destination.fd = from.fd;
     Counters counters;
     OutQueue queue(counters);
     for (size_t i = 0; i < kCount; i++) {
@@ -34,7 +29,7 @@ class LoopbackTest {
       queue.commit(&destination, lengthOf(i));
     }
     queue.flush();
-    for (size_t i = 0; i < kCount; i++) receive(i);
+    for (size_t i = 0; i < kCount; i++) receive(to.fd, i);
     return counters.segmented > 0;
   }
 
@@ -46,20 +41,37 @@ class LoopbackTest {
   // The last of a message may be shorter.
   static size_t lengthOf(size_t index) { return index + 1 == kCount ? kLength / 2 : kLength; }
 
-  static int open() {
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    sockaddr_in loopback = {};
-    loopback.sin_family = AF_INET;
-    loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    check(fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&loopback), sizeof loopback) == 0, "cannot be opened");
-    return fd;
+  // On loopback; closed on every way out.
+  struct Socket {
+    Socket() : fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+      sockaddr_in loopback = {};
+      loopback.sin_family = AF_INET;
+      loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      if (fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&loopback), sizeof loopback) == 0) return;
+      if (fd >= 0) close(fd);
+      check(false, "cannot be opened");
+    }
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    ~Socket() { close(fd); }
+    const int fd;
+  };
+
+  static Destination at(const Socket& socket) {
+    Destination there;
+    there.addressLength = sizeof there.address;
+    check(getsockname(socket.fd, reinterpret_cast<sockaddr*>(&there.address), &there.addressLength) == 0,
+          "has no address");
+    return there;
   }
 
-  void receive(size_t index) {
+  static void receive(int fd, size_t index) {
     uint8_t datagram[kLength + 1];
-    pollfd wanted = {to_, POLLIN, 0};
-    poll(&wanted, 1, kPatienceMs);
-    const ssize_t length = recv(to_, datagram, sizeof datagram, 0);
+    pollfd wanted = {fd, POLLIN, 0};
+    // A signal that is handled meanwhile is no reason to give up.
+    while (poll(&wanted, 1, kPatienceMs) < 0 && errno == EINTR) {
+    }
+    const ssize_t length = recv(fd, datagram, sizeof datagram, 0);
     check(length == ssize_t(lengthOf(index)) && datagram[0] == index + 1 && datagram[length - 1] == index + 1,
           "lost or changed what was sent to itself");
   }
@@ -67,6 +79,4 @@ class LoopbackTest {
   static void check(bool ok, const char* what) {
     if (!ok) throw std::runtime_error(std::string("a UDP socket ") + what);
   }
-
-  const int from_, to_;
 };

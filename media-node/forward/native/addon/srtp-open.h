@@ -9,7 +9,6 @@ constexpr size_t kMaxSsrcs = 96;  // beyond it the SSRC that was silent for long
 constexpr size_t kRtpFixedHeader = 12;
 constexpr int64_t kSequenceModulus = 0x10000;
 
-
 // RFC 5761 §4: the second byte tells RTCP from RTP.
 inline bool isRtcp(const uint8_t* datagram) { return datagram[1] >= 192 && datagram[1] <= 223; }
 
@@ -41,20 +40,33 @@ class ReplayWindow {
   bool accepts(int64_t index) const {
     if (index > highest_) return true;
     const int64_t age = highest_ - index;
-    return age < kSize && (seen_ >> age & 1) == 0;
+    return age < kSize && (seen_[age / kWord] >> (age % kWord) & 1) == 0;
   }
+  // Of an index that it accepts.
   void record(int64_t index) {
     if (index > highest_) {
-      const int64_t by = index - highest_;
-      seen_ = highest_ < 0 || by >= kSize ? 0 : seen_ << by;
+      if (highest_ >= 0) age(index - highest_);
       highest_ = index;
     }
-    seen_ |= static_cast<unsigned __int128>(1) << (highest_ - index);
+    const int64_t age = highest_ - index;
+    seen_[age / kWord] |= uint64_t(1) << (age % kWord);
   }
 
  private:
+  static constexpr int64_t kWord = 64;
+
+  void age(int64_t by) {
+    if (by >= kWord) {
+      seen_[1] = by < kSize ? seen_[0] << (by - kWord) : 0;
+      seen_[0] = 0;
+    } else {
+      seen_[1] = seen_[1] << by | seen_[0] >> (kWord - by);
+      seen_[0] <<= by;
+    }
+  }
+
   int64_t highest_ = -1;
-  unsigned __int128 seen_ = 0;
+  uint64_t seen_[kSize / kWord] = {};
 };
 
 // The replay windows of a peer's SSRCs.

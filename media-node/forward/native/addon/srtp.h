@@ -43,6 +43,10 @@ inline void prefetchLines(const void* from, size_t bytes) {
 // HMAC-SHA1 whose key has been hashed in already: a copy of the state starts a message.
 class Hmac {
  public:
+  ~Hmac() {
+    OPENSSL_cleanse(&inner_, sizeof inner_);
+    OPENSSL_cleanse(&outer_, sizeof outer_);
+  }
   void setKey(const uint8_t* key) {
     uint8_t pad[64];
     for (size_t i = 0; i < sizeof pad; i++) pad[i] = uint8_t((i < kAuthKey ? key[i] : 0) ^ 0x36);
@@ -66,7 +70,7 @@ class Hmac {
   }
 
  private:
-  Sha1State inner_, outer_;
+  Sha1State inner_ = {}, outer_ = {};
 };
 
 // Keys of one kind of packet, with a cipher whose key schedule is done.
@@ -75,7 +79,10 @@ class PacketCipher {
   PacketCipher() = default;
   PacketCipher(const PacketCipher&) = delete;
   PacketCipher& operator=(const PacketCipher&) = delete;
-  ~PacketCipher() { EVP_CIPHER_CTX_free(context_); }
+  ~PacketCipher() {
+    EVP_CIPHER_CTX_free(context_);
+    OPENSSL_cleanse(salt_, sizeof salt_);
+  }
 
   void setKeys(Profile profile, const uint8_t* key, const uint8_t* salt, const uint8_t* authKey) {
     memcpy(salt_, salt, profile == Profile::kGcm ? kGcmSalt : kCmSalt);
