@@ -74,6 +74,7 @@ export class PulledRelay implements TrackSource {
               tracks: plan.tracks,
               keys,
               send: (datagram) => transport.send(datagram),
+              openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
               onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
             },
             context.now(),

@@ -135,6 +135,11 @@ export class AssociationChannels implements DataChannels {
     this.#association.receive(packet, nowMs);
   }
 
+  /** When `tick` has something to do. */
+  get nextTickMs(): number {
+    return this.#association.nextTickMs;
+  }
+
   tick(nowMs: number): void {
     this.#association.tick(nowMs);
   }

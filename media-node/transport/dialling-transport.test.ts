@@ -3,7 +3,11 @@ import { readdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { UdpProxy } from '../../test/support/udp-proxy.ts';
 import { until } from '../../test/support/until.ts';
+import { loadAddon } from '../forward/native/addon.ts';
+import { deriveSessionKeys, keyBytes } from '../forward/srtp/session-keys.ts';
+import { SRTP_OVERHEAD, SrtpSender } from '../forward/srtp/srtp-sender.ts';
 import type { Fingerprint } from '../negotiate/plan.ts';
+import { NativeSockets } from './native-socket.ts';
 import type { PeerTransport, SrtpKeys, TransportEnd } from './types.ts';
 import { mintIceCredentials, openMediaEndpoint, type UdpMediaEndpoint } from './udp-endpoint.ts';
 
@@ -114,6 +118,32 @@ test.each([
   expect(served.ended).toBe('peer-closed');
   expect(dialled.ended).toBeNull();
   expect(other.transportCount + lite.transportCount).toBe(0);
+});
+
+test('media is opened by the sockets, where they do that', { timeout: 120_000 }, async () => {
+  const lite = await endpointOn('127.0.0.1');
+  const other = await openMediaEndpoint({
+    addresses: [{ bind: '127.0.0.1', announce: '127.0.0.1', family: 4 }],
+    port: 0,
+    sockets: new NativeSockets(await loadAddon()),
+  });
+  onTestFinished(() => other.close());
+  const { served, dialled } = pair(lite, other);
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+  const [theirs, ours] = [served.keys, dialled.keys];
+  if (theirs === null || ours === null) throw new Error('no keys');
+  const heard: [string, number][] = [];
+  const bytes = keyBytes(deriveSessionKeys(ours.profile, ours.remoteKey, ours.remoteSalt));
+  const isOpen = dialled.transport.openInbound?.({ profile: ours.profile, bytes }, (opened, length, index) => {
+    heard.push([opened.toString('latin1', 12, length), index]);
+  });
+  const sender = new SrtpSender(deriveSessionKeys(theirs.profile, theirs.localKey, theirs.localSalt));
+  const out = Buffer.alloc(12 + 4 + SRTP_OVERHEAD);
+  out.writeUInt32BE(0x80600007, 0);
+  served.transport.send(out.subarray(0, sender.protectRtp(out, 12, Buffer.from('text'), 0)));
+  await until(() => heard.length > 0, 'media');
+
+  expect([isOpen, heard, dialled.media]).toEqual([true, [['text', 7]], []]);
 });
 
 test('a candidate that does not answer, one of a family that is not there, and one that does', async () => {

@@ -2,82 +2,74 @@
  * One ICE/DTLS association that we dial: on a UDP port of its own, ICE controlling towards a lite agent. A relay is the
  * client of the node that it pulls from, so that a node needs to be reachable on its one port only.
  */
-import { randomBytes } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
 import type { DtlsCertificate } from './certificate.ts';
+import { ControllingIceAgent } from './controlling-ice-agent.ts';
+import { hostAndPort } from './datagram-route.ts';
+import type { DatagramOwner, DatagramSockets } from './datagram-socket.ts';
+import { DialledSockets } from './dialled-sockets.ts';
 import { DtlsAssociation } from './dtls-association.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
-import {
-  type ControllingEvent,
-  type ControllingState,
-  type DialledAddress,
-  openControlling,
-  step,
-} from './ice-controlling-machine.ts';
-import { ipBytes } from './ip-bytes.ts';
-import { readBindingSuccess, TRANSACTION_ID_BYTES, writeBindingRequest } from './stun-checks.ts';
+import type { DialledAddress } from './ice-controlling-machine.ts';
+import { InboundMedia } from './inbound-media.ts';
+import { Liveness } from './liveness.ts';
 import type {
   DataChannels,
   DatagramRoute,
   DialledCandidate,
   DialOptions,
+  InboundKeys,
+  InboundListener,
   PeerTransport,
-  PeerTransportEvents,
   SrtpKeys,
   TransportEnd,
 } from './types.ts';
-import { bindUdp, type DatagramSocket } from './udp-socket.ts';
 
 /** What a dialled transport asks of its endpoint. */
 export interface DiallingHost {
   readonly certificate: DtlsCertificate;
+  readonly sockets: DatagramSockets;
   /** Called once, when everything else has been given back (a socket may still be closing). */
   removed(owner: DiallingTransport): void;
   /** Something threw that should not. */
   onFault(error: unknown): void;
 }
 
-/** All addresses of a family: the kernel chooses the source by the route, and the peer learns it from our checks. */
-const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 /** More candidates than a node announces; the rest is not tried. */
 const MAX_CANDIDATES = 16;
-/** Of a peer-reflexive candidate with the highest local preference (RFC 8445 §5.1.2.1). */
-const CHECK_PRIORITY = 110 * 2 ** 24 + 65_535 * 2 ** 8 + 255;
-const TIE_BREAKER_BYTES = 8;
 
-export class DiallingTransport implements PeerTransport {
+export class DiallingTransport implements PeerTransport, DatagramOwner {
   readonly #host: DiallingHost;
   readonly #options: DialOptions;
-  readonly #events: PeerTransportEvents;
   readonly #createdMs: number;
-  readonly #tieBreaker = randomBytes(TIE_BREAKER_BYTES);
+  readonly #agent: ControllingIceAgent<DiallingTransport>;
   readonly #dtls: DtlsAssociation;
-  readonly #sockets = new Map<4 | 6, DatagramSocket>();
-  /** Null until the sockets are open. */
-  #ice: ControllingState | null = null;
-  /** Numbers of checks by transaction id. */
-  readonly #transactions = new Map<string, number>();
-  #working: DialledAddress[] = [];
-  #nominated: DialledAddress | null = null;
+  readonly #sockets: DialledSockets<DiallingTransport>;
+  readonly #inbound: InboundMedia;
+  readonly #liveness: Liveness;
   #keys: SrtpKeys | null = null;
   #state: 'connecting' | 'connected' | 'closed' = 'connecting';
-  #lastHeardMs: number;
-  #silent = false;
   #routeListener: (route: DatagramRoute | null) => void = () => {};
 
   constructor(host: DiallingHost, options: DialOptions, nowMs: number) {
     this.#host = host;
     this.#options = options;
-    this.#events = options.events;
     this.#createdMs = nowMs;
-    this.#lastHeardMs = nowMs;
-    const { remote } = options;
+    const { remote, events } = options;
+    this.#liveness = new Liveness(
+      options,
+      (silent) => {
+        if (this.#state === 'connected') events.onSilence(silent);
+      },
+      nowMs,
+    );
+    this.#inbound = new InboundMedia(host.sockets, (datagram, atMs) => events.onMedia(datagram, atMs));
     this.#dtls = new DtlsAssociation({
       role: remote.dtlsRole,
       certificate: host.certificate,
       acceptsCertificate: (der) => matchesFingerprint(der, remote.fingerprints),
       events: {
-        send: (datagram) => this.#sendTo(this.#path(), datagram),
+        send: (datagram) => this.#sendTo(this.#agent.path, datagram),
         connected: (keys) => {
           this.#keys = keys;
           this.#connectWhenReady();
@@ -86,13 +78,39 @@ export class DiallingTransport implements PeerTransport {
         ended: (reason) => this.#end(reason === 'failed' ? 'dtls-failed' : 'peer-closed'),
       },
     });
+    this.#sockets = new DialledSockets(host.sockets, {
+      onDatagram: (datagram, from, owner, atMs) => this.#receive(datagram, from, owner, atMs),
+      onOpened: (packet, length, index, wireBytes, atMs) => {
+        if (this.#state === 'connected') this.#inbound.receiveOpened(packet, length, index, wireBytes, atMs);
+      },
+      onFault: (error) => host.onFault(error),
+    });
+    this.#agent = new ControllingIceAgent<DiallingTransport>({
+      sockets: this.#sockets,
+      owner: this,
+      local: options.local,
+      remote: remote.ice,
+      events: {
+        onAlive: (atMs) => this.noteAuthenticated(atMs),
+        // The peer shakes hands on a proven pair, nominated or not: half a round trip sooner.
+        onWorking: (atMs) => this.#dtls.start(atMs),
+        onNominated: () => {
+          this.#tellRoute();
+          this.#connectWhenReady();
+        },
+        onLost: () => this.#end('silence'),
+      },
+    });
     this.#dial().catch((error: unknown) => host.onFault(error));
   }
 
+  get keyring(): number {
+    return this.#inbound.keyring;
+  }
+
   get remoteAddress(): string | null {
-    const path = this.#state === 'closed' ? null : this.#path();
-    if (path === null) return null;
-    return path.family === 6 ? `[${path.address}]:${path.port}` : `${path.address}:${path.port}`;
+    const path = this.#state === 'closed' ? null : this.#agent.path;
+    return path === null ? null : hostAndPort(path.address, path.port);
   }
 
   /** The remote side is known from the start. */
@@ -102,7 +120,7 @@ export class DiallingTransport implements PeerTransport {
   restartIce(): void {}
 
   send(datagram: Buffer): void {
-    if (this.#state === 'connected') this.#sendTo(this.#nominated, datagram);
+    if (this.#state === 'connected') this.#sendTo(this.#agent.nominated, datagram);
   }
 
   watchRoute(listener: (route: DatagramRoute | null) => void): void {
@@ -110,11 +128,14 @@ export class DiallingTransport implements PeerTransport {
     this.#tellRoute();
   }
 
+  openInbound(keys: InboundKeys, listener: InboundListener): boolean {
+    if (this.#state !== 'connected' || !this.#inbound.open(keys, listener)) return false;
+    this.#agent.claimAll();
+    return true;
+  }
+
   noteAuthenticated(nowMs: number): void {
-    this.#lastHeardMs = nowMs;
-    if (!this.#silent) return;
-    this.#silent = false;
-    if (this.#state === 'connected') this.#events.onSilence(false);
+    this.#liveness.hear(nowMs);
   }
 
   /** @throws {Error} always: nothing is said between nodes, the edge tells them all */
@@ -131,150 +152,54 @@ export class DiallingTransport implements PeerTransport {
   /** Drives what time drives: checks, the handshake, the set-up time, silence. */
   tick(nowMs: number): void {
     if (this.#state === 'closed') return;
-    this.#stepIce({ type: 'time-passed', heardMs: this.#lastHeardMs, random: Math.random() }, nowMs);
+    this.#agent.tick(this.#liveness.heardMs, nowMs);
     if (this.#isConnecting()) {
       if (nowMs - this.#createdMs >= this.#options.connectTimeoutMs) this.#end('never-connected');
       else this.#dtls.tick(nowMs);
-      return;
+    } else if (!this.#isClosed() && this.#liveness.tick(nowMs)) {
+      this.#end('silence');
     }
-    if (this.#isClosed()) return;
-    const silentMs = nowMs - this.#lastHeardMs;
-    if (silentMs >= this.#options.silenceMs && !this.#silent) {
-      this.#silent = true;
-      this.#events.onSilence(true);
-    }
-    // The handler may have closed us.
-    if (silentMs >= this.#options.expiryMs && !this.#isClosed()) this.#end('silence');
   }
 
   async #dial(): Promise<void> {
     const candidates = this.#options.candidates.slice(0, MAX_CANDIDATES).flatMap(dialled);
-    for (const family of [4, 6] as const) {
-      if (!candidates.some((candidate) => candidate.family === family)) continue;
-      const socket = await openSocket(family);
-      // Closed meanwhile, or a machine without this family.
-      if (socket !== null && this.#isClosed()) await socket.close();
-      else if (socket !== null) this.#sockets.set(family, socket);
-    }
+    await this.#sockets.open(new Set(candidates.map(({ family }) => family)));
     if (this.#isClosed()) return;
-    const reachable = candidates.filter(({ family }) => this.#sockets.has(family));
-    for (const [family, socket] of this.#sockets) {
-      socket.onDatagram = (datagram, address, port) => {
-        try {
-          this.#receive(datagram, address, port, family);
-        } catch (error) {
-          this.#host.onFault(error);
-        }
-      };
-    }
     const nowMs = performance.now();
-    this.#ice = openControlling(reachable, nowMs);
+    const reachable = candidates.filter(({ family }) => this.#sockets.has(family));
+    this.#agent.begin(reachable, nowMs);
     this.tick(nowMs);
   }
 
-  #receive(datagram: Buffer, address: string, port: number, family: 4 | 6): void {
-    const nowMs = performance.now();
+  /** STUN proves itself; everything else must come from where a check was answered, which is claimed. */
+  #receive(datagram: Buffer, from: DialledAddress, owner: DiallingTransport | null, nowMs: number): void {
     const first = datagram.length === 0 ? 0xff : (datagram[0] ?? 0xff);
     if (first <= 3) {
-      this.#receiveAnswer(datagram, address, port, nowMs);
-    } else if (!this.#isPeer(address, port, family)) {
-      // Neither a candidate nor one that answered a check.
+      this.#agent.receive(datagram, from, nowMs);
+    } else if (owner === null) {
+      // Nobody that we know.
     } else if (first >= 128 && first <= 191) {
-      if (this.#state === 'connected') this.#events.onMedia(datagram, nowMs);
+      if (this.#state === 'connected') this.#inbound.receive(datagram, nowMs);
     } else if (first >= 20 && first <= 63) {
       if (this.#dtls.receive(datagram, nowMs)) this.noteAuthenticated(nowMs);
     }
   }
 
-  #receiveAnswer(datagram: Buffer, address: string, port: number, nowMs: number): void {
-    const transaction = readBindingSuccess(datagram, this.#options.remote.ice.pwd);
-    const number = transaction === null ? undefined : this.#transactions.get(transaction);
-    if (transaction === null || number === undefined) return;
-    this.#transactions.delete(transaction);
-    this.noteAuthenticated(nowMs);
-    this.#stepIce({ type: 'answered', number, address, port, random: Math.random() }, nowMs);
-  }
-
-  #isPeer(address: string, port: number, family: 4 | 6): boolean {
-    for (const known of this.#working) {
-      if (known.port === port && known.address === address && known.family === family) return true;
-    }
-    return false;
-  }
-
-  #stepIce(event: ControllingEvent, nowMs: number): void {
-    if (this.#ice === null || this.#isClosed()) return;
-    const { state, effects } = step(this.#ice, event, nowMs);
-    this.#ice = state;
-    for (const effect of effects) {
-      switch (effect.type) {
-        case 'check':
-          this.#sendCheck(effect.number, effect.to, effect.useCandidate);
-          break;
-        case 'working':
-          this.#working.push(effect.to);
-          // The peer shakes hands on a proven pair, nominated or not: half a round trip sooner.
-          this.#dtls.start(nowMs);
-          break;
-        case 'nominated':
-          this.#nominated = effect.to;
-          this.#tellRoute();
-          this.#connectWhenReady();
-          break;
-        case 'forgotten':
-          this.#forget(effect.number);
-          break;
-        case 'consent-lost':
-          this.#end('silence');
-          break;
-      }
-    }
-  }
-
-  #sendCheck(number: number, to: DialledAddress, useCandidate: boolean): void {
-    const { local, remote } = this.#options;
-    const transactionId = randomBytes(TRANSACTION_ID_BYTES);
-    this.#transactions.set(transactionId.toString('hex'), number);
-    const datagram = writeBindingRequest({
-      username: `${remote.ice.ufrag}:${local.ufrag}`,
-      password: remote.ice.pwd,
-      transactionId,
-      priority: CHECK_PRIORITY,
-      tieBreaker: this.#tieBreaker,
-      useCandidate,
-    });
-    this.#sendTo(to, datagram);
-  }
-
-  #forget(number: number): void {
-    for (const [transaction, known] of this.#transactions) {
-      if (known === number) this.#transactions.delete(transaction);
-    }
-  }
-
-  /** Null while no pair works. */
-  #path(): DialledAddress | null {
-    return this.#nominated ?? this.#working[0] ?? null;
-  }
-
   #sendTo(to: DialledAddress | null, datagram: Buffer): void {
-    if (to !== null) this.#sockets.get(to.family)?.send(datagram, to.address, to.port);
+    if (to !== null) this.#sockets.send(datagram, to);
   }
 
   #tellRoute(): void {
-    const to = this.#state === 'closed' ? null : this.#nominated;
-    const fd = to === null ? null : (this.#sockets.get(to.family)?.fd ?? null);
-    if (to === null || fd === null) this.#routeListener(null);
-    else
-      this.#routeListener({ fd, address: ipBytes(to.address), zone: to.address.split('%', 2)[1] ?? '', port: to.port });
+    const to = this.#state === 'closed' ? null : this.#agent.nominated;
+    this.#routeListener(to === null ? null : this.#sockets.routeTo(to));
   }
 
   #connectWhenReady(): void {
-    if (this.#state !== 'connecting' || this.#keys === null || this.#nominated === null) return;
+    if (this.#state !== 'connecting' || this.#keys === null || this.#agent.nominated === null) return;
     const keys = this.#keys;
     this.#keys = null;
     this.#state = 'connected';
-    this.#events.onConnected(keys);
+    this.#options.events.onConnected(keys);
   }
 
   #isConnecting(): boolean {
@@ -289,16 +214,16 @@ export class DiallingTransport implements PeerTransport {
     if (this.#state === 'closed') return;
     this.#dtls.close();
     this.#release();
-    this.#events.onEnded(reason);
+    this.#options.events.onEnded(reason);
   }
 
   #release(): void {
     this.#state = 'closed';
     this.#tellRoute();
     this.#keys = null;
-    this.#transactions.clear();
-    for (const socket of this.#sockets.values()) socket.close().catch((error: unknown) => this.#host.onFault(error));
-    this.#sockets.clear();
+    this.#agent.close();
+    this.#inbound.close();
+    this.#sockets.close();
     this.#host.removed(this);
   }
 }
@@ -308,13 +233,4 @@ function dialled({ address, port }: DialledCandidate): DialledAddress[] {
   const family = isIP(address);
   if (family !== 4 && family !== 6) return [];
   return [{ address: new SocketAddress({ address, family: family === 4 ? 'ipv4' : 'ipv6' }).address, port, family }];
-}
-
-/** Null when this machine has no such address family, or no descriptor to spare. */
-async function openSocket(family: 4 | 6): Promise<DatagramSocket | null> {
-  try {
-    return await bindUdp(ANY_ADDRESS[family], family, 0);
-  } catch {
-    return null;
-  }
 }

@@ -24,6 +24,11 @@ import type { SrtpKeys, SrtpProfile } from './types.ts';
 /** RFC 6347 §4.2.4.1 says 1 s, but FFmpeg gives all of ICE and DTLS 5 s, and a repeated flight is one datagram. */
 const FIRST_RETRANSMIT_MS = 50;
 const MAX_RETRANSMIT_MS = 1_000;
+/**
+ * A server's flight is repeated so often by itself, then only when the client repeats its own: clients do, and who made us
+ * send to somebody else's address must not make us go on for long.
+ */
+const MAX_SERVER_REPEATS = 7;
 /** A peer that repeats its flight in many datagrams gets ours once. */
 const MIN_REPEAT_MS = 20;
 /** Records that overtook the message that brings their keys. */
@@ -60,6 +65,8 @@ export class DtlsAssociation {
   #flight: readonly FlightItem[] = [];
   #retransmitAtMs = Number.POSITIVE_INFINITY;
   #retransmitMs = FIRST_RETRANSMIT_MS;
+  /** Of the present flight, unasked for. */
+  #repeats = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   #early: DtlsRecord[] = [];
   /** 1 from our Finished on. */
@@ -114,8 +121,10 @@ export class DtlsAssociation {
     this.#nowMs = nowMs;
     if (nowMs < this.#retransmitAtMs) return;
     this.#transmit();
+    this.#repeats += 1;
     this.#retransmitMs = Math.min(2 * this.#retransmitMs, MAX_RETRANSMIT_MS);
-    this.#retransmitAtMs = nowMs + this.#retransmitMs;
+    const isLast = this.#role === 'server' && this.#repeats >= MAX_SERVER_REPEATS;
+    this.#retransmitAtMs = isLast ? Number.POSITIVE_INFINITY : nowMs + this.#retransmitMs;
   }
 
   /** One record of application data (SCTP, RFC 8261); dropped unless connected. */
@@ -235,6 +244,7 @@ export class DtlsAssociation {
     this.#flight = items;
     if (items.some(({ epoch }) => epoch === 1)) this.#writeEpoch = 1;
     this.#transmit();
+    this.#repeats = 0;
     this.#retransmitMs = FIRST_RETRANSMIT_MS;
     this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + FIRST_RETRANSMIT_MS : Number.POSITIVE_INFINITY;
   }

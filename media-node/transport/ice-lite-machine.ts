@@ -20,7 +20,7 @@ export interface IceState {
   readonly current: IceCredentials;
   /** After a restart: the credentials of the pair that carries media until the new ones are nominated. */
   readonly previous: IceCredentials | null;
-  /** Where media goes. */
+  /** Where the peer wants media; `path-machine.ts` decides where it goes. */
   readonly nominated: PeerAddress | null;
   /** Addresses proved by an authenticated check, in the order of their first proof. */
   readonly proven: readonly PeerAddress[];
@@ -37,7 +37,7 @@ export type IceEffect =
   | { type: 'proved'; address: PeerAddress }
   /** `address` made room for a newer one. */
   | { type: 'forgotten'; address: PeerAddress }
-  /** Media goes to `address` from now on. */
+  /** The peer wants media at `address` from now on. */
   | { type: 'nominated'; address: PeerAddress }
   /** Checks with this user name fragment are ours from now on. */
   | { type: 'opened'; ufrag: string }

@@ -113,6 +113,13 @@ export class SctpAssociation {
     this.#peer?.resets.request(stream, nowMs);
   }
 
+  /** When `tick` has something to do. */
+  get nextTickMs(): number {
+    const peer = this.#peer;
+    if (this.#state !== 'established' || peer === null) return Number.POSITIVE_INFINITY;
+    return Math.min(peer.outbound.nextTickMs, peer.resets.nextTickMs);
+  }
+
   tick(nowMs: number): void {
     const peer = this.#peer;
     if (this.#state !== 'established' || peer === null) return;

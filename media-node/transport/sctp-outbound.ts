@@ -78,6 +78,11 @@ export class SctpOutbound {
     return this.#roundTrip.timeoutMs;
   }
 
+  /** When `tick` has something to do. */
+  get nextTickMs(): number {
+    return this.#expiresMs;
+  }
+
   /** Bytes that are not acknowledged, on all streams or on one. */
   bufferedBytes(stream: number | null = null): number {
     if (stream === null) return this.#queuedBytes + this.#sent.reduce((sum, { bytes }) => sum + bytes, 0);

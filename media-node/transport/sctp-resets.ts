@@ -43,6 +43,11 @@ export class SctpResets {
     this.#lastRequest = tsnAdd(peerTsn, -1);
   }
 
+  /** When `tick` has something to do. */
+  get nextTickMs(): number {
+    return this.#pending === null ? Number.POSITIVE_INFINITY : this.#pending.sentMs + this.#outbound.rtoMs;
+  }
+
   request(stream: number, nowMs: number): void {
     if (this.#waiting.size < MAX_WAITING) this.#waiting.add(stream);
     this.flush(nowMs);

@@ -20,7 +20,11 @@ const MESSAGE_INTEGRITY = 0x0008;
 const PRIORITY = 0x0024;
 const USE_CANDIDATE = 0x0025;
 const FINGERPRINT = 0x8028;
-const ICE_CONTROLLING = 0x802a;
+const ROLE = { controlled: 0x8029, controlling: 0x802a } as const;
+
+export const TIE_BREAKER_BYTES = 8;
+/** Of a peer-reflexive candidate with the highest local preference (RFC 8445 §5.1.2.1): what checks are sent with. */
+export const PEER_REFLEXIVE_PRIORITY = 110 * 2 ** 24 + 65_535 * 2 ** 8 + 255;
 
 export interface CheckToSend {
   /** `theirs:ours` (RFC 8445 §7.2.2). */
@@ -31,20 +35,20 @@ export interface CheckToSend {
   transactionId: Buffer;
   /** What we would give a peer-reflexive candidate that is learned by this check (RFC 8445 §7.1.1). */
   priority: number;
-  /** 8 random bytes, the same for the life of the agent. */
-  tieBreaker: Buffer;
+  /** Ours, and `TIE_BREAKER_BYTES` random bytes. */
+  role: { name: keyof typeof ROLE; tieBreaker: Buffer };
   /** Nominates the pair. */
   useCandidate: boolean;
 }
 
-/** A binding request of a controlling agent. */
+/** A binding request. */
 export function writeBindingRequest(check: CheckToSend): Buffer {
   const priority = Buffer.alloc(4);
   priority.writeUInt32BE(check.priority);
   const attributes: [number, Buffer][] = [
     [USERNAME, Buffer.from(check.username)],
     [PRIORITY, priority],
-    [ICE_CONTROLLING, check.tieBreaker],
+    [ROLE[check.role.name], check.role.tieBreaker],
   ];
   if (check.useCandidate) attributes.push([USE_CANDIDATE, Buffer.alloc(0)]);
   const content = attributes.reduce((sum, [, value]) => sum + ATTRIBUTE_HEADER_BYTES + padded(value.length), 0);
@@ -71,12 +75,17 @@ export function writeBindingRequest(check: CheckToSend): Buffer {
   return out;
 }
 
+/** Whether it may be an answer; nothing in it is authenticated. */
+export function isBindingSuccess(data: Buffer): boolean {
+  return data.length >= HEADER_BYTES && data.readUInt16BE(0) === BINDING_SUCCESS;
+}
+
 /**
  * The transaction id (hex) of a binding success that was signed with `password`; null for everything else. Error answers
  * tell nothing that can be trusted (most are unsigned), so a check that got one is as good as unanswered.
  */
 export function readBindingSuccess(data: Buffer, password: string): string | null {
-  if (data.length < HEADER_BYTES || data.readUInt16BE(0) !== BINDING_SUCCESS) return null;
+  if (!isBindingSuccess(data)) return null;
   if (data.readUInt16BE(2) !== data.length - HEADER_BYTES || data.length % 4 !== 0) return null;
   if (data.readUInt32BE(4) !== MAGIC_COOKIE) return null;
   let signed = false;

@@ -61,8 +61,8 @@ const REASONS: Record<BindingErrorCode, string> = {
 };
 
 /**
- * Reads a binding request. Null for everything else: other methods, indications and responses (a lite agent sends no
- * requests, so it awaits none), malformed messages and those with a wrong FINGERPRINT.
+ * Reads a binding request. Null for everything else: other methods, indications and responses (`stun-checks.ts` reads
+ * those), malformed messages and those with a wrong FINGERPRINT.
  */
 export function parseBindingRequest(data: Buffer): BindingRequest | null {
   if (data.length < HEADER_BYTES || data.readUInt16BE(0) !== BINDING_REQUEST) return null;

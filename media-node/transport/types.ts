@@ -43,7 +43,7 @@ export type TransportEnd =
   | 'silence'; // nothing authenticated from the peer for the expiry time
 
 export interface PeerTransportEvents {
-  /** DTLS is up, on a nominated pair or on a proven one that the peer nominates next. Media may flow from now on. */
+  /** DTLS is up, and the peer has shown where it is. Media may flow from now on. */
   onConnected(keys: SrtpKeys): void;
   /** A datagram in the SRTP range from the nominated address (or one the peer proved by STUN). The buffer is only valid during the call. */
   onMedia(datagram: Buffer, nowMs: number): void;
@@ -131,7 +131,10 @@ export interface PeerTransport {
   setRemote(remote: NonNullable<PeerTransportOptions['remote']>): void;
   /** New ICE credentials on both sides (RFC 9725 §4.3.3): the old pair carries media until the new one is nominated. DTLS and keys stay. */
   restartIce(local: IceCredentials, remote: IceCredentials): void;
-  /** Sends one protected datagram to the nominated address, or to that of the handshake; dropped before both. The buffer may be reused after the call returns. */
+  /**
+   * Sends one protected datagram to where the peer nominated, or shook hands, once it has shown that it is there; dropped
+   * before. The buffer may be reused after the call returns.
+   */
   send(datagram: Buffer): void;
   /**
    * Tells `listener` at once, and whenever ICE moves the peer, where `send` sends to; null when it drops everything (no

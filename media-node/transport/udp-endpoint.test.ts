@@ -194,6 +194,7 @@ describe('a session', () => {
     await eventually(() => expect(other.received).toContainEqual(Buffer.from([0x90, 1])));
 
     await elsewhere.check(session.local, { useCandidate: true });
+    await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${elsewhere.port}`));
     session.transport.send(Buffer.from([0x90, 2]));
     await eventually(() => expect(elsewhere.received).toContainEqual(Buffer.from([0x90, 2])));
     expect(other.received).not.toContainEqual(Buffer.from([0x90, 2]));
@@ -208,6 +209,7 @@ describe('a session', () => {
     other.send(Buffer.from([0x80, 8]));
     moved.send(Buffer.from([0x80, 9]));
     await eventually(() => expect(session.media).toHaveLength(2));
+    await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${moved.port}`));
     session.transport.send(Buffer.from([0x90]));
 
     // What came before the proof was dropped.
@@ -228,6 +230,7 @@ describe('a session', () => {
     expect((await other.check(session.local)).type).toBe(0x0101);
 
     await moved.check(next, { useCandidate: true });
+    await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${moved.port}`));
     session.transport.send(Buffer.from([0x92]));
     await eventually(() => expect(moved.received).toContainEqual(Buffer.from([0x92])));
     // One connection, no second handshake; the old credentials are no longer anybody's.

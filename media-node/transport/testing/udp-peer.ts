@@ -2,13 +2,19 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { DtlsCertificate } from '../certificate.ts';
+import { bindingSuccess, hasIntegrity, parseBindingRequest } from '../stun.ts';
 import { DtlsEnd } from './dtls-pair.ts';
 import { eventually } from './eventually.ts';
+import { NO_PEER } from './session.ts';
 import { type CheckOptions, readStun, stunCheck } from './stun-check.ts';
 
 export interface UdpPeer {
   readonly port: number;
+  /** But for DTLS, once `dtls` was called, and questions for consent. */
   readonly received: Buffer[];
+  /** Questions for consent; they are answered, as full agents do, while `consents`. */
+  asked: number;
+  consents: boolean;
   send(datagram: Buffer): void;
   /** Sends a check and resolves with its answer. */
   check(
@@ -37,13 +43,21 @@ export async function openUdpPeer(serverPort: number): Promise<UdpPeer> {
     if (end !== null && first >= 20 && first <= 63) {
       end.association.receive(data, performance.now());
       pump();
-    } else {
+      return;
+    }
+    const question = parseBindingRequest(data);
+    if (question === null) {
       received.push(data);
+    } else if (hasIntegrity(question, NO_PEER.ice.pwd)) {
+      peer.asked += 1;
+      if (peer.consents) send(bindingSuccess(question, '127.0.0.1', serverPort, NO_PEER.ice.pwd));
     }
   });
-  return {
+  const peer: UdpPeer = {
     port: socket.address().port,
     received,
+    asked: 0,
+    consents: true,
     send,
     async check({ ufrag, pwd }, options = {}) {
       const message = stunCheck({ username: `${ufrag}:peer`, password: pwd, ...options });
@@ -75,4 +89,5 @@ export async function openUdpPeer(serverPort: number): Promise<UdpPeer> {
       await closed;
     },
   };
+  return peer;
 }

@@ -24,7 +24,7 @@ const wrtc = createRequire(import.meta.url)('@roamhq/wrtc') as {
 
 export interface WrtcPeer {
   readonly connection: WrtcConnection;
-  /** What our negotiation would have read from the offer. */
+  /** What our negotiation would have read from the newest offer. */
   readonly remote: NonNullable<PeerTransportOptions['remote']>;
   readonly dtls: WrtcDtls;
   answer(options: AnswerOptions): Promise<void>;
@@ -48,13 +48,12 @@ export async function openWrtcPeer(dtlsRole: 'server' | 'client'): Promise<WrtcP
     if (value === undefined) throw new Error(`the offer has no ${name}`);
     return value;
   };
-  const [algorithm = '', value = ''] = attribute('fingerprint').split(' ');
   return {
     connection,
-    remote: {
-      ice: { ufrag: attribute('ice-ufrag'), pwd: attribute('ice-pwd') },
-      fingerprints: [{ algorithm, value }],
-      dtlsRole,
+    get remote() {
+      const [algorithm = '', value = ''] = attribute('fingerprint').split(' ');
+      const ice = { ufrag: attribute('ice-ufrag'), pwd: attribute('ice-pwd') };
+      return { ice, fingerprints: [{ algorithm, value }], dtlsRole };
     },
     get dtls() {
       if (sender.transport === null) throw new Error('no transport before the answer');
