@@ -95,7 +95,11 @@ test('relays know no recordings, recordings no relays, and neither the control l
 
 test('who is told where to go is decided without asking anybody: placement and trees are pure', () => {
   const found = offenders(
-    imports('edge/fleet/{placement,geography,regions}.ts', 'edge/lobby/relay-tree*.ts'),
+    imports(
+      'edge/fleet/{placement,geography,regions}.ts',
+      'edge/relay/relay-tree*.ts',
+      'edge/relay/{relay-settling,upstream-choice}.ts',
+    ),
     (target) => /^cloudflare:|-object\.ts$|^edge\/(http|middleware|records|node-link)\//.test(target),
   );
   expect(found).toEqual([]);

@@ -10,6 +10,7 @@ import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { Env } from '../env.ts';
 import { type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
+import { NO_SESSION } from '../problems.ts';
 import { type ResourceId, readResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
@@ -48,7 +49,7 @@ export async function resourceIn(c: AppContext): Promise<ResourceId> {
 }
 
 export function noSession(): ProblemError {
-  return new ProblemError(404, 'no_session', 'no such session');
+  return ProblemError.from(NO_SESSION);
 }
 
 export function publisherOf(env: Env, room: RoomName, session: SessionId): SessionOwner {

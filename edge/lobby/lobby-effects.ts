@@ -2,8 +2,8 @@
 import type { NodeId } from '../../shared/ids.ts';
 import { type DesiredLobby, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
 import { FLEET_NAME } from '../env.ts';
+import { hangUp, openRelay, type RelayHost } from '../relay/relay-opening.ts';
 import type { LobbyEffect } from './lobby-events.ts';
-import { hangUp, openRelay, type RelayHost } from './relay-opening.ts';
 
 export class LobbyEffects {
   readonly #host: RelayHost;

@@ -1,9 +1,11 @@
 /** What can happen to a room and what comes of it: the words of `lobby-machine.ts`. */
+
 import type { Problem } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type { DesiredLobby, IngressReport, RelayReport, TrackReport } from '../../shared/protocol/control.ts';
-import type { Carrier, LobbyState } from './lobby-state.ts';
-import type { TreeContext, TreeEffect, TreeEvent } from './relay-tree-events.ts';
+import type { Carrier } from '../carrier.ts';
+import type { TreeContext, TreeEffect, TreeEvent } from '../relay/relay-tree-events.ts';
+import type { LobbyState } from './lobby-state.ts';
 
 export interface LobbyPolicy {
   /** How long viewers wait for a lost publisher. */

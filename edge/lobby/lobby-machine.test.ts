@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, type LobbyId, mintBootId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import type { IngressReport, TrackReport } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import type { LobbyEffect, LobbyEvent, LobbyStep } from './lobby-events.ts';
 import { step } from './lobby-machine.ts';
 import {
   admission,
-  type Carrier,
   desiredOn,
   type LobbyState,
   lobbyRecordSchema,

@@ -2,6 +2,7 @@
  * The Durable Object of one room: loads the record, asks the machine, keeps the answer, does what it says. Nothing is
  * decided here but the order of calls to other objects.
  */
+
 import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
@@ -14,24 +15,26 @@ import {
   REQUEST_DEADLINE_MS,
   type RelayReport,
 } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import { type Env, readSettings } from '../env.ts';
 import { FleetView } from '../fleet/snapshot-cache.ts';
+import { FleetSurroundings } from '../relay/fleet-surroundings.ts';
+import type { RelayHost } from '../relay/relay-opening.ts';
+import { relayOn } from '../relay/relay-tree.ts';
 import type { LobbyRpc, Route } from '../rpc.ts';
 import { Askers } from './askers.ts';
 import { Changes } from './changes.ts';
-import { FleetSurroundings } from './fleet-surroundings.ts';
 import { LobbyEffects } from './lobby-effects.ts';
 import type { LobbyEffect, LobbyEvent, LobbyStep } from './lobby-events.ts';
 import { step } from './lobby-machine.ts';
+import { NO_SESSION, PUBLISHER_OPENING } from './lobby-problems.ts';
 import { LobbyRouter } from './lobby-router.ts';
 import {
   admission,
   desiredOn,
   type LobbyState,
   lobbyRecordSchema,
-  NO_SESSION,
   nextDeadline,
-  PUBLISHER_OPENING,
   persistent,
   publisherWith,
   summaryOf,
@@ -40,8 +43,6 @@ import {
 import { LobbyStore } from './lobby-store.ts';
 import { placePublisherOf } from './publisher-placing.ts';
 import { RecordingWish } from './recording-wish.ts';
-import type { RelayHost } from './relay-opening.ts';
-import { relayOn, type TreeNode } from './relay-tree.ts';
 import { SnapshotMemory } from './snapshot-memory.ts';
 import { within } from './within.ts';
 
@@ -106,7 +107,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     try {
       const outcome = await opening;
       if (outcome.ok && this.#recording.now !== null) this.#applyRecording();
-      return outcome;
+      return outcome.ok ? succeeded({ answer: outcome.value.answer, etag: outcome.value.etag }) : outcome;
     } catch (error) {
       this.#feed({ type: 'open-failed', session, uncertain: true });
       throw error;
@@ -263,7 +264,7 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     this.#run(effects);
   }
 
-  #wants(node: TreeNode, generation: number): boolean {
+  #wants(node: Carrier, generation: number): boolean {
     return relayOn(treeOf(this.#state), node)?.hop.generation === generation;
   }
 

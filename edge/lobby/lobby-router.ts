@@ -2,18 +2,22 @@
  * Decides where viewers of a room are sent: to a node that has the tracks, near enough and with room to spare, or to a
  * better one that gets them by a relay first.
  */
-import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
+
+import { failed, type Outcome, succeeded } from '../../shared/errors.ts';
 import type { LobbyId, NodeId } from '../../shared/ids.ts';
 import { type Coordinates, FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
 import { type Candidate, candidateOf, placeViewer } from '../fleet/placement.ts';
 import type { FleetView } from '../fleet/snapshot-cache.ts';
+import { NO_MEDIA_NODE } from '../problems.ts';
+import type { FleetSurroundings } from '../relay/fleet-surroundings.ts';
+import { carryingNodes, memberOf, type RelayTree } from '../relay/relay-tree.ts';
 import type { Route } from '../rpc.ts';
 import type { Changes } from './changes.ts';
-import type { FleetSurroundings } from './fleet-surroundings.ts';
 import type { RelayEvent } from './lobby-events.ts';
+import { SUBSCRIBER_LIMIT } from './lobby-problems.ts';
 import { type LobbyState, treeOf } from './lobby-state.ts';
-import { carryingNodes, memberOf, type RelayTree, type TreeNode } from './relay-tree.ts';
 
 /** A viewer waits this long for a node that is just getting the tracks, and is sent to one that has them when it fails. */
 const GROW_WAIT_MS = 3_000;
@@ -22,14 +26,6 @@ const SEAT_SHARE = 8;
 const MAX_SEATS = 500;
 /** Counts of viewers from all nodes are used for this long. */
 const COUNT_LIFE_MS = 1_000;
-const NO_NODE: Problem = {
-  status: 503,
-  code: 'no_media_node',
-  detail: 'no media node has room for this now',
-  retryAfterSeconds: 2,
-};
-const FULL_ROOM: Problem = { status: 403, code: 'subscriber_limit', detail: 'subscriber limit reached' };
-
 /** The object whose viewers are routed. */
 interface Host {
   readonly env: Env;
@@ -65,7 +61,7 @@ export class LobbyRouter {
       );
       const wish = { near, carrying: names, exclude: refused, mayRelay };
       const placed = placeViewer(able, wish, randoms, Date.now());
-      if (placed === null) return failed(NO_NODE);
+      if (placed === null) return failed(NO_MEDIA_NODE);
       const { node, boot } = placed;
       if (carrying.some((member) => member.node === node) || (await this.#grow({ node, boot }))) {
         return this.#to(lobby, { node, boot }, placed.candidate);
@@ -76,14 +72,14 @@ export class LobbyRouter {
   }
 
   /** Resolves with true when viewers may be sent there. */
-  #grow(node: TreeNode): Promise<boolean> {
+  #grow(node: Carrier): Promise<boolean> {
     this.#host.feed({ type: 'grow', ...node });
     const carries = () => carryingNodes(this.#tree()).some((member) => member.node === node.node);
     const isOver = () => carries() || memberOf(this.#tree(), node.node) === null;
     return this.#host.changes.until(isOver, GROW_WAIT_MS).then(carries);
   }
 
-  async #to(lobby: LobbyId, at: TreeNode, candidate: Candidate): Promise<Outcome<Route>> {
+  async #to(lobby: LobbyId, at: Carrier, candidate: Candidate): Promise<Outcome<Route>> {
     const { capacity, load } = candidate.snapshot;
     const free = capacity.sessions - load.sessions - candidate.pending;
     const seats = Math.min(MAX_SEATS, Math.max(1, Math.ceil(free / SEAT_SHARE)));
@@ -98,7 +94,7 @@ export class LobbyRouter {
     let elsewhere = 0;
     for (const [node, subscribers] of counts) if (node !== at.node) elsewhere += subscribers;
     const left = limit - elsewhere;
-    if (left <= 0) return failed(FULL_ROOM);
+    if (left <= 0) return failed(SUBSCRIBER_LIMIT);
     return succeeded({ ...at, maxSubscribers: left, seats: Math.min(seats, Math.ceil(left / SEAT_SHARE)) });
   }
 
@@ -143,12 +139,12 @@ export class LobbyRouter {
   }
 }
 
-function nameOf({ node }: TreeNode): NodeId {
+function nameOf({ node }: Carrier): NodeId {
   return node;
 }
 
 /** A fleet that has just been restarted knows nobody; the publisher's node takes viewers all the same. */
-function unheardOf({ node, boot }: TreeNode): Candidate {
+function unheardOf({ node, boot }: Carrier): Candidate {
   return candidateOf({
     node,
     boot,

@@ -5,31 +5,15 @@
  */
 import { z } from 'zod';
 import type { Problem } from '../../shared/errors.ts';
-import {
-  type BootId,
-  bootIdSchema,
-  type LobbyId,
-  lobbyIdSchema,
-  type NodeId,
-  nodeIdSchema,
-  type SessionId,
-  sessionIdSchema,
-} from '../../shared/ids.ts';
+import { type LobbyId, lobbyIdSchema, type SessionId, sessionIdSchema } from '../../shared/ids.ts';
 import { type DesiredLobby, type DesiredRelay, trackReportSchema } from '../../shared/protocol/control.ts';
-import { NO_TREE, nextTreeDeadline, type RelayTree, relayOn, treeSchema } from './relay-tree.ts';
-import { IDLE_GRACE_MS } from './relay-tree-machine.ts';
+import { type Carrier, carrierSchema, isOn } from '../carrier.ts';
+import { NO_TREE, nextTreeDeadline, type RelayTree, relayOn, treeSchema } from '../relay/relay-tree.ts';
+import { NO_PUBLISHER, PUBLISHER_LOST } from './lobby-problems.ts';
 
-/** One life of one media node. */
-export interface Carrier {
-  node: NodeId;
-  boot: BootId;
-}
-
-const publisherSchema = z.object({
+const publisherSchema = carrierSchema.extend({
   session: sessionIdSchema,
   generation: z.int().positive(),
-  node: nodeIdSchema,
-  boot: bootIdSchema,
   /** `lost`: its viewers wait for it or for another one until the deadline. */
   phase: z.enum(['connecting', 'live', 'lost']),
   /** Unix ms at which the phase has lasted too long; null when it may last. */
@@ -49,7 +33,7 @@ const openingSchema = z.object({
   /** Unix ms; a backstop, the call that opens it has a deadline of its own. */
   deadline: z.int(),
   /** Where the offer was sent; null while a node is being chosen. */
-  target: z.object({ node: nodeIdSchema, boot: bootIdSchema }).nullable(),
+  target: carrierSchema.nullable(),
   replaces: sessionIdSchema.nullable(),
   /** What the node reported about it before its answer arrived here. */
   early: z.enum(['connected', 'closed']).nullable(),
@@ -90,10 +74,6 @@ function upgraded(record: unknown): unknown {
 export const lobbyRecordSchema: z.ZodType<LobbyState> = z.preprocess(upgraded, recordSchema);
 export type LobbyState = z.infer<typeof recordSchema>;
 
-export function isOn(carrier: Carrier, other: Carrier): boolean {
-  return carrier.node === other.node && carrier.boot === other.boot;
-}
-
 /** The part that must survive. An opening without a node has left no trace anywhere, so nobody needs to remember it. */
 export function persistent(state: LobbyState | null): LobbyState | null {
   if (state === null || state.opening === null || state.opening.target !== null) return state;
@@ -115,7 +95,7 @@ export function nextDeadline(state: LobbyState | null): number | null {
   if (state === null) return null;
   // An opening decides first: should it fail, what the old publisher's deadline says is done then.
   const own = state.opening?.deadline ?? state.publisher?.deadline ?? null;
-  const others = [state.successor?.deadline ?? null, state.tree && nextTreeDeadline(state.tree, IDLE_GRACE_MS)];
+  const others = [state.successor?.deadline ?? null, state.tree && nextTreeDeadline(state.tree)];
   const times = [own, ...others].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
@@ -134,7 +114,7 @@ export function desiredOn(state: LobbyState | null, carrier: Carrier): DesiredLo
   if (state === null) return null;
   const { lobby, revision, opening, publisher, successor } = state;
   const holder =
-    opening?.target && isOn(opening.target, carrier)
+    opening && isOn(opening.target, carrier)
       ? opening
       : [successor, publisher].find((known) => known !== null && isOn(known, carrier));
   if (holder) {
@@ -172,29 +152,6 @@ export function admission(state: LobbyState | null, now: number): Admission {
   if (publisher === null || isOver(publisher, now)) return { kind: 'refuse', problem: NO_PUBLISHER };
   return { kind: 'refuse', problem: PUBLISHER_LOST };
 }
-
-export const NO_PUBLISHER: Problem = { status: 404, code: 'no_publisher', detail: 'no active publisher in room' };
-export const PUBLISHER_EXISTS: Problem = {
-  status: 409,
-  code: 'publisher_exists',
-  detail: 'publisher already exists in this room',
-};
-/** It may come back in the next moment: whoever waits for the end of the grace would miss most of what he wants to see. */
-const PUBLISHER_LOST: Problem = {
-  status: 409,
-  code: 'publisher_lost',
-  detail: 'the publisher of this room is away and may come back',
-  retryAfterSeconds: 1,
-};
-export const PUBLISHER_OPENING: Problem = {
-  status: 409,
-  code: 'publisher_opening',
-  detail: 'the publisher of this room is just connecting',
-  retryAfterSeconds: 1,
-};
-export const NO_SESSION: Problem = { status: 404, code: 'no_session', detail: 'no such session' };
-export const NO_ROOM: Problem = { status: 404, code: 'no_room', detail: 'nothing runs in this room' };
-export const ROOM_CLOSED: Problem = { status: 409, code: 'room_closed', detail: 'the room was closed meanwhile' };
 
 export function firstState(lobby: LobbyId): LobbyState {
   const nothing = { publisher: null, opening: null, successor: null, tree: null };

@@ -3,11 +3,11 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { mintSessionId, type NodeId } from '../../shared/ids.ts';
 import type { Coordinates, IngressReport } from '../../shared/protocol/control.ts';
 import { admit } from '../audience/admission.ts';
+import type { Relay } from '../relay/relay-tree.ts';
 import { type DialOptions, dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
 import type { LobbyState } from './lobby-state.ts';
 import { eventually, lobbyIdOf, lobbyOf, nodeLink, objects, stored, stub } from './objects-under-test.ts';
-import type { Relay } from './relay-tree.ts';
 
 const PARIS: Coordinates = { latitude: 48.9, longitude: 2.4 };
 const TOKYO: Coordinates = { latitude: 35.7, longitude: 139.7 };

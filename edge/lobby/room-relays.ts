@@ -1,10 +1,10 @@
 /** What a room's relay tree hears of what happens to the room. */
 import { mintSessionId } from '../../shared/ids.ts';
+import type { RelayTree } from '../relay/relay-tree.ts';
+import type { TreeContext, TreeEffect, TreeEvent } from '../relay/relay-tree-events.ts';
+import { stepTree } from '../relay/relay-tree-machine.ts';
 import type { LobbyEvent } from './lobby-events.ts';
 import { type LobbyState, originOf, treeOf } from './lobby-state.ts';
-import type { RelayTree } from './relay-tree.ts';
-import type { TreeContext, TreeEffect, TreeEvent } from './relay-tree-events.ts';
-import { stepTree } from './relay-tree-machine.ts';
 
 /** Where no node can relay. */
 export const NO_RELAYS: TreeContext = {

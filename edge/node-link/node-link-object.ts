@@ -1,29 +1,29 @@
 /**
- * The Durable Object of one media node: holds its WebSocket (hibernatable), correlates requests, watches the pings and
- * carries reports to the lobbies and the fleet. The machine beside it decides when the node is lost.
+ * The Durable Object of one media node: greets it, watches its pings, and passes on what it reports (`reporter.ts`) and what
+ * others ask of it (`node-requests.ts`). The machine beside it decides when the node is lost.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { failed, type Outcome, succeeded } from '../../shared/errors.ts';
+import type { Outcome } from '../../shared/errors.ts';
 import { type BootId, type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import {
   type Hello,
   type NodeMethod,
   type NodeRequest,
   type NodeResult,
-  nodeFrameSchema,
   PING_FRAME,
   PONG_FRAME,
   REQUEST_DEADLINE_MS,
   type Report,
-  resultSchemas,
 } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
 import type { NodeLinkRpc } from '../rpc.ts';
 import { credibleHello, credibleReport } from './credible.ts';
-import { HelloGate, MAX_GREETING } from './hello-gate.ts';
+import { HelloGate } from './hello-gate.ts';
 import { type Attachment, aboutOf, closeQuietly, readAttachment, snapshotOf, writeAttachment } from './link-socket.ts';
+import { LinkSockets } from './link-sockets.ts';
 import { LinkStore } from './link-store.ts';
 import { LobbyTable } from './lobby-table.ts';
+import { parseNodeFrame } from './node-frame.ts';
 import {
   CLOSE_BUSY,
   CLOSE_POLICY,
@@ -31,21 +31,14 @@ import {
   CLOSE_TRY_AGAIN,
   type LinkEvent,
   type LinkState,
-  mayBeLinked,
-  nextTick,
   objectionTo,
   step,
 } from './node-link-machine.ts';
-import { NODE_TIMEOUT, NODE_TOO_OLD, NODE_UNREACHABLE, PendingRequests, SESSION_LOST } from './pending-requests.ts';
+import { NodeRequests } from './node-requests.ts';
+import { PendingRequests } from './pending-requests.ts';
 import { Reporter } from './reporter.ts';
-import { begins, ends, protocolOf } from './request-kinds.ts';
 import { Waiters } from './waiters.ts';
 import { welcomeFor } from './welcome.ts';
-
-/** A caller waits this long for a node that is just dialling again. */
-const RELINK_WAIT_MS = 3_000;
-/** A connection that has not said hello by then is closed. */
-const HELLO_DEADLINE_MS = 5_000;
 
 export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   #state: LinkState;
@@ -55,19 +48,27 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   readonly #reporter: Reporter;
   readonly #waiters = new Waiters();
   readonly #gate = new HelloGate();
-  /** Unix ms of the last frame on the link; pings are answered by the runtime and asked for separately. */
-  #frameAt = 0;
+  readonly #sockets: LinkSockets;
+  readonly #requests: NodeRequests;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING_FRAME, PONG_FRAME));
+    this.#sockets = new LinkSockets(ctx);
     this.#store = new LinkStore(ctx.storage);
     this.#table = new LobbyTable(ctx.storage.kv);
     this.#reporter = new Reporter(env, (connection) => this.#resync(connection));
+    this.#requests = new NodeRequests({
+      sockets: this.#sockets,
+      table: this.#table,
+      pending: this.#pending,
+      waiters: this.#waiters,
+      state: () => this.#state,
+    });
     this.#state = this.#store.load();
-    this.#step({ type: 'woken', connections: this.#connections() });
+    this.#step({ type: 'woken', connections: this.#sockets.numbers });
     // An object that died while it was greeting a node cannot go on with it: the node dials again.
-    const current = this.#socketOf(this.#state?.connection ?? null);
+    const current = this.#sockets.of(this.#state?.connection ?? null);
     if (current && readAttachment(current)?.stage === 'linked') {
       this.#closed(current);
       closeQuietly(current, CLOSE_TRY_AGAIN, 'try again');
@@ -84,8 +85,8 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     const node = nodeIdSchema.safeParse(request.headers.get('vestibule-node'));
     if (!node.success) return new Response('Vestibule-Node does not name a node\n', { status: 400 });
     const { 0: client, 1: server } = new WebSocketPair();
-    const connection = Math.max(Date.now(), 1 + Math.max(this.#state?.connection ?? 0, ...this.#connections()));
-    this.#makeWay();
+    const connection = this.#sockets.nextNumber(this.#state);
+    this.#sockets.makeWay();
     this.ctx.acceptWebSocket(server);
     writeAttachment(server, { connection, since: Date.now(), node: node.data, stage: 'greeting', about: null });
     this.#schedule();
@@ -97,38 +98,11 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     deadlineMs: number = REQUEST_DEADLINE_MS,
     boot?: BootId,
   ): Promise<Outcome<NodeResult<M>>> {
-    const asked: NodeRequest = request;
-    const endsAt = Date.now() + deadlineMs;
-    // Before it is sent, so that the node's hello after a crash finds its lobby again.
-    const begun = begins(asked);
-    const isNew = begun !== null && this.#table.revisionOf(begun.lobby) === null;
-    if (begun !== null) this.#table.remember(begun.lobby, begun.revision);
-    const socket = await this.#readySocket(Math.min(deadlineMs, RELINK_WAIT_MS));
-    const reached = socket !== null && (boot === undefined || this.#state?.boot === boot);
-    const isTooOld = reached && (readAttachment(socket)?.about?.protocol ?? 0) < protocolOf(asked.method);
-    const outcome = !reached
-      ? failed(NODE_UNREACHABLE)
-      : isTooOld
-        ? failed(NODE_TOO_OLD)
-        : await this.#pending.send(socket, asked, Math.max(1, endsAt - Date.now()));
-    if (!outcome.ok) {
-      const { code } = outcome.problem;
-      const maybeOpened = reached && (code === NODE_TIMEOUT.code || code === NODE_UNREACHABLE.code);
-      if (begun !== null && isNew && !maybeOpened) this.#table.forget(begun.lobby, begun.revision);
-      // Also when it was given up while the answer was awaited.
-      return code === NODE_UNREACHABLE.code && this.#hasLost(asked) ? failed(SESSION_LOST) : outcome;
-    }
-    const ended = ends(asked);
-    if (ended !== null) this.#table.forget(ended.lobby, ended.revision);
-    const result = resultSchemas[request.method].safeParse(outcome.value);
-    if (result.success) return succeeded(result.data as NodeResult<M>);
-    const detail = 'the media node gave an answer that was not understood';
-    return failed({ status: 502, code: 'node_error', detail });
+    return this.#requests.send(request, deadlineMs, boot);
   }
 
   async announce(input: { node: NodeId; boot: BootId }): Promise<void> {
-    const socket = this.#socketOf(this.#state?.connection ?? null);
-    const about = socket === null ? null : readAttachment(socket)?.about;
+    const about = this.#sockets.about(this.#state);
     // Being woken for this call, the object has noticed by itself when the link is down; what it has forgotten it says here.
     if (about) this.ctx.waitUntil(this.#reporter.refresh(about, true));
     else if (this.#state?.boot !== input.boot) this.ctx.waitUntil(this.#reporter.gone(input));
@@ -138,10 +112,10 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     const attachment = readAttachment(socket);
     if (attachment === null) return closeQuietly(socket, CLOSE_TRY_AGAIN, 'unknown connection');
-    if (attachment.connection === this.#state?.connection) this.#frameAt = Date.now();
+    if (attachment.connection === this.#state?.connection) this.#sockets.heard();
     // Usually answered by the runtime.
     if (data === PING_FRAME) return socket.send(PONG_FRAME);
-    const frame = parseFrame(data);
+    const frame = parseNodeFrame(data);
     if (attachment.stage === 'greeting') {
       if (frame?.type === 'hello') return this.#greet(socket, attachment, frame);
       return closeQuietly(socket, CLOSE_POLICY, 'hello expected');
@@ -176,17 +150,10 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
 
   override async alarm(): Promise<void> {
     this.#store.alarmIsOver();
-    const now = Date.now();
-    for (const socket of this.ctx.getWebSockets()) {
-      const attachment = readAttachment(socket);
-      if (attachment?.stage === 'greeting' && attachment.since + HELLO_DEADLINE_MS <= now) {
-        closeQuietly(socket, CLOSE_POLICY, 'no hello');
-      }
-    }
-    this.#step({ type: 'woken', connections: this.#connections() });
-    this.#step({ type: 'tick', heardAt: this.#heardAt() });
-    const current = this.#socketOf(this.#state?.connection ?? null);
-    const about = current === null ? null : readAttachment(current)?.about;
+    this.#sockets.closeSpeechless(Date.now());
+    this.#step({ type: 'woken', connections: this.#sockets.numbers });
+    this.#step({ type: 'tick', heardAt: this.#sockets.heardAt(this.#state) });
+    const about = this.#sockets.about(this.#state);
     // The fleet does not give work to a node that it has not heard of for long.
     if (about) this.#reporter.refresh(about);
     if (this.#state?.gone === true) await this.#tellLobbies();
@@ -223,11 +190,11 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     this.#complain(attachment.node, complaints);
     const { connection } = attachment;
     const linked: Attachment = { ...attachment, stage: 'linked', since: now, about: aboutOf(hello) };
-    const heardAt = this.#heardAt();
+    const heardAt = this.#sockets.heardAt(this.#state);
     this.#step({ type: 'hello', connection, node: hello.node, boot: hello.boot, heardAt });
     if (this.#state?.connection !== connection) return refuse(CLOSE_TAKEN, 'another node with this id is linked');
     writeAttachment(socket, linked);
-    this.#frameAt = now;
+    this.#sockets.heard();
     this.#schedule();
     try {
       const [frame] = await Promise.all([
@@ -249,7 +216,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
 
   /** A report could not be delivered: the node's next hello says it all again. */
   #resync(connection: number): void {
-    const socket = this.#socketOf(connection);
+    const socket = this.#sockets.of(connection);
     if (socket === null) return;
     this.#closed(socket);
     closeQuietly(socket, CLOSE_TRY_AGAIN, 'resync');
@@ -270,7 +237,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (state !== before) this.#save(state);
     for (const effect of effects) {
       if (effect.type === 'drop') {
-        const socket = this.#socketOf(effect.connection);
+        const socket = this.#sockets.of(effect.connection);
         if (socket === null) continue;
         this.#pending.failAll(socket);
         closeQuietly(socket, effect.code, effect.reason);
@@ -304,64 +271,7 @@ export class NodeLink extends DurableObject<Env> implements NodeLinkRpc {
     if (this.#table.lobbies.length === 0) this.#step({ type: 'forgotten' });
   }
 
-  /** The node has not come back in time, so a client who asks for its session need not wait to make another. */
-  #hasLost({ method }: NodeRequest): boolean {
-    return (method === 'probe' || method === 'patch') && !mayBeLinked(this.#state, Date.now());
-  }
-
-  async #readySocket(waitMs: number): Promise<WebSocket | null> {
-    const find = () => {
-      const socket = this.#socketOf(this.#state?.connection ?? null);
-      return socket !== null && readAttachment(socket)?.stage === 'ready' ? socket : null;
-    };
-    const ready = find();
-    if (ready !== null || !mayBeLinked(this.#state, Date.now())) return ready;
-    await this.#waiters.wait(waitMs);
-    return find();
-  }
-
-  /** However many dial and say nothing, there is room for one who does. */
-  #makeWay(): void {
-    const greeting = this.ctx.getWebSockets().filter((socket) => readAttachment(socket)?.stage === 'greeting');
-    for (const socket of greeting.slice(MAX_GREETING - 1)) closeQuietly(socket, CLOSE_BUSY, 'too many connections');
-  }
-
-  #connections(): number[] {
-    return this.ctx.getWebSockets().map((socket) => readAttachment(socket)?.connection ?? 0);
-  }
-
-  #socketOf(connection: number | null): WebSocket | null {
-    if (connection === null) return null;
-    const sockets = this.ctx.getWebSockets();
-    return sockets.find((socket) => readAttachment(socket)?.connection === connection) ?? null;
-  }
-
-  /** Unix ms of the last sign of life on the link; null without a link. */
-  #heardAt(): number | null {
-    const socket = this.#socketOf(this.#state?.connection ?? null);
-    if (socket === null) return null;
-    const pingAt = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-    return Math.max(pingAt, this.#frameAt, readAttachment(socket)?.since ?? 0);
-  }
-
   #schedule(): void {
-    const now = Date.now();
-    const greeting = this.ctx
-      .getWebSockets()
-      .map(readAttachment)
-      .filter((attachment) => attachment?.stage === 'greeting');
-    const ticks = greeting.map((attachment) => (attachment?.since ?? now) + HELLO_DEADLINE_MS);
-    const tick = nextTick(this.#state, this.#heardAt(), now);
-    if (tick !== null) ticks.push(tick);
-    this.#store.wakeAt(ticks.length === 0 ? null : Math.max(now, Math.min(...ticks)));
-  }
-}
-
-function parseFrame(data: string | ArrayBuffer) {
-  if (typeof data !== 'string') return null;
-  try {
-    return nodeFrameSchema.safeParse(JSON.parse(data)).data ?? null;
-  } catch {
-    return null;
+    this.#store.wakeAt(this.#sockets.nextLook(this.#state, Date.now()));
   }
 }

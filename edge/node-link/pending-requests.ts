@@ -24,9 +24,6 @@ export const NODE_TOO_OLD: Problem = {
   detail: 'the media node is of a version that cannot do this',
 };
 
-/** Its node is gone, and the session with it. */
-export const SESSION_LOST: Problem = { status: 404, code: 'no_session', detail: 'no such session' };
-
 interface Pending {
   socket: WebSocket;
   timer: ReturnType<typeof setTimeout>;

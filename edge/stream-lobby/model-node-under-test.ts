@@ -1,8 +1,9 @@
 /** A media node of the model: carries what was opened there, and drops what a newer wish does not list. */
+
 import { mintBootId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import type { DesiredStream, RelayReport, TrackReport } from '../../shared/protocol/control.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
-import type { Hop } from '../lobby/relay-tree.ts';
+import type { Carrier } from '../carrier.ts';
+import type { Hop } from '../relay/relay-tree.ts';
 import { LOBBY } from './stream-under-test.ts';
 
 export interface ModelRelay extends Pick<Hop, 'session' | 'generation' | 'upstream'> {

@@ -1,7 +1,7 @@
 /** A lobby, three nodes, and all that can happen between them, in any order. */
 import { expect } from 'vitest';
 import { mintSessionId, type SessionId } from '../../shared/ids.ts';
-import { relayOn } from '../lobby/relay-tree.ts';
+import { relayOn } from '../relay/relay-tree.ts';
 import type { Move } from './model-moves-under-test.ts';
 import { ModelNode } from './model-node-under-test.ts';
 import type { StreamPull, StreamStep } from './stream-events.ts';

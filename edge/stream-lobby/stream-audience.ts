@@ -2,15 +2,17 @@
  * Lets the audience of a lobby in: whoever only watches is sent to a node nearby, which gets the main tracks by relays when
  * it does not have them yet.
  */
+
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import { type Coordinates, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import type { Changes } from '../lobby/changes.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
-import { isElsewherePossible } from '../lobby/publisher-placing.ts';
+import { isElsewherePossible } from '../lobby/opening.ts';
+import { NO_MEDIA_NODE } from '../problems.ts';
 import { canBeWatchedOn, isHopeless, isSentFrom, showingPlaces, showsAllOn } from './stream-places.ts';
 import { type PlacingHost, placeIn } from './stream-placing.ts';
-import { NO_MEDIA_NODE, NOTHING_ON } from './stream-problems.ts';
+import { NOTHING_ON } from './stream-problems.ts';
 import { hasMainTrack } from './stream-state.ts';
 
 /** A viewer waits this long for a node that is just getting the tracks, and is sent to one that has them when it fails. */

@@ -2,14 +2,14 @@
 import { failed, type Outcome, type Problem } from '../../shared/errors.ts';
 import { type DesiredStream, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
-import { hangUp, openRelay } from '../lobby/relay-opening.ts';
-import { relayOn } from '../lobby/relay-tree.ts';
+import { BUSY } from '../problems.ts';
+import { hangUp, openRelay } from '../relay/relay-opening.ts';
+import { relayOn } from '../relay/relay-tree.ts';
 import type { StreamApply, StreamEffect, StreamEvent, StreamPull } from './stream-events.ts';
 import { type Member, type StreamState, treeOf } from './stream-state.ts';
 
 /** How a node says that it has no ffmpeg. */
 const CANNOT_PUSH = 501;
-const LINK_BROKEN: Problem = { status: 503, code: 'busy', detail: 'try again in a moment', retryAfterSeconds: 1 };
 
 /** The object whose effects these are. */
 interface Host {
@@ -58,7 +58,7 @@ export class StreamEffects {
       .request<'apply-stream'>(request, REQUEST_DEADLINE_MS, boot)
       .catch((error: unknown) => {
         console.error('a node’s link could not be asked', error);
-        return failed(LINK_BROKEN);
+        return failed(BUSY);
       });
     if (outcome.ok || desired.live === null || outcome.problem.status !== CANNOT_PUSH) return null;
     // A copy: what came over RPC and is passed on keeps both calls, and so both objects, from ending.

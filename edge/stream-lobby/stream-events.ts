@@ -1,4 +1,5 @@
 /** What can happen to the lobby of a stream and what comes of it: the words of `stream-machine.ts`. */
+
 import type { Problem } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type {
@@ -8,8 +9,8 @@ import type {
   RelayReport,
   TrackReport,
 } from '../../shared/protocol/control.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
-import type { TreeContext, TreeEffect, TreeEvent } from '../lobby/relay-tree-events.ts';
+import type { Carrier } from '../carrier.ts';
+import type { TreeContext, TreeEffect, TreeEvent } from '../relay/relay-tree-events.ts';
 import type { StreamState } from './stream-state.ts';
 
 export interface StreamPolicy {

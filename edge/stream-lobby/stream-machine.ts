@@ -8,9 +8,11 @@
  * The lobby runs as long as a human member holds it, an opening one included: so a join that races the last leave finds
  * a lobby that works. With the last of them everything ends, and nothing is stored.
  */
+
 import type { Problem } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
-import { isOn } from '../lobby/lobby-state.ts';
+import { isOn } from '../carrier.ts';
+import { CONNECTING_DEADLINE_MS, OPENING_DEADLINE_MS } from '../lobby/opening.ts';
 import type { StreamEvent, StreamPolicy, StreamStep } from './stream-events.ts';
 import { canBeWatchedOn } from './stream-places.ts';
 import * as problems from './stream-problems.ts';
@@ -19,7 +21,6 @@ import { loseNode, reconcile, takeReports } from './stream-reports.ts';
 import {
   firstState,
   hasMainTrack,
-  isAt,
   isHeld,
   type Member,
   memberListeningAs,
@@ -28,12 +29,6 @@ import {
 } from './stream-state.ts';
 import { StreamTurn } from './stream-turn.ts';
 
-/** All that the call that opens a session may take, with a second node tried; OBS gives up after 8 s. */
-export const OPENING_BUDGET_MS = 7_000;
-/** Only reached when the object died with the call that was opening the session. */
-const OPENING_DEADLINE_MS = 10_000;
-/** Only reached when a node forgot to report: it gives up connecting much sooner. */
-const CONNECTING_DEADLINE_MS = 60_000;
 /** Of a request token that nobody uses. */
 export const TOKEN_LIFE_MS = 3_600_000;
 
@@ -145,7 +140,7 @@ function targeted(turn: StreamTurn, { session, node, boot }: EventOf<'targeted'>
 
 function opened(turn: StreamTurn, event: EventOf<'opened'>): Problem | null {
   const member = turn.member(event.session);
-  if (member === null || member.phase !== 'opening' || !isAt(member.target, event)) {
+  if (member === null || member.phase !== 'opening' || !isOn(member.target, event)) {
     // Closed while the node was answering, or sent to another one: what it opened must go.
     turn.disown(event.lobby, event);
     return problems.LOBBY_CLOSED;

@@ -2,19 +2,20 @@
  * The Durable Object of one stream's lobby: loads the record, asks the machine, keeps the answer, does what it says.
  * Nothing is decided here but the order of calls to other objects.
  */
+
 import { DurableObject } from 'cloudflare:workers';
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { BootId, LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import type { Coordinates, DesiredRecording, DesiredStream, NodeResult } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import { type Env, readSettings } from '../env.ts';
 import { FleetView } from '../fleet/snapshot-cache.ts';
 import { Changes } from '../lobby/changes.ts';
-import { FleetSurroundings } from '../lobby/fleet-surroundings.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
 import { LobbyStore } from '../lobby/lobby-store.ts';
 import { RecordingWish } from '../lobby/recording-wish.ts';
-import type { TreeContext } from '../lobby/relay-tree-events.ts';
 import { within } from '../lobby/within.ts';
+import { FleetSurroundings } from '../relay/fleet-surroundings.ts';
+import type { TreeContext } from '../relay/relay-tree-events.ts';
 import type { LiveStatus, NodeWord, StreamLobbyRpc } from '../rpc.ts';
 import { hashOfToken, mintRequestToken } from './request-token.ts';
 import { StreamAudience } from './stream-audience.ts';

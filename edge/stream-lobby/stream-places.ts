@@ -1,23 +1,24 @@
 /** Where the people of a lobby are, and what they want there: read off its state. */
+
 import type { NodeId } from '../../shared/ids.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
-import { relayOn } from '../lobby/relay-tree.ts';
-import { flows, isAt, isMain, type Member, type StreamState, treeOf } from './stream-state.ts';
+import { type Carrier, distinctCarriers, isOn } from '../carrier.ts';
+import { relayOn } from '../relay/relay-tree.ts';
+import { flows, isMain, type Member, type StreamState, treeOf } from './stream-state.ts';
 
 /** Every life of a node that the lobby has to do with, once. */
 export function carriersIn(state: StreamState | null): Carrier[] {
   if (state === null) return [];
   const { members, audiences, live } = state;
   const named = members.flatMap(({ target, relays }) => [target, ...(relays?.relays ?? [])]);
-  return distinct([...named, ...audiences, live?.node ?? null]);
+  return distinctCarriers([...named, ...audiences, live?.node ?? null]);
 }
 
 /** Nodes of members, those with most of them first; one that is being opened counts for less than one that is there. */
 export function memberPlaces(state: StreamState | null): Carrier[] {
   const members = state?.members ?? [];
   const weightOf = (place: Carrier) =>
-    members.reduce((sum, { target, phase }) => sum + (isAt(target, place) ? (phase === 'opening' ? 1 : 1_000) : 0), 0);
-  return distinct(members.map(({ target }) => target)).toSorted((a, b) => weightOf(b) - weightOf(a));
+    members.reduce((sum, { target, phase }) => sum + (isOn(target, place) ? (phase === 'opening' ? 1 : 1_000) : 0), 0);
+  return distinctCarriers(members.map(({ target }) => target)).toSorted((a, b) => weightOf(b) - weightOf(a));
 }
 
 /** Nodes, other than its own, where somebody wants the tracks of this member. */
@@ -28,22 +29,22 @@ export function placesWanting(state: StreamState, source: Member): Carrier[] {
     member.listener !== null && member.phase !== 'opening' ? member.target : null,
   );
   const showing = isMain(source) ? [...state.audiences, state.live?.node ?? null] : [];
-  return distinct([...listening, ...showing]).filter(({ node }) => node !== target.node);
+  return distinctCarriers([...listening, ...showing]).filter(({ node }) => node !== target.node);
 }
 
 /** Nodes that have all that the audience gets, or have been told to get it; those that send most of it first. */
 export function showingPlaces(state: StreamState | null): Carrier[] {
   if (state === null) return [];
   const senders = mainSenders(state);
-  const countOn = (place: Carrier) => senders.filter(({ target }) => isAt(target, place)).length;
-  const own = distinct(senders.map(({ target }) => target)).toSorted((a, b) => countOn(b) - countOn(a));
+  const countOn = (place: Carrier) => senders.filter(({ target }) => isOn(target, place)).length;
+  const own = distinctCarriers(senders.map(({ target }) => target)).toSorted((a, b) => countOn(b) - countOn(a));
   const others = senders.flatMap(({ relays }) => relays?.relays ?? []).filter(({ phase }) => phase !== 'waiting');
-  return distinct([...own, ...others]);
+  return distinctCarriers([...own, ...others]);
 }
 
 /** Somebody is there who sends what goes on air. */
 export function isSentFrom(state: StreamState | null, place: Carrier): boolean {
-  return state !== null && mainSenders(state).some(({ target }) => isAt(target, place));
+  return state !== null && mainSenders(state).some(({ target }) => isOn(target, place));
 }
 
 /** At least something of what goes on air is there. */
@@ -70,16 +71,7 @@ function mainSenders(state: StreamState): Member[] {
 }
 
 function hasTracksOf(member: Member, place: Carrier): boolean {
-  return isAt(member.target, place) || relayOn(treeOf(member), place)?.phase === 'connected';
-}
-
-function distinct(places: readonly (Carrier | null)[]): Carrier[] {
-  const found: Carrier[] = [];
-  for (const place of places) {
-    if (place === null || found.some((one) => isOn(one, place))) continue;
-    found.push({ node: place.node, boot: place.boot });
-  }
-  return found;
+  return isOn(member.target, place) || relayOn(treeOf(member), place)?.phase === 'connected';
 }
 
 export function nameOf({ node }: { node: NodeId }): NodeId {

@@ -1,31 +1,22 @@
 /**
  * Opens a member's session on the node that is best for it: near the member, and one that carries the lobby already rather
- * than another that is hardly nearer. A second one is tried when the first cannot be reached or takes nobody.
+ * than another that is hardly nearer.
  */
+
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
-import {
-  type Coordinates,
-  FLEET_PROTOCOL_VERSION,
-  type NodeResult,
-  REQUEST_DEADLINE_MS,
-} from '../../shared/protocol/control.ts';
+import { type Coordinates, FLEET_PROTOCOL_VERSION, type NodeResult } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
 import { type Candidate, placeViewer } from '../fleet/placement.ts';
 import type { FleetView } from '../fleet/snapshot-cache.ts';
-import type { FleetSurroundings } from '../lobby/fleet-surroundings.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
-import { isElsewherePossible } from '../lobby/publisher-placing.ts';
+import { openOnSomeNode } from '../lobby/opening.ts';
+import { NO_MEDIA_NODE } from '../problems.ts';
+import type { FleetSurroundings } from '../relay/fleet-surroundings.ts';
 import type { StreamEvent } from './stream-events.ts';
-import { OPENING_BUDGET_MS } from './stream-machine.ts';
 import { memberPlaces, nameOf } from './stream-places.ts';
-import { LOBBY_CLOSED, NO_MEDIA_NODE } from './stream-problems.ts';
+import { LOBBY_CLOSED } from './stream-problems.ts';
 import type { StreamState } from './stream-state.ts';
-
-/** A third node would be later than clients wait. */
-const MAX_NODES_TRIED = 2;
-/** Less time than this is not worth another try. */
-const MIN_TRY_MS = 1_000;
 
 /** The object whose members and audience are placed. */
 export interface PlacingHost {
@@ -56,28 +47,14 @@ export class StreamPlacing {
   }
 
   /** Leaves no trace of the member when it fails. */
-  async open(joining: Joining): Promise<Outcome<NodeResult<'join'>>> {
-    const { session } = joining;
-    const endsAt = Date.now() + OPENING_BUDGET_MS;
-    const refused: NodeId[] = [];
-    while (refused.length < MAX_NODES_TRIED) {
-      const chosen = await this.#inTurn(() => this.#target(joining, refused));
-      if (!chosen.ok) return this.#fail(session, chosen.problem, refused.length > 0);
-      const target = chosen.value;
-      const outcome = await this.#ask(target, joining, Math.min(REQUEST_DEADLINE_MS, endsAt - Date.now()));
-      if (outcome.ok) {
-        const { tracks } = outcome.value;
-        const late = this.#host.feed({ type: 'opened', lobby: joining.lobby, session, tracks, ...target });
-        return late === null ? outcome : failed(late);
-      }
-      const { code } = outcome.problem;
-      if (!isElsewherePossible(outcome.problem)) {
-        return this.#fail(session, outcome.problem, code === 'node_timeout' || code === 'node_error');
-      }
-      refused.push(target.node);
-      if (endsAt - Date.now() < MIN_TRY_MS) break;
-    }
-    return this.#fail(session, NO_MEDIA_NODE, true);
+  open(joining: Joining): Promise<Outcome<NodeResult<'join'>>> {
+    const { lobby, session } = joining;
+    return openOnSomeNode<unknown, NodeResult<'join'>>({
+      choose: (refused) => this.#inTurn(() => this.#target(joining, refused)),
+      ask: (target, deadlineMs) => this.#ask(target, joining, deadlineMs),
+      opened: ({ node, boot }, { tracks }) => this.#host.feed({ type: 'opened', lobby, session, tracks, node, boot }),
+      failed: (uncertain) => this.#host.feed({ type: 'open-failed', session, uncertain }),
+    });
   }
 
   /** Who come at the same time are to come to the same node. */
@@ -87,7 +64,7 @@ export class StreamPlacing {
     return chosen;
   }
 
-  async #target(joining: Joining, exclude: NodeId[]): Promise<Outcome<Carrier>> {
+  async #target(joining: Joining, exclude: readonly NodeId[]): Promise<Outcome<Carrier>> {
     const chosen = await this.#choose(joining, exclude);
     if (!chosen.ok) return chosen;
     const { node, boot } = chosen.value;
@@ -96,7 +73,7 @@ export class StreamPlacing {
     return refusal === null ? succeeded({ node, boot }) : failed(refusal);
   }
 
-  async #choose({ lobby, near, session }: Joining, exclude: NodeId[]): Promise<Outcome<Carrier>> {
+  async #choose({ lobby, near, session }: Joining, exclude: readonly NodeId[]): Promise<Outcome<Carrier>> {
     const { env, around, state } = this.#host;
     if (!state()?.members.some((member) => member.session === session)) return failed(LOBBY_CLOSED);
     const places = memberPlaces(state()).filter(({ node }) => !exclude.includes(node));
@@ -104,8 +81,8 @@ export class StreamPlacing {
     // Nobody knows where this member is: where the others are is as good as any.
     if (near === null && home !== undefined) return succeeded(home);
     if (memberPlaces(state()).length === 0) {
-      const placed = await env.FLEET.getByName(FLEET_NAME).place({ lobby, prefer: null, near, exclude });
-      return placed.ok ? succeeded({ ...placed.value }) : failed({ ...placed.problem });
+      const placed = await env.FLEET.getByName(FLEET_NAME).place({ lobby, prefer: null, near, exclude: [...exclude] });
+      return placed.ok ? succeeded({ ...placed.value }) : placed;
     }
     const nearest = await placeIn(this.#host, { near, carrying: memberPlaces(state()), exclude });
     const place = nearest ?? home ?? places[0];
@@ -120,14 +97,9 @@ export class StreamPlacing {
     const link = this.#host.env.NODE_LINK.getByName(target.node);
     return link.request<'join'>(
       { method: 'join', lobby, revision, session, generation, fixed, offer },
-      Math.max(1, deadlineMs),
+      deadlineMs,
       target.boot,
     );
-  }
-
-  #fail(session: SessionId, problem: Problem, uncertain: boolean): Outcome<never> {
-    this.#host.feed({ type: 'open-failed', session, uncertain });
-    return failed(problem);
   }
 }
 

@@ -1,12 +1,13 @@
 /** Why the lobby of a stream refuses. */
 import type { Problem } from '../../shared/errors.ts';
 
+export { NO_SESSION } from '../problems.ts';
+
 export const SESSION_EXISTS: Problem = {
   status: 409,
   code: 'session_exists',
   detail: 'you have a session in this lobby already',
 };
-export const NO_SESSION: Problem = { status: 404, code: 'no_session', detail: 'no such session' };
 export const LOBBY_NOT_RUNNING: Problem = {
   status: 404,
   code: 'lobby_not_running',
@@ -41,9 +42,3 @@ export const NO_MAIN_TRACK: Problem = {
   detail: 'there is no main track to go live with',
 };
 export const NOT_LIVE: Problem = { status: 404, code: 'not_live', detail: 'the stream is not live' };
-export const NO_MEDIA_NODE: Problem = {
-  status: 503,
-  code: 'no_media_node',
-  detail: 'no media node can be reached',
-  retryAfterSeconds: 2,
-};

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { mintSessionId, type SessionId } from '../../shared/ids.ts';
 import type { RelayReport } from '../../shared/protocol/control.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
-import { relayOn } from '../lobby/relay-tree.ts';
-import { IDLE_GRACE_MS } from '../lobby/relay-tree-machine.ts';
+import { type Carrier, isOn } from '../carrier.ts';
+import { IDLE_GRACE_MS, relayOn } from '../relay/relay-tree.ts';
+
 import type { StreamPull, StreamStep } from './stream-events.ts';
 import { desiredOn, liveStatusOf, nextDeadline, streamRecordSchema } from './stream-state.ts';
 import {

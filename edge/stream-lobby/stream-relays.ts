@@ -1,14 +1,14 @@
 /**
  * The relays of a lobby: each member whose tracks are wanted on another node has a tree of them, and it grows and shrinks
- * with what is wanted there. How a tree lives is told in `lobby/relay-tree-machine.ts`.
+ * with what is wanted there. How a tree lives is told in `relay/relay-tree-machine.ts`.
  */
-import type { Carrier } from '../lobby/lobby-state.ts';
-import { childrenOf, memberOf, type RelayTree, relayOn } from '../lobby/relay-tree.ts';
-import type { TreeContext, TreeEvent } from '../lobby/relay-tree-events.ts';
-import { IDLE_GRACE_MS, stepTree } from '../lobby/relay-tree-machine.ts';
+import { type Carrier, isOn } from '../carrier.ts';
+import { childrenOf, IDLE_GRACE_MS, memberOf, type RelayTree, relayOn } from '../relay/relay-tree.ts';
+import type { TreeContext, TreeEvent } from '../relay/relay-tree-events.ts';
+import { stepTree } from '../relay/relay-tree-machine.ts';
 import type { StreamEvent } from './stream-events.ts';
 import { placesWanting } from './stream-places.ts';
-import { flows, isAt, isMain, type Member, treeOf } from './stream-state.ts';
+import { flows, isMain, type Member, treeOf } from './stream-state.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 /** The last thing in a step: all that trees grow by has been settled. */
@@ -60,7 +60,7 @@ function settleTree(turn: StreamTurn, member: Member, event: StreamEvent): void 
 }
 
 function wants(places: readonly Carrier[], place: Carrier): boolean {
-  return places.some((one) => isAt(one, place));
+  return places.some((one) => isOn(one, place));
 }
 
 /** What this step means for the relays of one member; null: nothing. */

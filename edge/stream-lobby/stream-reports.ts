@@ -1,8 +1,9 @@
 /** What a node's words change in a lobby. */
+
 import type { IngressReport, LiveReport } from '../../shared/protocol/control.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
+import { type Carrier, isOn } from '../carrier.ts';
 import { carriersIn } from './stream-places.ts';
-import { hasMainTrack, isAt, type Member } from './stream-state.ts';
+import { hasMainTrack, type Member } from './stream-state.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 type Words = { ingress: readonly IngressReport[]; lives: readonly LiveReport[] };
@@ -21,7 +22,7 @@ export function reconcile(turn: StreamTurn, words: Words, carrier: Carrier): voi
   takeReports(turn, words, carrier);
   const carried = new Set(words.ingress.map((report) => report.session));
   for (const member of turn.members) {
-    if (member.phase === 'opening' || !isAt(member.target, carrier)) continue;
+    if (member.phase === 'opening' || !isOn(member.target, carrier)) continue;
     if (!carried.has(member.session)) turn.remove(member, false);
   }
 }
@@ -32,12 +33,12 @@ export function reconcile(turn: StreamTurn, words: Words, carrier: Carrier): voi
  */
 export function loseNode(turn: StreamTurn, carrier: Carrier): void {
   for (const member of turn.members) {
-    if (member.phase !== 'opening' && isAt(member.target, carrier)) turn.lose(member);
+    if (member.phase !== 'opening' && isOn(member.target, carrier)) turn.lose(member);
   }
   const { live = null, audiences = [] } = turn.state ?? {};
   const left = audiences.filter((place) => !isOn(place, carrier));
   if (left.length < audiences.length) turn.set({ audiences: left });
-  if (live === null || !isAt(live.node, carrier)) return;
+  if (live === null || !isOn(live.node, carrier)) return;
   if (hasMainTrack(turn.state)) turn.set({ live: { ...live, node: null } });
   else turn.set({ live: null, lastLive: { live: live.live, error: 'the media node was lost' } });
   turn.changed(null);
@@ -45,7 +46,7 @@ export function loseNode(turn: StreamTurn, carrier: Carrier): void {
 
 function takeIngress(turn: StreamTurn, report: IngressReport, carrier: Carrier): void {
   const member = turn.member(report.session);
-  if (member === null || !isAt(member.target, carrier) || member.generation !== report.generation) return;
+  if (member === null || !isOn(member.target, carrier) || member.generation !== report.generation) return;
   if (member.phase === 'opening') {
     const { state: said } = report;
     const early = said === 'closed' || said === 'connected' ? said : member.early;
@@ -84,7 +85,7 @@ function takeListener(turn: StreamTurn, report: IngressReport): void {
 
 function takeLive(turn: StreamTurn, report: LiveReport, carrier: Carrier): void {
   const live = turn.state?.live ?? null;
-  if (live === null || live.live !== report.live || !isAt(live.node, carrier)) return;
+  if (live === null || live.live !== report.live || !isOn(live.node, carrier)) return;
   const error = report.error === undefined ? null : withoutKey(report.error, live.url);
   if (report.state === 'ended') turn.endLive(error);
   else if (report.state !== live.state || error !== live.error) {

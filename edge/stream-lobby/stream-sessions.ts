@@ -1,4 +1,5 @@
 /** What is done with the sessions of members and listeners once they are in: their node is asked. */
+
 import { failed, type Outcome, type Problem, succeeded } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
 import {
@@ -7,8 +8,8 @@ import {
   type NodeResult,
   REQUEST_DEADLINE_MS,
 } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import type { Env } from '../env.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
 import type { StreamEvent } from './stream-events.ts';
 import { NO_SESSION } from './stream-problems.ts';
 import { memberListeningAs, memberOf, memberWith, type StreamState } from './stream-state.ts';

@@ -4,26 +4,16 @@
  * No state (null) is the normal state: a lobby without a human in it has ended and leaves nothing in storage.
  */
 import { z } from 'zod';
-import {
-  bootIdSchema,
-  type LobbyId,
-  lobbyIdSchema,
-  nodeIdSchema,
-  type SessionId,
-  sessionIdSchema,
-} from '../../shared/ids.ts';
+import { type LobbyId, lobbyIdSchema, type SessionId, sessionIdSchema } from '../../shared/ids.ts';
 import {
   type DesiredRelay,
   type DesiredStream,
   liveReportSchema,
   trackReportSchema,
 } from '../../shared/protocol/control.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
-import { NO_TREE, nextTreeDeadline, type Relay, type RelayTree, relayOn, treeSchema } from '../lobby/relay-tree.ts';
-import { IDLE_GRACE_MS } from '../lobby/relay-tree-machine.ts';
+import { type Carrier, carrierSchema, isOn } from '../carrier.ts';
+import { NO_TREE, nextTreeDeadline, type Relay, type RelayTree, relayOn, treeSchema } from '../relay/relay-tree.ts';
 import type { LiveStatus } from '../rpc.ts';
-
-const carrierSchema = z.object({ node: nodeIdSchema, boot: bootIdSchema });
 
 const memberSchema = z.object({
   user: z.string().min(1),
@@ -114,7 +104,7 @@ export function firstState(lobby: LobbyId): StreamState {
 /** Unix ms of the next thing that happens by itself; null: nothing. */
 export function nextDeadline(state: StreamState | null): number | null {
   const deadlines = (state?.members ?? [])
-    .flatMap(({ deadline, relays }) => [deadline, relays && nextTreeDeadline(relays, IDLE_GRACE_MS)])
+    .flatMap(({ deadline, relays }) => [deadline, relays && nextTreeDeadline(relays)])
     .filter((deadline) => deadline !== null);
   return deadlines.length === 0 ? null : Math.min(...deadlines);
 }
@@ -154,10 +144,6 @@ export function flows({ phase, tracks }: Member): boolean {
   return (phase === 'live' || phase === 'silent') && tracks.length > 0;
 }
 
-export function isAt(place: Carrier | null, carrier: Carrier): boolean {
-  return place !== null && isOn(place, carrier);
-}
-
 /** A member's tree, also when there is nothing in it but the member's node. */
 export function treeOf({ relays, target }: Member): RelayTree {
   return relays ?? { ...NO_TREE, origin: target };
@@ -167,7 +153,7 @@ export function treeOf({ relays, target }: Member): RelayTree {
 export function desiredOn(state: StreamState | null, carrier: Carrier): DesiredStream | null {
   if (state === null) return null;
   const { lobby, revision, live } = state;
-  const here = state.members.filter(({ target }) => isAt(target, carrier));
+  const here = state.members.filter(({ target }) => isOn(target, carrier));
   const remotes = state.members.flatMap((member) => {
     const relay = member.relays && relayOn(member.relays, carrier);
     const { session, generation, tracks } = member;
@@ -185,7 +171,7 @@ export function desiredOn(state: StreamState | null, carrier: Carrier): DesiredS
     })),
     ...(remotes.length === 0 ? {} : { remotes }),
     ...(isWatched && here.length === 0 ? { audience: true } : {}),
-    live: live && isAt(live.node, carrier) ? { live: live.live, url: live.url } : null,
+    live: live && isOn(live.node, carrier) ? { live: live.live, url: live.url } : null,
   };
 }
 

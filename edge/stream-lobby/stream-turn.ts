@@ -2,9 +2,10 @@
  * One step in the making: the state as it changes, and who has to hear of the outcome. What is told is the outcome of the
  * whole step, once for each node.
  */
+
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type { DesiredStream } from '../../shared/protocol/control.ts';
-import { type Carrier, isOn } from '../lobby/lobby-state.ts';
+import { type Carrier, isOn } from '../carrier.ts';
 import { placeAir } from './stream-air.ts';
 import type { StreamEffect, StreamEvent, StreamPolicy } from './stream-events.ts';
 import { settleRelays } from './stream-relays.ts';

@@ -1,8 +1,9 @@
 /** A lobby without an object around it: feeds events to the machine and remembers what came of them. */
+
 import { type LobbyId, mintBootId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import type { IngressReport, TrackReport } from '../../shared/protocol/control.ts';
-import type { Carrier } from '../lobby/lobby-state.ts';
-import type { TreeContext } from '../lobby/relay-tree-events.ts';
+import type { Carrier } from '../carrier.ts';
+import type { TreeContext } from '../relay/relay-tree-events.ts';
 import type { StreamApply, StreamEffect, StreamEvent, StreamStep } from './stream-events.ts';
 import { step } from './stream-machine.ts';
 import type { Member, StreamState } from './stream-state.ts';

@@ -3,7 +3,7 @@
  * Every viewer is simulated by itself, in steps of the two seconds after which nodes report. Calls take no time.
  */
 import { kmBetween, unitVector } from '../../../edge/fleet/geography.ts';
-import { depthOf } from '../../../edge/lobby/relay-tree.ts';
+import { depthOf } from '../../../edge/relay/relay-tree.ts';
 import type { BootId, LobbyId } from '../../../shared/ids.ts';
 import { Fleet, type SimNode } from './fleet.ts';
 import { Random, Weighted } from './random.ts';

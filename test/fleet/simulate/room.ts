@@ -5,9 +5,9 @@
 import { RouteMemory } from '../../../edge/audience/route-memory.ts';
 import { cellName } from '../../../edge/audience/shard.ts';
 import { placePublisher, placeViewer } from '../../../edge/fleet/placement.ts';
-import { carryingNodes, childrenOf, memberOf, NO_TREE, type RelayTree } from '../../../edge/lobby/relay-tree.ts';
-import type { TreeContext, TreeEvent } from '../../../edge/lobby/relay-tree-events.ts';
-import { stepTree } from '../../../edge/lobby/relay-tree-machine.ts';
+import { carryingNodes, childrenOf, memberOf, NO_TREE, type RelayTree } from '../../../edge/relay/relay-tree.ts';
+import type { TreeContext, TreeEvent } from '../../../edge/relay/relay-tree-events.ts';
+import { stepTree } from '../../../edge/relay/relay-tree-machine.ts';
 import type { Route } from '../../../edge/rpc.ts';
 import type { LobbyId, NodeId, SessionId } from '../../../shared/ids.ts';
 import type { Coordinates } from '../../../shared/protocol/control.ts';
@@ -16,7 +16,7 @@ import type { Fleet, SimNode } from './fleet.ts';
 /** As edge/lobby/lobby-router.ts has it. */
 const SEAT_SHARE = 8;
 const MAX_SEATS = 500;
-/** As edge/lobby/fleet-surroundings.ts has it. */
+/** As edge/relay/fleet-surroundings.ts has it. */
 const ON_THE_WAY_MS = 20_000;
 /** A node says so after this long without anybody who wants the tracks. */
 const IDLE_AFTER_MS = 15_000;

@@ -1,6 +1,6 @@
 /** A small evening: what may never happen, does not, whatever the seed. */
 import { describe, expect, test } from 'vitest';
-import { depthOf, MAX_DEPTH, MAX_FAN_OUT } from '../../../edge/lobby/relay-tree.ts';
+import { depthOf, MAX_DEPTH, MAX_FAN_OUT } from '../../../edge/relay/relay-tree.ts';
 import { Evening, type EveningOptions } from './evening.ts';
 import { joinStorm } from './storm.ts';
 

@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, mintBootId, mintSessionId, type NodeId } from '../../shared/ids.ts';
 import type { RelayReport } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import {
   carryingNodes,
   childrenOf,
   depthOf,
   hangs,
   hasUpstream,
+  IDLE_GRACE_MS,
   MAX_DEPTH,
   MAX_FAN_OUT,
   NO_TREE,
@@ -15,11 +17,10 @@ import {
   type Relay,
   type RelayTree,
   relayOn,
-  type TreeNode,
   treeSchema,
 } from './relay-tree.ts';
 import type { TreeContext, TreeEffect, TreeEvent } from './relay-tree-events.ts';
-import { CONNECT_DEADLINE_MS, IDLE_GRACE_MS, stepTree } from './relay-tree-machine.ts';
+import { CONNECT_DEADLINE_MS, stepTree } from './relay-tree-machine.ts';
 
 const T0 = 1_700_000_000_000;
 const LOBBY = 'room:r' as RelayReport['lobby'];
@@ -43,13 +44,13 @@ class Fleet {
     mint: mintSessionId,
   };
 
-  at(name: string): TreeNode {
+  at(name: string): Carrier {
     const boot = this.#boots.get(name) ?? mintBootId();
     this.#boots.set(name, boot);
     return { node: name as NodeId, boot };
   }
 
-  reboot(name: string): TreeNode {
+  reboot(name: string): Carrier {
     this.#boots.delete(name);
     return this.at(name);
   }
@@ -218,7 +219,7 @@ describe('growing', () => {
     const { generation } = fleet.relay('c').hop;
     fleet.feed({ type: 'pulled', generation, resumed: false, ...fleet.at('c') });
     const first = fleet.upstream('c');
-    fleet.now = nextTreeDeadline(fleet.tree, IDLE_GRACE_MS) ?? 0;
+    fleet.now = nextTreeDeadline(fleet.tree) ?? 0;
     expect(fleet.now).toBe(T0 + CONNECT_DEADLINE_MS);
     fleet.feed({ type: 'look' });
     expect(fleet.relay('c')).toMatchObject({ phase: 'offering', inUse: true });
@@ -272,7 +273,7 @@ describe('healing', () => {
     while (fleet.has('b')) {
       const { generation } = fleet.relay('b').hop;
       fleet.feed({ type: 'failed', at: 'upstream', final: false, generation, ...fleet.at('b') });
-      const deadline = nextTreeDeadline(fleet.tree, IDLE_GRACE_MS);
+      const deadline = nextTreeDeadline(fleet.tree);
       if (deadline === null) break;
       pauses.push(deadline - fleet.now);
       fleet.now = deadline;
@@ -309,7 +310,7 @@ describe('a publisher that moves', () => {
     fleet.feed({ type: 'node-lost', ...fleet.at('a') });
     expect(fleet.tree.origin).toBeNull();
     expect(fleet.tree.relays.map(({ phase }) => phase)).toEqual(['waiting', 'waiting']);
-    expect(nextTreeDeadline(fleet.tree, IDLE_GRACE_MS), 'nothing to do until then').toBeNull();
+    expect(nextTreeDeadline(fleet.tree), 'nothing to do until then').toBeNull();
     fleet.pulls();
     fleet.origin('z');
     fleet.connectAll();
@@ -502,7 +503,7 @@ describe('any interleaving', () => {
     if (fleet.tree.origin === null) fleet.origin('n8');
     for (let round = 0; round < 12; round += 1) {
       fleet.connectAll();
-      fleet.now = Math.max(fleet.now + 1, nextTreeDeadline(fleet.tree, IDLE_GRACE_MS) ?? 0);
+      fleet.now = Math.max(fleet.now + 1, nextTreeDeadline(fleet.tree) ?? 0);
       fleet.feed({ type: 'look' });
       holds(fleet.tree);
     }

@@ -3,11 +3,13 @@
  * and what a failed one has left at the upstream is closed. What became of it is told to the machine, which decides what
  * is tried next.
  */
+
 import type { Outcome, Problem } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type { DesiredRelay, TrackReport } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import type { Env } from '../env.ts';
-import type { Hop, TreeNode } from './relay-tree.ts';
+import type { Hop } from './relay-tree.ts';
 import type { TreeEvent } from './relay-tree-events.ts';
 
 /** All three steps stay below what viewers wait who are sent to a node that is just growing. */
@@ -15,7 +17,7 @@ const STEP_MS = 2_500;
 /** This node will not relay whatever is tried. */
 const NEVER: ReadonlySet<string> = new Set(['node_too_old', 'not_supported']);
 
-export interface Opening extends TreeNode {
+export interface Opening extends Carrier {
   lobby: LobbyId;
   revision: number;
   hop: Hop;
@@ -30,7 +32,7 @@ export interface RelayHost {
   /** Steps and starts what comes of it. */
   feed(event: Extract<TreeEvent, { type: 'offered' | 'pulled' | 'failed' }>): void;
   /** Is this hop still what the tree wants? */
-  wants(node: TreeNode, generation: number): boolean;
+  wants(node: Carrier, generation: number): boolean;
 }
 
 export async function openRelay(host: RelayHost, opening: Opening): Promise<void> {
@@ -83,7 +85,7 @@ export async function openRelay(host: RelayHost, opening: Opening): Promise<void
 }
 
 /** Closes a session at an upstream that nobody will use. Should that fail, the node closes it for its silence. */
-export async function hangUp(env: Env, { node, boot }: TreeNode, session: SessionId): Promise<void> {
+export async function hangUp(env: Env, { node, boot }: Carrier, session: SessionId): Promise<void> {
   await attempt(env.NODE_LINK.getByName(node).request<'close'>({ method: 'close', session }, STEP_MS, boot));
 }
 

@@ -1,5 +1,7 @@
 /** On which node a relay is hung: pure. */
+
 import type { NodeId } from '../../shared/ids.ts';
+import type { Carrier } from '../carrier.ts';
 import {
   childrenOf,
   depthOf,
@@ -9,7 +11,6 @@ import {
   type Relay,
   type RelayTree,
   subtreeOf,
-  type TreeNode,
 } from './relay-tree.ts';
 
 /** What the tree has to know of nodes; of one that nobody has heard of, the best is assumed. */
@@ -28,12 +29,12 @@ const HOP_KM = 500;
  * The nearest node that has the tracks, has fan-out left and is not below the relay itself; null: there is none. One that is
  * draining, or has just failed this relay, is better than none.
  */
-export function chooseUpstream(tree: RelayTree, relay: Relay, around: Surroundings): TreeNode | null {
+export function chooseUpstream(tree: RelayTree, relay: Relay, around: Surroundings): Carrier | null {
   const below = subtreeOf(tree, relay.node);
   const height = heightOf(tree, relay.node);
   const connected = tree.relays.filter(({ phase }) => phase === 'connected');
-  const carrying: TreeNode[] = [...(tree.origin === null ? [] : [tree.origin]), ...connected];
-  let best: { node: TreeNode; rank: readonly number[] } | null = null;
+  const carrying: Carrier[] = [...(tree.origin === null ? [] : [tree.origin]), ...connected];
+  let best: { node: Carrier; rank: readonly number[] } | null = null;
   for (const { node, boot } of carrying) {
     const depth = depthOf(tree, node);
     if (below.has(node) || depth >= MAX_DEPTH || !around.canRelay(node)) continue;

@@ -4,18 +4,17 @@
  */
 import { z } from 'zod';
 import { bootIdSchema, type NodeId, nodeIdSchema, sessionIdSchema } from '../../shared/ids.ts';
+import { type Carrier, carrierSchema } from '../carrier.ts';
 
 /** The publisher's node has depth 0. Each hop adds delay, and a node that dies takes those below it along for a moment. */
 export const MAX_DEPTH = 3;
 /** Relays that hang on one node: 16 + 16² + 16³ nodes can be reached, and a relay costs its upstream no more than a viewer. */
 export const MAX_FAN_OUT = 16;
 
+/** A node says that it is idle after a while; this long after that its relay goes. */
+export const IDLE_GRACE_MS = 10_000;
 /** The viewers of a relay without upstream are sent away after this long, to come again elsewhere. */
 const STRANDED_MS = 30_000;
-
-const carrierSchema = z.object({ node: nodeIdSchema, boot: bootIdSchema });
-/** One life of one node. */
-export type TreeNode = z.infer<typeof carrierSchema>;
 
 /** One session that brings the tracks from the upstream: an egress there, an ingress here. */
 const hopSchema = z.object({
@@ -63,7 +62,7 @@ export type RelayTree = z.infer<typeof treeSchema>;
 
 export const NO_TREE: RelayTree = { origin: null, relays: [], generation: 0 };
 
-export function relayOn(tree: RelayTree, { node, boot }: TreeNode): Relay | null {
+export function relayOn(tree: RelayTree, { node, boot }: Carrier): Relay | null {
   return tree.relays.find((relay) => relay.node === node && relay.boot === boot) ?? null;
 }
 
@@ -73,7 +72,7 @@ export function hangs(relay: Relay): boolean {
 }
 
 /** The life of `node` that is in the tree. */
-export function memberOf(tree: RelayTree, node: NodeId): TreeNode | null {
+export function memberOf(tree: RelayTree, node: NodeId): Carrier | null {
   if (tree.origin?.node === node) return tree.origin;
   return tree.relays.find((relay) => relay.node === node) ?? null;
 }
@@ -118,7 +117,7 @@ export function heightOf(tree: RelayTree, node: NodeId): number {
 }
 
 /** Nodes that viewers may be sent to: media is there, or the node has agreed to fetch it. */
-export function carryingNodes(tree: RelayTree): TreeNode[] {
+export function carryingNodes(tree: RelayTree): Carrier[] {
   const { origin } = tree;
   const ready = tree.relays.filter(({ phase, held }) => held !== null && phase !== 'waiting');
   return [...(origin === null ? [] : [origin]), ...ready.map(({ node, boot }) => ({ node, boot }))];
@@ -130,10 +129,10 @@ export function strandedAt(tree: RelayTree, { phase, deadline, since }: Relay): 
 }
 
 /** Unix ms of the next thing that happens by itself; null: nothing. */
-export function nextTreeDeadline(tree: RelayTree, idleGraceMs: number): number | null {
+export function nextTreeDeadline(tree: RelayTree): number | null {
   const times = tree.relays.flatMap((relay) => {
     const { deadline, idleSince } = relay;
-    return [deadline, strandedAt(tree, relay), idleSince === null ? null : idleSince + idleGraceMs].filter(isTime);
+    return [deadline, strandedAt(tree, relay), idleSince === null ? null : idleSince + IDLE_GRACE_MS].filter(isTime);
   });
   return times.length === 0 ? null : Math.min(...times);
 }

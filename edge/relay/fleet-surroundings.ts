@@ -1,9 +1,10 @@
 /** What a lobby's relay trees know of the nodes: the last snapshot of the fleet, and what the nodes said to the lobby itself. */
+
 import { mintSessionId, type NodeId } from '../../shared/ids.ts';
 import { FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import type { Carrier } from '../carrier.ts';
 import { kmBetween } from '../fleet/geography.ts';
 import type { Candidate } from '../fleet/placement.ts';
-import type { TreeNode } from './relay-tree.ts';
 import type { TreeContext } from './relay-tree-events.ts';
 
 /** Whoever was sent to a node comes within the life of a route and of a request. */
@@ -22,14 +23,14 @@ export class FleetSurroundings implements TreeContext {
   }
 
   /** True: it has just begun to drain. */
-  said(node: TreeNode, draining: boolean): boolean {
+  said(node: Carrier, draining: boolean): boolean {
     const isNew = draining && !this.#draining.has(keyOf(node));
     if (draining) this.#draining.add(keyOf(node));
     else this.#draining.delete(keyOf(node));
     return isNew;
   }
 
-  sent(node: TreeNode): void {
+  sent(node: Carrier): void {
     this.#sentAt.set(keyOf(node), Date.now());
   }
 
@@ -54,7 +55,7 @@ export class FleetSurroundings implements TreeContext {
     return snapshot.draining || this.#draining.has(keyOf(snapshot));
   }
 
-  expected(node: TreeNode): boolean {
+  expected(node: Carrier): boolean {
     return Date.now() - (this.#sentAt.get(keyOf(node)) ?? this.#wokenAt) < ON_THE_WAY_MS;
   }
 
@@ -64,6 +65,6 @@ export class FleetSurroundings implements TreeContext {
 }
 
 /** A node id has no blanks. */
-function keyOf({ node, boot }: TreeNode): string {
+function keyOf({ node, boot }: Carrier): string {
   return `${node} ${boot}`;
 }
