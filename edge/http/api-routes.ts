@@ -8,13 +8,11 @@ import { isAdmin, requireAdmin, requireRoomAccess, requireRoomsView } from '../m
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { iceServers } from './ice-servers.ts';
-import { emptyOk, route } from './methods.ts';
+import { emptyOk, NO_STORE, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
 import { readWantedRecording, recordingStatus, shownRecording } from './wanted-recording.ts';
 
 type RecordingNote = { state: RecordState; error: string | null };
-
-const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function apiRoutes(app: App): void {
   route(app, '/api/rooms', {

@@ -8,6 +8,7 @@ import { type LobbyId, mintBootId, mintSessionId, type NodeId } from '../../shar
 import type { RecordId } from '../../shared/protocol/records.ts';
 import { type Env, RECORDS_NAME } from '../env.ts';
 import { type Call, deployed, playIn, post, problemOf, publishIn, SDPFRAG } from '../test-support/app.ts';
+import { TEST_NODE_TOKEN } from '../test-support/bindings.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
 import { buildApp } from './app.ts';
@@ -253,6 +254,23 @@ describe('limits', () => {
       // Other clients, health and admin go on.
       expect((await from('198.51.100.200', '/healthz')).status).toBe(200);
       expect((await from(address, '/api/admin/rooms/r1/close', { method: 'POST' })).status).toBe(401);
+    }
+  });
+
+  it('guessing the tokens of operators and nodes is limited, having them is not', async () => {
+    const limits = { RATE_LIMIT_RPS: '0.01', RATE_LIMIT_BURST: '2', CLIENT_IP_HEADER: 'X-Real-IP' };
+    const limited = deployed({ ...limits, ADMIN_TOKEN: 'operators-only' });
+    const statuses = async (path: string, token: string, address: string): Promise<number[]> => {
+      const seen: number[] = [];
+      const headers = { Authorization: `Bearer ${token}`, 'X-Real-IP': address };
+      for (let turn = 0; turn < 4; turn++) seen.push((await limited(path, { headers })).status);
+      return seen;
+    };
+    for (const [index, path] of ['/api/admin/nodes', '/node/link'].entries()) {
+      const address = `203.0.113.${index}`;
+      expect(await statuses(path, 'guess', address), path).toEqual([401, 401, 429, 429]);
+      const token = path === '/node/link' ? TEST_NODE_TOKEN : 'operators-only';
+      expect(await statuses(path, token, address), path).not.toContain(429);
     }
   });
 

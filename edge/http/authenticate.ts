@@ -10,18 +10,20 @@ import { isDerivedUuid, userNameSchema, userUuid } from '../auth/user-name.ts';
 import { type App, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { JSON_TYPE, readJson } from './json-body.ts';
-import { route } from './methods.ts';
+import { NO_STORE, route } from './methods.ts';
 
 const MAX_TOKEN_CHARS = 4096;
 const MAX_CLIENT_CHARS = 200;
 
-export const loginSchema = z.strictObject({
-  // Such a name is how another user is called.
-  user: userNameSchema.refine((user) => !isDerivedUuid(user), 'must not be a UUID of version 8'),
-  token: z.string().min(1).max(MAX_TOKEN_CHARS),
-  /** What asks, in its own words. */
-  client: z.string().max(MAX_CLIENT_CHARS),
-});
+export const loginSchema = z
+  .strictObject({
+    // Such a name is how another user is called.
+    user: userNameSchema.refine((user) => !isDerivedUuid(user), 'must not be a UUID of version 8'),
+    token: z.string().min(1).max(MAX_TOKEN_CHARS),
+    /** What asks, in its own words. */
+    client: z.string().max(MAX_CLIENT_CHARS),
+  })
+  .meta({ examples: [{ user: 'ada', token: 'REGISTER_TOKEN', client: 'our web shop' }] });
 
 export function authenticateRoute(app: App): void {
   route(app, '/authenticate', {
@@ -32,7 +34,7 @@ export function authenticateRoute(app: App): void {
       const { registerToken } = settings;
       if (registerToken === null || !(await secretsEqual(token, registerToken))) throw unauthorized([token]);
       const jwt = await writeMemberToken({ user, uuid: await userUuid(user) }, settings, Date.now());
-      return c.json({ jwt }, 200, { 'Cache-Control': 'no-store' });
+      return c.json({ jwt }, 200, NO_STORE);
     },
     acceptPost: JSON_TYPE,
   });

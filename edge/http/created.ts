@@ -1,6 +1,5 @@
 import type { AppContext } from '../middleware/context.ts';
-import { settingsOf } from '../middleware/context.ts';
-import { iceServers, linkField } from './ice-servers.ts';
+import { iceLinks } from './ice-links.ts';
 import { SDP_TYPE } from './media-types.ts';
 
 interface NewSession {
@@ -23,8 +22,7 @@ export function created(c: AppContext, session: NewSession): Response {
     'Accept-Patch': session.acceptPatch,
     'Cache-Control': 'no-store',
   });
-  const link = linkField(iceServers(settingsOf(c), true), c.req.header('User-Agent') ?? null);
-  if (link !== null) headers.set('Link', link);
+  for (const [name, value] of Object.entries(iceLinks(c, true))) headers.set(name, value);
   if (session.validForMs !== undefined) {
     headers.set('Expires', new Date(Date.now() + session.validForMs).toUTCString());
   }

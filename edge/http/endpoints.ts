@@ -17,7 +17,7 @@ import { readResourceId, writeResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
 import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
-import { iceServers, linkField } from './ice-servers.ts';
+import { iceLinksFor } from './ice-links.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyOk, type Resource, route } from './methods.ts';
 import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
@@ -111,7 +111,7 @@ function playEndpoint(room: RoomReader, { serverOffers }: { serverOffers: boolea
 }
 
 export function emptyBody(): ProblemError {
-  return new ProblemError(400, 'empty_body', 'the body must be an SDP offer');
+  return new ProblemError(400, 'empty_body', 'the body is empty: it must be an SDP offer');
 }
 
 /** What all endpoints share. GET and HEAD say that it is there and what it speaks (draft-ietf-wish-whep §4.2). */
@@ -124,22 +124,10 @@ function endpoint(room: RoomReader, permission: Permission, post: (c: AppContext
       await requireRoomAccess(c, room(c), permission);
       return post(c);
     },
-    options: (c) => iceServerLinks(c, room(c), permission),
+    // RFC 9725 §4.6: a real OPTIONS may ask for ICE servers.
+    options: (c) => iceLinksFor(c, requireRoomAccess(c, room(c), permission)),
     acceptPost: SDP_TYPE,
   };
-}
-
-/** RFC 9725 §4.6: a real OPTIONS may ask for ICE servers. The TURN credentials are for those who may come in. */
-export async function iceServerLinks(c: AppContext, room: RoomName, permission: Permission): Promise<HeadersInit> {
-  const allowed = await requireRoomAccess(c, room, permission).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof ProblemError) return false;
-      throw error;
-    },
-  );
-  const link = linkField(iceServers(settingsOf(c), allowed), c.req.header('User-Agent') ?? null);
-  return link === null ? {} : { Link: link };
 }
 
 /**

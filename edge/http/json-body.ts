@@ -2,12 +2,11 @@ import type { z } from 'zod';
 import { ProblemError } from '../../shared/errors.ts';
 import type { AppContext } from '../middleware/context.ts';
 import { readText } from './body.ts';
+import { errorWords, exampleOf, faultsInWords } from './body-words.ts';
 import { mediaTypeOf } from './media-types.ts';
 
 export const JSON_TYPE = 'application/json';
 export const MAX_JSON_BYTES = 1024 * 1024;
-/** Names of unknown members are the client's own words, and may be long. */
-const MAX_DETAIL_CHARS = 200;
 
 /**
  * The body as `schema` wants it, of `maxBytes` at most.
@@ -27,16 +26,24 @@ export async function readJson<S extends z.ZodType>(
   return parseJson(await readText(c.req.raw, maxBytes), schema);
 }
 
+/**
+ * Likewise for a body that may be left out: nothing at all means what an empty object does. An empty body may say so by its
+ * length (RFC 9110 §8.6).
+ */
+export async function readOptionalJson<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
+  const isEmpty = c.req.raw.body === null || c.req.header('Content-Length') === '0';
+  return isEmpty ? schema.parse({}) : readJson(c, schema);
+}
+
 /** @throws ProblemError 400 `bad_json`, 400 `bad_body` naming what is wrong, never the value */
 export function parseJson<S extends z.ZodType>(text: string, schema: S): z.output<S> {
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    throw new ProblemError(400, 'bad_json', 'the body is not JSON');
+    throw new ProblemError(400, 'bad_json', `the body is not JSON${exampleOf(schema)}`);
   }
-  const parsed = schema.safeParse(body);
+  const parsed = schema.safeParse(body, { error: errorWords });
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the body'}: ${message}`);
-  throw new ProblemError(400, 'bad_body', problems.join('; ').slice(0, MAX_DETAIL_CHARS));
+  throw new ProblemError(400, 'bad_body', faultsInWords(parsed.error.issues, schema));
 }

@@ -73,19 +73,22 @@ function allowOf(resource: Resource): string {
   return methods.join(', ');
 }
 
+/** For answers that are true for the moment and for whoever asked. */
+export const NO_STORE = { 'Cache-Control': 'no-store' };
+
 export function noContent(): Response {
   return new Response(null, { status: 204 });
 }
 
 /** 201 without content. */
 export function emptyCreated(): Response {
-  return new Response(null, { status: 201, headers: { ...EMPTY_TYPE, 'Cache-Control': 'no-store' } });
+  return new Response(null, { status: 201, headers: { ...EMPTY_TYPE, ...NO_STORE } });
 }
 
 /** 200 without content: DELETE (OBS, MediaMTX and others compare with exactly 200), GET and HEAD on WHIP resources. */
 export function emptyOk(headers: Record<string, string> = {}): Response {
   return new Response(null, {
     status: 200,
-    headers: { ...EMPTY_TYPE, 'Cache-Control': 'no-store', ...headers },
+    headers: { ...EMPTY_TYPE, ...NO_STORE, ...headers },
   });
 }

@@ -5,18 +5,17 @@ import { type NodeId, nodeIdSchema } from '../../shared/ids.ts';
 import { FLEET_NAME } from '../env.ts';
 import { requireAdmin } from '../middleware/auth.ts';
 import type { App, AppContext } from '../middleware/context.ts';
-import { JSON_TYPE, readJson } from './json-body.ts';
-import { route } from './methods.ts';
+import { JSON_TYPE, readOptionalJson } from './json-body.ts';
+import { NO_STORE, route } from './methods.ts';
 
-const NO_STORE = { 'Cache-Control': 'no-store' };
 /** Sessions that do not move by themselves end after this long, unless the operator says otherwise. */
 const DEFAULT_DRAIN_TIMEOUT_MS = 30_000;
 /** A day: whoever wants to wait longer wants no timeout but another plan. */
 const MAX_DRAIN_TIMEOUT_MS = 86_400_000;
 
-const drainSchema = z.strictObject({
-  timeoutMs: z.int().min(0).max(MAX_DRAIN_TIMEOUT_MS).default(DEFAULT_DRAIN_TIMEOUT_MS),
-});
+export const drainSchema = z
+  .strictObject({ timeoutMs: z.int().min(0).max(MAX_DRAIN_TIMEOUT_MS).default(DEFAULT_DRAIN_TIMEOUT_MS) })
+  .meta({ examples: [{ timeoutMs: DEFAULT_DRAIN_TIMEOUT_MS }] });
 
 export function nodeRoutes(app: App): void {
   route(app, '/api/admin/nodes', {
@@ -29,18 +28,12 @@ export function nodeRoutes(app: App): void {
   route(app, '/api/admin/nodes/:node/drain', {
     POST: async (c) => {
       await requireAdmin(c);
-      const { timeoutMs } = await drainBody(c);
+      const { timeoutMs } = await readOptionalJson(c, drainSchema);
       const outcome = await c.env.FLEET.getByName(FLEET_NAME).drain({ node: nodeInPath(c), timeoutMs });
       return c.json(unwrap(outcome), 202, NO_STORE);
     },
     acceptPost: JSON_TYPE,
   });
-}
-
-/** Nothing at all means: as usual. */
-async function drainBody(c: AppContext): Promise<z.infer<typeof drainSchema>> {
-  const isEmpty = c.req.raw.body === null || c.req.header('Content-Length') === '0';
-  return isEmpty ? drainSchema.parse({}) : readJson(c, drainSchema);
 }
 
 /** @throws ProblemError 404 `no_node`: a name that no node can have is the name of none. */

@@ -14,6 +14,7 @@ import type { RecordEntry } from '../records/record.ts';
 import { isRecordLinkGood, writeRecordLink } from '../records/record-link.ts';
 import { readJson } from './json-body.ts';
 import { emptyOk, route } from './methods.ts';
+import { invalidRoom } from './room-name.ts';
 
 const NO_STORE = { 'Cache-Control': 'no-store' };
 const DEFAULT_PAGE = 100;
@@ -23,9 +24,9 @@ const LISTED_LINK_MS = 3_600_000;
 const DEFAULT_LINK_SECONDS = 3_600;
 const MAX_LINK_SECONDS = 7 * 86_400;
 
-const linkSchema = z.strictObject({
-  expiresInSeconds: z.int().min(1).max(MAX_LINK_SECONDS).default(DEFAULT_LINK_SECONDS),
-});
+export const linkSchema = z
+  .strictObject({ expiresInSeconds: z.int().min(1).max(MAX_LINK_SECONDS).default(DEFAULT_LINK_SECONDS) })
+  .meta({ examples: [{ expiresInSeconds: DEFAULT_LINK_SECONDS }] });
 
 export function recordRoutes(app: App): void {
   route(app, '/api/records', {
@@ -99,7 +100,7 @@ async function shown(c: AppContext, entry: RecordEntry) {
 function queryOf(c: AppContext) {
   const room = c.req.query('room');
   const name = room === undefined ? null : roomNameSchema.safeParse(room);
-  if (name?.success === false) throw new ProblemError(400, 'invalid_room', 'room is not the name of a room');
+  if (name?.success === false) throw invalidRoom();
   const limitText = c.req.query('limit') ?? String(DEFAULT_PAGE);
   const limit = /^[1-9]\d{0,3}$/.test(limitText) ? Math.min(Number(limitText), MAX_PAGE) : null;
   if (limit === null) throw new ProblemError(400, 'invalid_limit', `limit is a number from 1 to ${MAX_PAGE}`);

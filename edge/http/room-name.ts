@@ -14,7 +14,12 @@ export function roomInPath(prefix: string, suffix = ''): RoomReader {
 /** The room is `?streamid=`. */
 export function roomInQuery(c: AppContext): RoomName {
   const room = c.req.query('streamid');
-  if (room === undefined || room === '') throw new ProblemError(400, 'no_streamid', 'streamid is missing');
+  if (room === undefined || room === '')
+    throw new ProblemError(
+      400,
+      'no_streamid',
+      'streamid is missing: name the room behind it, such as ?streamid=morning-show',
+    );
   return parseRoom(room);
 }
 
@@ -34,6 +39,14 @@ function decoded(text: string): string {
 
 function parseRoom(text: string): RoomName {
   const room = roomNameSchema.safeParse(text);
-  if (!room.success) throw new ProblemError(400, 'invalid_room', 'invalid room');
+  if (!room.success) throw invalidRoom();
   return room.data;
+}
+
+export function invalidRoom(): ProblemError {
+  return new ProblemError(
+    400,
+    'invalid_room',
+    'invalid room: its name must be 1 to 64 letters, digits, - or _, such as morning-show',
+  );
 }

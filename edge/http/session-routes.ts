@@ -4,10 +4,10 @@ import { requireRoomAccess } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
 import { JOIN_TOKEN_LIFE_MS, type ResourceId, writeResourceId } from '../resource-id.ts';
-import { emptyBody, iceServerLinks, publish, readOffer } from './endpoints.ts';
-import { iceServers, linkField } from './ice-servers.ts';
+import { emptyBody, publish, readOffer } from './endpoints.ts';
+import { iceLinks, iceLinksFor } from './ice-links.ts';
 import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
-import { emptyOk, route } from './methods.ts';
+import { emptyOk, NO_STORE, route } from './methods.ts';
 import { roomInPath } from './room-name.ts';
 import {
   deleteSession,
@@ -47,11 +47,9 @@ export function sessionRoutes(app: App): void {
       const room = joinPath(c);
       await requireRoomAccess(c, room, 'publish');
       const token: JoinToken = { kind: 'join', room, session: mintSessionId(), issuedAtMs: Date.now() };
-      return c.json({ session_id: await writeResourceId(token, settingsOf(c).sessionSecret) }, 200, {
-        'Cache-Control': 'no-store',
-      });
+      return c.json({ session_id: await writeResourceId(token, settingsOf(c).sessionSecret) }, 200, NO_STORE);
     },
-    options: (c) => iceServerLinks(c, joinPath(c), 'publish'),
+    options: (c) => iceLinksFor(c, requireRoomAccess(c, joinPath(c), 'publish')),
   });
 
   route(app, '/whip/:rid', {
@@ -77,12 +75,8 @@ export function sessionRoutes(app: App): void {
       const token = await joinTokenOf(c);
       return deleteSession(c, publisherOf(c.env, token.room, token.session));
     },
-    options: async (c): Promise<Record<string, string>> => {
-      // Whoever has a join token was allowed in.
-      const fresh = isFresh(await joinTokenOf(c));
-      const link = linkField(iceServers(settingsOf(c), fresh), c.req.header('User-Agent') ?? null);
-      return link === null ? {} : { Link: link };
-    },
+    // Whoever has a join token was allowed in.
+    options: async (c) => iceLinks(c, isFresh(await joinTokenOf(c))),
     acceptPost: SDP_TYPE,
     acceptPatch: SDPFRAG_TYPE,
   });

@@ -11,11 +11,10 @@ import type { StreamInfo } from '../rpc.ts';
 import { streamBodySchema } from '../space/stream-info.ts';
 import { iceServers } from './ice-servers.ts';
 import { readJson } from './json-body.ts';
-import { emptyOk, route } from './methods.ts';
+import { emptyOk, NO_STORE, route } from './methods.ts';
 import { noStream, STREAM_PATH, type StreamPath, spaceInPath, streamInfo, streamInPath } from './stream-path.ts';
 
 const MAX_PAGE = 100;
-const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function spaceRoutes(app: App): void {
   route(app, '/space/setting', { GET: showSetting });
@@ -110,7 +109,11 @@ function pageOf(c: AppContext): { limit: number; after: StreamId | null } {
   const after = c.req.query('after');
   const cursor = after === undefined ? null : streamIdSchema.safeParse(after.toLowerCase());
   if (!/^[1-9]\d{0,2}$/.test(limit) || Number(limit) > MAX_PAGE || cursor?.success === false) {
-    throw new ProblemError(400, 'bad_page', `limit must be 1 to ${MAX_PAGE}, after the UUID of a stream`);
+    throw new ProblemError(
+      400,
+      'bad_page',
+      `limit must be a number from 1 to ${MAX_PAGE}, after the UUID of a stream: the Link of a page has both`,
+    );
   }
   return { limit: Number(limit), after: cursor?.data ?? null };
 }

@@ -6,12 +6,11 @@ import type { LiveStatus } from '../rpc.ts';
 import { liveBodySchema, liveTarget } from '../stream-lobby/live-target.ts';
 import { NOT_LIVE } from '../stream-lobby/stream-problems.ts';
 import { JSON_TYPE, readJson } from './json-body.ts';
-import { noContent, route } from './methods.ts';
+import { NO_STORE, noContent, route } from './methods.ts';
 import { type GuardedCall, guarded, requireOwner } from './stream-guard.ts';
 import { STREAM_PATH, streamInPath } from './stream-path.ts';
 
 const LIVE_ID_BYTES = 10;
-const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function liveRoutes(app: App): void {
   const start = guarded(startLive);

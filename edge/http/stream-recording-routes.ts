@@ -1,11 +1,9 @@
 /** Recording a lobby: `P/recording`. Everybody in the lobby may know; only the owner may say. */
 import type { App, AppContext } from '../middleware/context.ts';
-import { route } from './methods.ts';
+import { NO_STORE, route } from './methods.ts';
 import { type GuardedCall, guarded, requireOwner } from './stream-guard.ts';
 import { STREAM_PATH, streamInPath } from './stream-path.ts';
 import { readWantedRecording, recordingStatus, shownRecording } from './wanted-recording.ts';
-
-const NO_STORE = { 'Cache-Control': 'no-store' };
 
 export function recordingRoutes(app: App): void {
   route(app, `${STREAM_PATH}/recording`, {

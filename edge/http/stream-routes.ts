@@ -15,7 +15,7 @@ import { MAX_SDP_BYTES, readText } from './body.ts';
 import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
 import { emptyBody, readOffer, SERVER_OFFER_VALID_MS } from './endpoints.ts';
-import { iceServers, linkField } from './ice-servers.ts';
+import { iceLinksFor } from './ice-links.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyCreated, emptyOk, route } from './methods.ts';
 import { type GuardedCall, guarded, REQUEST_TOKEN_FIELD } from './stream-guard.ts';
@@ -28,7 +28,7 @@ export function streamRoutes(app: App): void {
     GET: () => emptyOk({ 'Content-Type': SDP_TYPE, 'Accept-Post': SDP_TYPE }),
     POST: enterLobby,
     DELETE: leave,
-    options: memberLinks,
+    options: (c) => iceLinksFor(c, membership(c)),
     acceptPost: SDP_TYPE,
   });
   route(app, `${STREAM_PATH}/whep`, {
@@ -36,7 +36,7 @@ export function streamRoutes(app: App): void {
     GET: () => emptyOk({ 'Content-Type': SDP_TYPE, 'Accept-Post': SDP_TYPE }),
     POST: guarded(listen),
     PATCH: guarded(answerOffer),
-    options: memberLinks,
+    options: (c) => iceLinksFor(c, membership(c)),
     acceptPost: SDP_TYPE,
     acceptPatch: SDP_TYPE,
   });
@@ -119,17 +119,4 @@ async function answerOffer(c: AppContext, { session, room }: GuardedCall): Promi
 async function leaveLobby(c: AppContext, { session, room }: GuardedCall): Promise<Response> {
   unwrap(await room.leave({ session }));
   return emptyOk({ 'Set-Cookie': expiredSessionCookie(cookieAttributes(c)) });
-}
-
-/** RFC 9725 §4.6: the TURN credentials are for those who may come in. */
-async function memberLinks(c: AppContext): Promise<HeadersInit> {
-  const allowed = await membership(c).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof ProblemError) return false;
-      throw error;
-    },
-  );
-  const link = linkField(iceServers(settingsOf(c), allowed), c.req.header('User-Agent') ?? null);
-  return link === null ? {} : { Link: link };
 }

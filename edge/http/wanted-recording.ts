@@ -4,19 +4,19 @@ import type { LobbyId } from '../../shared/ids.ts';
 import { type DesiredRecording, desiredRecordingSchema } from '../../shared/protocol/control.ts';
 import { RECORDS_NAME } from '../env.ts';
 import { type AppContext, settingsOf } from '../middleware/context.ts';
-import { readJson } from './json-body.ts';
+import { readOptionalJson } from './json-body.ts';
 
 /** Newest first: those of a full lobby, and some before them. */
 const MAX_SHOWN = 50;
 
-const bodySchema = z.strictObject({ format: desiredRecordingSchema.shape.format.optional() });
+export const recordingBodySchema = z
+  .strictObject({ format: desiredRecordingSchema.shape.format.optional() })
+  .meta({ examples: [{ format: 'mp4' }] });
 
 /** Without a body, or without a format in it: as the deployment has it. @throws ProblemError as `readJson` */
 export async function readWantedRecording(c: AppContext): Promise<DesiredRecording> {
-  // A PUT of nothing may say so by its length (RFC 9110 §8.6); then there is a body, and it is empty.
-  const isEmpty = c.req.raw.body === null || c.req.header('Content-Length') === '0';
-  const body = isEmpty ? {} : await readJson(c, bodySchema);
-  return { format: body.format ?? settingsOf(c).recordFormat };
+  const { format } = await readOptionalJson(c, recordingBodySchema);
+  return { format: format ?? settingsOf(c).recordFormat };
 }
 
 export function shownRecording(wish: DesiredRecording | null) {

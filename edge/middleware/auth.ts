@@ -1,19 +1,29 @@
-import { ProblemError } from '../../shared/errors.ts';
 import type { RoomName } from '../../shared/ids.ts';
 import { checkAdminAccess, checkRoomAccess, roomsInView } from '../auth/access.ts';
 import { presentedTokens } from '../auth/credentials.ts';
 import { type Identity, identify } from '../auth/identity.ts';
 import type { Permission } from '../auth/token-claims.ts';
 import { type AppContext, settingsOf } from './context.ts';
+import { whetherAllowed } from './problem.ts';
+import { limitRate } from './rate-limit.ts';
 
 /** @throws ProblemError 401, 403. `?token=` counts here: some players cannot set a header. */
 export async function requireRoomAccess(c: AppContext, room: RoomName, permission: Permission): Promise<void> {
   await checkRoomAccess(settingsOf(c), room, permission, tokensOf(c, { query: true }), Date.now());
 }
 
-/** @throws ProblemError 401, 403. A URL ends up in logs, so `?token=` does not count here. */
+/**
+ * A URL ends up in logs, so `?token=` does not count here. Only a guess costs a token of the rate limit: an operator is never
+ * locked out by it.
+ * @throws ProblemError 401, 403, 429
+ */
 export async function requireAdmin(c: AppContext): Promise<void> {
-  await checkAdminAccess(settingsOf(c), tokensOf(c, { query: false }), Date.now());
+  try {
+    await checkAdmin(c);
+  } catch (error) {
+    if (tokensOf(c, { query: false }).length > 0) limitRate(c);
+    throw error;
+  }
 }
 
 /** @throws ProblemError 401. */
@@ -33,14 +43,12 @@ export async function presentedIdentity(c: AppContext): Promise<Identity | null>
 }
 
 /** Is it an administrator who is asking? */
-export async function isAdmin(c: AppContext): Promise<boolean> {
-  return requireAdmin(c).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof ProblemError) return false;
-      throw error;
-    },
-  );
+export function isAdmin(c: AppContext): Promise<boolean> {
+  return whetherAllowed(checkAdmin(c));
+}
+
+function checkAdmin(c: AppContext): Promise<void> {
+  return checkAdminAccess(settingsOf(c), tokensOf(c, { query: false }), Date.now());
 }
 
 function tokensOf(c: AppContext, allow: { query: boolean }): string[] {

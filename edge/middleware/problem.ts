@@ -16,9 +16,11 @@ const TITLES: Readonly<Record<number, string>> = {
   406: 'Not Acceptable',
   409: 'Conflict',
   410: 'Gone',
+  411: 'Length Required',
   412: 'Precondition Failed',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  416: 'Range Not Satisfiable',
   422: 'Unprocessable Content',
   426: 'Upgrade Required',
   428: 'Precondition Required',
@@ -66,4 +68,15 @@ function isPassing(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
   const marks = error as { retryable?: unknown; overloaded?: unknown; durableObjectReset?: unknown };
   return marks.retryable === true || marks.overloaded === true || marks.durableObjectReset === true;
+}
+
+/** False when a check refuses; whatever else goes wrong is thrown on. */
+export function whetherAllowed(check: Promise<unknown>): Promise<boolean> {
+  return check.then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof ProblemError) return false;
+      throw error;
+    },
+  );
 }

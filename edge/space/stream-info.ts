@@ -23,7 +23,8 @@ export const streamBodySchema = z
     title,
     owner,
     guests: [...new Set(guests)].filter((guest) => guest !== owner),
-  }));
+  }))
+  .meta({ examples: [{ title: 'Morning show', owner: 'ada', guests: ['ben', 'cleo'] }] });
 
 const storedSchema = z.object({
   uuid: streamIdSchema,
