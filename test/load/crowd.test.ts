@@ -11,7 +11,7 @@ import { ViewerGroup } from './viewer-group.ts';
 
 const PPS = 300;
 const JOINS_PER_SECOND = 40;
-const WATCH_MS = 12_000;
+const WATCH_MS = 8_000;
 const COMERS = 10;
 /** A slow machine with two cores has others to serve as well. */
 const LOSS_BOUND = 0.001;

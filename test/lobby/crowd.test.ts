@@ -6,7 +6,7 @@ import { ADMIN_TOKEN, LobbyServer, OWNER } from '../support/lobby/lobby-server.t
 import { seededRandom } from '../support/udp-proxy.ts';
 
 const MEMBERS = 20;
-const ROUNDS = 10;
+const ROUNDS = 5;
 const SEED = 20;
 const AT_ONCE = 4;
 const SETTLED_MS = 30_000;
