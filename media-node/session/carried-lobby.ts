@@ -17,12 +17,11 @@ import { RelayIntake } from '../relay/relay-intake.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import { canReplace } from './codec-match.ts';
 import type { NodeContext } from './context.ts';
-import { toPlayer } from './egress-negotiation.ts';
-import { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import { IngressSession } from './ingress-session.ts';
 import type { Mover } from './move-round.ts';
 import type { TrackSource } from './track-source.ts';
+import { Viewers } from './viewers.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
 
@@ -48,7 +47,7 @@ export class CarriedLobby {
   readonly #intake: RelayIntake;
   /** Of the present publisher or relay, or of the last one while its viewers are kept. */
   #sources: readonly SourceTrackInfo[] = [];
-  readonly #viewers = new Map<SessionId, EgressSession>();
+  readonly #viewers: Viewers;
   readonly #served: ServedRelays;
 
   constructor(id: LobbyId, context: NodeContext, events: CarriedLobbyEvents) {
@@ -60,6 +59,15 @@ export class CarriedLobby {
       lobby: id,
       events: { onTracks: () => this.#attachAll(), onReport: (report) => events.onRelayChange(report) },
       wanted: () => this.#viewers.size > 0 || this.#served.size > 0,
+    });
+    this.#viewers = new Viewers({
+      context,
+      find: (kind) => {
+        const origin = this.#origin;
+        const source = origin?.sources.find((candidate) => candidate.kind === kind);
+        return source === undefined ? null : (origin?.sourceTrack(source.mid) ?? null);
+      },
+      events: { onChange: () => this.#egressChanged(), onLeft: (session) => events.onViewerLeft(session) },
     });
     this.#served = new ServedRelays({ context, find: () => this.#origin, onChange: () => this.#egressChanged() });
   }
@@ -136,7 +144,7 @@ export class CarriedLobby {
     this.#publisher?.close();
     if (!resumed) {
       this.#intake.close();
-      this.#closeViewers();
+      this.#viewers.end();
       this.#served.end();
     }
     this.#publisher = session;
@@ -148,25 +156,7 @@ export class CarriedLobby {
   /** @throws ProblemError 404 without a publisher, 403 above the limit, 400 or 422 for the offer. */
   play(request: RequestOf<'play'>): NodeResult<'play'> {
     this.#refuseWithoutTracks();
-    if (request.maxSubscribers > 0 && this.#viewers.size >= request.maxSubscribers) {
-      throw new ProblemError(403, 'subscriber_limit', 'subscriber limit reached');
-    }
-    const viewer = new EgressSession({
-      context: this.#context,
-      session: request.session,
-      negotiation: toPlayer(request.offer, this.#sources),
-      events: {
-        onMedia: (connected) => this.#attach(connected),
-        onEnded: (ended, reason) => {
-          this.#viewers.delete(ended.id);
-          if (reason === 'peer-closed') this.#events.onViewerLeft(ended.id);
-          this.#egressChanged();
-        },
-      },
-    });
-    this.#viewers.set(viewer.id, viewer);
-    this.#egressChanged();
-    return { sdp: viewer.sdp, etag: viewer.ice.etag };
+    return this.#viewers.open(request, this.#sources);
   }
 
   /** Offers the tracks to another node. @throws ProblemError 404 without a publisher, 409 for a session that is here */
@@ -185,7 +175,7 @@ export class CarriedLobby {
     const before = this.#sources;
     const relay = this.#intake.pull(request.relay, request.offer, (sources) => canReplace(before, sources));
     const resumed = canReplace(before, relay.sources);
-    if (!resumed) this.#closeViewers();
+    if (!resumed) this.#viewers.end();
     this.#sources = relay.sources;
     this.revision = Math.max(this.revision, request.revision);
     this.#attachAll();
@@ -194,25 +184,18 @@ export class CarriedLobby {
 
   /** False when the session is not here. @throws ProblemError 422 when no answer is awaited, 400 or 422 for a bad one */
   acceptAnswer(session: SessionId, answer: string): boolean {
-    const viewer = this.#viewers.get(session);
-    viewer?.acceptAnswer(answer);
-    return viewer !== undefined || this.#served.acceptAnswer(session, answer);
+    return this.#viewers.acceptAnswer(session, answer) || this.#served.acceptAnswer(session, answer);
   }
 
   /** Of the publisher, a viewer or a relay from here; null when the session is not here. */
   ice(session: SessionId): IceResource | null {
     if (this.#publisher?.id === session) return this.#publisher.ice;
-    return this.#viewers.get(session)?.ice ?? this.#served.ice(session);
+    return this.#viewers.ice(session) ?? this.#served.ice(session);
   }
 
   /** Closes a viewer or a relay from here; false when it is not here. Where tracks come from is said by `apply`. */
   closeSession(session: SessionId): boolean {
-    const viewer = this.#viewers.get(session);
-    if (viewer === undefined) return this.#served.close(session);
-    this.#viewers.delete(session);
-    viewer.close();
-    this.#egressChanged();
-    return true;
+    return this.#viewers.close(session) || this.#served.close(session);
   }
 
   /**
@@ -235,7 +218,7 @@ export class CarriedLobby {
   /** All clients; those who understand it make a new session elsewhere when they are asked to. */
   *movers(): Iterable<Mover> {
     if (this.#publisher !== null) yield this.#publisher;
-    yield* this.#viewers.values();
+    yield* this.#viewers.movers();
   }
 
   /** Ends everything of this lobby here. Idempotent. */
@@ -244,7 +227,7 @@ export class CarriedLobby {
     this.#publisher = null;
     this.#intake.close();
     this.#sources = [];
-    this.#closeViewers();
+    this.#viewers.end();
     this.#served.end();
   }
 
@@ -267,23 +250,8 @@ export class CarriedLobby {
     this.#events.onEgressChange();
   }
 
-  #closeViewers(): void {
-    if (this.#viewers.size === 0) return;
-    for (const viewer of this.#viewers.values()) viewer.close();
-    this.#viewers.clear();
-    this.#egressChanged();
-  }
-
   #attachAll(): void {
-    for (const viewer of this.#viewers.values()) this.#attach(viewer);
+    this.#viewers.attach();
     this.#served.attach();
-  }
-
-  #attach(viewer: EgressSession): void {
-    const origin = this.#origin;
-    viewer.attach(({ kind }) => {
-      const source = origin?.sources.find((candidate) => candidate.kind === kind);
-      return source === undefined ? null : (origin?.sourceTrack(source.mid) ?? null);
-    });
   }
 }

@@ -3,14 +3,13 @@
  * are answered in one go: nothing is awaited between reading a state and changing it, so requests cannot interleave.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import { type BootId, type LobbyId, type NodeId, type SessionId, streamOfLobby } from '../../shared/ids.ts';
+import type { BootId, NodeId, SessionId } from '../../shared/ids.ts';
 import {
   CONTROL_PROTOCOL_VERSION,
   type Coordinates,
   type DesiredLobby,
   type DesiredStream,
   type Hello,
-  type LobbyLoad,
   type NodeRequest,
   type NodeResult,
   type Report,
@@ -20,18 +19,19 @@ import type { LinkHandler } from '../control/link.ts';
 import type { Recordings } from '../record/recordings.ts';
 import { Snapshots } from '../record/snapshots.ts';
 import type { LoadMeter } from '../stats/load-meter.ts';
-import { CarriedLobby } from './carried-lobby.ts';
+import { hostAndPort } from '../transport/datagram-route.ts';
+import { CarriedLobbies } from './carried-lobbies.ts';
+import type { CarriedLobby } from './carried-lobby.ts';
+import { CarriedRooms } from './carried-rooms.ts';
 import type { CarriedStream } from './carried-stream.ts';
 import { CarriedStreams } from './carried-streams.ts';
 import type { NodeContext } from './context.ts';
 import { Drain } from './drain.ts';
-import type { IceResource } from './ice-resource.ts';
-import type { IngressSession } from './ingress-session.ts';
 import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
 import { MoveRound } from './move-round.ts';
 import { RecordedLobbies } from './recorded-lobbies.ts';
-import { noSession, refuseWhenStale } from './refusals.ts';
+import { noSession } from './refusals.ts';
 import { ReportQueue } from './report-queue.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
@@ -62,8 +62,9 @@ export interface MediaNodeOptions {
 
 export class MediaNode implements LinkHandler {
   readonly #options: MediaNodeOptions;
-  readonly #rooms = new Map<LobbyId, CarriedLobby>();
+  readonly #rooms: CarriedRooms;
   readonly #streams: CarriedStreams;
+  readonly #carried: CarriedLobbies;
   readonly #reports: ReportQueue;
   readonly #left = new LeftViewers();
   readonly #drain: Drain;
@@ -74,7 +75,7 @@ export class MediaNode implements LinkHandler {
   constructor(options: MediaNodeOptions) {
     this.#options = options;
     this.#reports = new ReportQueue({
-      lobbies: () => this.#lobbyLoads(),
+      lobbies: () => this.#carried.loads,
       load: () => options.load.sample(this.sessionCount),
       draining: () => this.#drain.active,
       send: (report) => options.report(report),
@@ -82,6 +83,15 @@ export class MediaNode implements LinkHandler {
     const { context, pushing } = options;
     this.#recorded = new RecordedLobbies(options.recordings ?? null);
     this.#snapshots = new Snapshots({ context, ffmpeg: () => pushing.ffmpeg() });
+    this.#rooms = new CarriedRooms(context, {
+      onIngressChange: (lobby, session) => {
+        this.#reports.ingressChanged(session.report());
+        this.#recorded.changed(lobby, this.#rooms.publishers(lobby));
+      },
+      onEgressChange: () => this.#reports.schedule(),
+      onViewerLeft: (session) => this.#left.remember(session),
+      onRelayChange: (report) => this.#reports.relayChanged(report),
+    });
     this.#streams = new CarriedStreams({
       context,
       pushing,
@@ -96,12 +106,12 @@ export class MediaNode implements LinkHandler {
         onRelayChange: (report) => this.#reports.relayChanged(report),
       },
     });
+    this.#carried = new CarriedLobbies(this.#rooms, this.#streams);
     this.#drain = new Drain({
       now: () => context.now(),
-      busy: () => [...this.#carried()].some(({ busy }) => busy),
+      busy: () => this.#carried.busy,
       onBegin: (timeoutMs) => {
-        const movers = [...this.#carried()].flatMap((lobby) => [...lobby.movers()]);
-        this.#moving = new MoveRound(movers, timeoutMs, () => context.now());
+        this.#moving = new MoveRound(this.#carried.movers(), timeoutMs, () => context.now());
         this.#reports.schedule();
         options.onDraining?.();
       },
@@ -116,14 +126,12 @@ export class MediaNode implements LinkHandler {
   }
 
   get sessionCount(): number {
-    let count = 0;
-    for (const lobby of this.#carried()) count += lobby.sessionCount;
-    return count;
+    return this.#carried.sessionCount;
   }
 
   /** Rooms. */
   lobbies(): Iterable<CarriedLobby> {
-    return this.#rooms.values();
+    return this.#rooms.all();
   }
 
   streams(): Iterable<CarriedStream> {
@@ -142,9 +150,7 @@ export class MediaNode implements LinkHandler {
       boot: options.boot,
       version: options.version,
       region: options.region,
-      addresses: options.context.endpoint.candidates.map(({ address, port, family }) =>
-        family === 6 ? `[${address}]:${port}` : `${address}:${port}`,
-      ),
+      addresses: options.context.endpoint.candidates.map(({ address, port }) => hostAndPort(address, port)),
       engine: options.context.forwarder.engine,
       capacity: {
         sessions: options.capacity,
@@ -153,10 +159,10 @@ export class MediaNode implements LinkHandler {
       },
       ...(options.coordinates === undefined ? {} : { coordinates: options.coordinates }),
       draining: this.#drain.active,
-      ingress: [...this.#carried()].flatMap((lobby) => lobby.ingressReports()),
-      lobbies: this.#lobbyLoads(),
+      ingress: this.#carried.ingressReports(),
+      lobbies: this.#carried.loads,
       lives: [...this.#streams.all()].flatMap((stream) => stream.liveReports()),
-      relays: [...this.#carried()].flatMap((lobby) => lobby.relayReports()),
+      relays: this.#carried.relayReports(),
       load: options.load.sample(this.sessionCount),
     };
   }
@@ -164,10 +170,9 @@ export class MediaNode implements LinkHandler {
   /** Closes what the edge does not want here, and leaves alone what it does. */
   welcome(welcome: Welcome): void {
     const rooms = new Map(welcome.desired.map((lobby) => [lobby.lobby, lobby]));
-    for (const room of [...this.#rooms.values()]) {
-      const wish = rooms.get(room.id);
-      if (wish === undefined) this.#end(room);
-      else this.#apply(wish);
+    for (const room of this.#rooms.keep(new Set(rooms.keys()))) {
+      const wish = rooms.get(room);
+      if (wish !== undefined) this.#apply(wish);
     }
     this.#streams.reconcile(welcome.streams ?? []);
     for (const stream of welcome.streams ?? []) this.#recorded.wish(stream, this.#streams.publishers(stream.lobby));
@@ -189,12 +194,12 @@ export class MediaNode implements LinkHandler {
         this.#refuseNew();
         return this.#streams.listen(request);
       case 'answer':
-        if (!this.#some((lobby) => lobby.acceptAnswer(request.session, request.answer))) throw noSession();
+        if (!this.#carried.acceptAnswer(request.session, request.answer)) throw noSession();
         return {};
       case 'patch':
-        return this.#ice(request.session).patch(request);
+        return this.#carried.ice(request.session).patch(request);
       case 'probe':
-        this.#ice(request.session);
+        this.#carried.ice(request.session);
         return {};
       case 'close':
         this.#close(request.session);
@@ -213,7 +218,11 @@ export class MediaNode implements LinkHandler {
         this.drain(request.timeoutMs);
         return {};
       case 'snapshot':
-        return this.#snapshots.take(request.lobby, this.#publishers(request.lobby), request.session);
+        return this.#snapshots.take(
+          request.lobby,
+          this.#carried.ofKind(request.lobby).publishers(request.lobby),
+          request.session,
+        );
     }
   }
 
@@ -221,7 +230,7 @@ export class MediaNode implements LinkHandler {
   async close(): Promise<void> {
     this.#drain.close();
     this.#moving?.close();
-    for (const room of [...this.#rooms.values()]) this.#end(room);
+    this.#rooms.close();
     const ended = this.#streams.close();
     this.#reports.close();
     await Promise.all([ended, this.#options.recordings?.close()]);
@@ -231,72 +240,37 @@ export class MediaNode implements LinkHandler {
 
   #publish(request: RequestOf<'publish'>): NodeResult<'publish'> {
     this.#refuseNew();
-    const lobby = this.#roomFor(request);
-    const result = lobby.publish(request);
+    const result = this.#rooms.publish(request);
     this.#recorded.published(request.lobby, request.session, request.replaces);
-    this.#rooms.set(lobby.id, lobby);
     return result;
+  }
+
+  #play(request: RequestOf<'play'>): NodeResult<'play'> {
+    this.#refuseNew();
+    return this.#carried.ofKind(request.lobby).play(request);
   }
 
   /** Also while draining: those who move away from here are served elsewhere by a relay from here. */
   #relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
     this.#refuseWhenFull();
-    if (streamOfLobby(request.lobby) !== null) return this.#streams.relayOffer(request);
-    const room = this.#rooms.get(request.lobby);
-    if (room === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
-    return room.relayOffer(request);
+    return this.#carried.ofKind(request.lobby).relayOffer(request);
   }
 
   /** Also while draining: when the publisher has moved, those who have not yet are served by a relay from there. */
   #relayPull(request: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
     this.#refuseWhenFull();
-    if (streamOfLobby(request.lobby) !== null) return this.#streams.relayPull(request);
-    const lobby = this.#roomFor(request);
-    const result = lobby.relayPull(request);
-    this.#rooms.set(lobby.id, lobby);
-    return result;
-  }
-
-  /** The room, or a new one that is not kept yet. @throws ProblemError 409 `stale_revision` */
-  #roomFor({ lobby, revision }: { lobby: LobbyId; revision: number }): CarriedLobby {
-    const known = this.#rooms.get(lobby);
-    refuseWhenStale(known, revision);
-    return (
-      known ??
-      new CarriedLobby(lobby, this.#options.context, {
-        onIngressChange: (session) => {
-          this.#reports.ingressChanged(session.report());
-          this.#recorded.changed(lobby, this.#publishers(lobby));
-          this.#forgetWhenEmpty(lobby);
-        },
-        onEgressChange: () => this.#reports.schedule(),
-        onViewerLeft: (session) => this.#left.remember(session),
-        onRelayChange: (report) => this.#reports.relayChanged(report),
-      })
-    );
-  }
-
-  #play(request: RequestOf<'play'>): NodeResult<'play'> {
-    this.#refuseNew();
-    if (streamOfLobby(request.lobby) !== null) return this.#streams.play(request);
-    const room = this.#rooms.get(request.lobby);
-    if (room === undefined) throw new ProblemError(404, 'no_publisher', 'no active publisher in room');
-    return room.play(request);
+    return this.#carried.ofKind(request.lobby).relayPull(request);
   }
 
   #close(session: SessionId): void {
-    if (this.#some((lobby) => lobby.closeSession(session))) return;
-    if (!this.#left.take(session)) throw noSession();
+    if (!this.#carried.closeSession(session) && !this.#left.take(session)) throw noSession();
   }
 
   #apply(desired: DesiredLobby): void {
-    const lobby = this.#rooms.get(desired.lobby);
-    if (lobby !== undefined && desired.revision < lobby.revision) return;
+    if (this.#rooms.isStale(desired)) return;
     // Also of a room whose publisher is awaited back, with nobody else here.
-    this.#recorded.wish(desired, this.#publishers(desired.lobby));
-    if (lobby === undefined) return;
-    if (desired.publisher === null && (desired.relay ?? null) === null) this.#end(lobby);
-    else lobby.apply(desired);
+    this.#recorded.wish(desired, this.#rooms.publishers(desired.lobby));
+    this.#rooms.apply(desired);
   }
 
   #applyStream(desired: DesiredStream): void {
@@ -305,23 +279,6 @@ export class MediaNode implements LinkHandler {
     } finally {
       this.#recorded.wish(desired, this.#streams.publishers(desired.lobby));
     }
-  }
-
-  /** Who publishes in a lobby, on this node itself. */
-  #publishers(lobby: LobbyId): readonly IngressSession[] {
-    if (streamOfLobby(lobby) !== null) return this.#streams.publishers(lobby);
-    const publisher = this.#rooms.get(lobby)?.publisher ?? null;
-    return publisher === null ? [] : [publisher];
-  }
-
-  #end(room: CarriedLobby): void {
-    room.close();
-    this.#rooms.delete(room.id);
-    this.#reports.schedule();
-  }
-
-  #forgetWhenEmpty(id: LobbyId): void {
-    if (this.#rooms.get(id)?.empty === true) this.#rooms.delete(id);
   }
 
   #refuseNew(): void {
@@ -333,31 +290,5 @@ export class MediaNode implements LinkHandler {
     if (this.sessionCount >= this.#options.capacity) {
       throw new ProblemError(503, 'node_full', 'the media node is full', { retryAfterSeconds: 5 });
     }
-  }
-
-  *#carried(): Iterable<CarriedLobby | CarriedStream> {
-    yield* this.#rooms.values();
-    yield* this.#streams.all();
-  }
-
-  #some(test: (lobby: CarriedLobby | CarriedStream) => boolean): boolean {
-    for (const lobby of this.#carried()) if (test(lobby)) return true;
-    return false;
-  }
-
-  #ice(session: SessionId): IceResource {
-    for (const lobby of this.#carried()) {
-      const ice = lobby.ice(session);
-      if (ice !== null) return ice;
-    }
-    throw noSession();
-  }
-
-  #lobbyLoads(): LobbyLoad[] {
-    return [...this.#carried()].map(({ id, subscriberCount, upstreams: from, downstreams: to }) => ({
-      lobby: id,
-      subscribers: subscriberCount,
-      ...(from.length + to.length === 0 ? {} : { relays: { from, to } }),
-    }));
   }
 }
