@@ -16,7 +16,8 @@ const VIEWERS_EACH = 33;
 const AT_ONCE = 11;
 /** One packet for each frame: it is many viewers that count here. */
 const LIGHT = { ...VIDEO, packetsPerSecond: 30, bitrateBps: 100_000 };
-const LONGEST_GAP_MS = 1_500;
+/** A packet comes every 33 ms; the nodes share two cores with the edge that starts. */
+const LONGEST_GAP_MS = 500;
 const FRAMES_ON = 30;
 const DEADLINE_MS = 20_000;
 
@@ -70,8 +71,15 @@ async function unnoticed(what: string, happening: () => Promise<void>): Promise<
   await settled();
   await allFlow();
   const longestMs = Math.max(...gaps.longestMs());
-  console.info(`${what}: longest time without a packet, of ${viewers.length} viewers: ${longestMs.toFixed(0)} ms`);
-  expect(longestMs).toBeLessThan(LONGEST_GAP_MS);
+  const onTheWayMs = Math.max(...gaps.longestOnTheWayMs());
+  console.info(
+    `${what}: longest time without a packet, of ${viewers.length} viewers: ${longestMs.toFixed(0)} ms, ` +
+      `${onTheWayMs.toFixed(0)} ms without the times when this process had none (${gaps.longestStallMs.toFixed(0)} ms)`,
+  );
+  expect(onTheWayMs).toBeLessThan(LONGEST_GAP_MS);
+  // Not a single packet is lost for it, or comes twice.
+  const flaws = viewers.flatMap(({ tracks }) => tracks.map(({ missing, duplicates }) => missing + duplicates));
+  expect(flaws.filter((count) => count > 0)).toEqual([]);
   expect(viewers.every(({ session }) => session.transport.endReason === null)).toBe(true);
 
   await publisher.session.restartIce();
