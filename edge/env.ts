@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import type { RoomName } from '../shared/ids.ts';
+import type { AudienceRpc } from './audience/rpc.ts';
 import {
   choice,
   endpointUrl,
@@ -21,10 +22,14 @@ import {
   requiredText,
   roomTokens,
 } from './env-fields.ts';
+import type { FleetRpc } from './fleet/rpc.ts';
+import type { LobbyRpc } from './lobby/rpc.ts';
+import type { NodeLinkRpc } from './node-link/rpc.ts';
 import type { Bucket } from './records/bucket.ts';
 import type { RecordsRpc } from './records/rpc.ts';
 import type { S3Settings } from './records/s3-store.ts';
-import type { AudienceRpc, FleetRpc, LobbyRpc, NodeLinkRpc, SpaceRpc, StreamLobbyRpc } from './rpc.ts';
+import type { SpaceRpc } from './space/rpc.ts';
+import type { StreamLobbyRpc } from './stream-lobby/rpc.ts';
 
 /**
  * A Durable Object namespace as this project uses it. Written out because the generic stub types of the platform lose

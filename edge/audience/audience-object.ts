@@ -7,8 +7,9 @@ import { failed, type Outcome, type Problem, succeeded } from '../../shared/erro
 import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import { type Coordinates, REQUEST_DEADLINE_MS } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
-import type { AudienceRpc, Route } from '../rpc.ts';
+import type { Route } from '../lobby/rpc.ts';
 import { RouteMemory } from './route-memory.ts';
+import type { AudienceRpc } from './rpc.ts';
 
 /** All that one viewer's call may take. */
 const PLAY_BUDGET_MS = 7_500;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Problem } from '../../shared/errors.ts';
 import { mintBootId, type NodeId } from '../../shared/ids.ts';
 import { ROUTE_LIFE_MS } from '../lobby/askers.ts';
-import type { Route } from '../rpc.ts';
+import type { Route } from '../lobby/rpc.ts';
 import { RouteMemory } from './route-memory.ts';
 
 const T0 = 1_700_000_000_000;

@@ -1,7 +1,7 @@
 /** What an `Audience` remembers of the lobby's answers, and for how long. No clock of its own, no calls. */
 import type { Problem } from '../../shared/errors.ts';
 import { ROUTE_LIFE_MS } from '../lobby/askers.ts';
-import type { Route } from '../rpc.ts';
+import type { Route } from '../lobby/rpc.ts';
 
 /** A refusal is kept for others only when so many ask within a second: a viewer who comes again at once gets the truth. */
 const STORM_REFUSALS = 20;

@@ -4,7 +4,7 @@
  * same person is the same user there, whichever token they bring.
  */
 import { ProblemError } from '../../shared/errors.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from '../space/rpc.ts';
 import { forbidden, unauthorized } from './access.ts';
 import { type MemberTokenSettings, namesInToken } from './member-token.ts';
 

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, type LobbyId, mintBootId, type NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
-import type { NodeSnapshot } from '../rpc.ts';
 import {
   DRAIN_RETRY_MS,
   EMPTY_FLEET,
@@ -12,6 +11,7 @@ import {
   roomsOf,
   step,
 } from './fleet-machine.ts';
+import type { NodeSnapshot } from './rpc.ts';
 
 const T0 = 1_700_000_000_000;
 const BOOT = mintBootId();

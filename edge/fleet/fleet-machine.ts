@@ -7,7 +7,7 @@
 import type { BootId, LobbyId, NodeId } from '../../shared/ids.ts';
 import { roomOfLobby } from '../../shared/ids.ts';
 import type { LobbyLoad } from '../../shared/protocol/control.ts';
-import type { NodeSnapshot, NodeStatus, RoomSummary } from '../rpc.ts';
+import type { NodeSnapshot, NodeStatus, RoomSummary } from './rpc.ts';
 
 /** An operator's wish that this life of a node empties itself; its next life begins without it. */
 export interface DrainOrder {

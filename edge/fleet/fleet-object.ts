@@ -13,7 +13,6 @@ import {
   REQUEST_DEADLINE_MS,
 } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
-import type { FleetRpc, FleetSnapshot, NodeSnapshot, NodeStatus, RoomSummary } from '../rpc.ts';
 import {
   EMPTY_FLEET,
   type FleetEffect,
@@ -27,6 +26,7 @@ import {
   step,
 } from './fleet-machine.ts';
 import { candidateOf, placePublisher } from './placement.ts';
+import type { FleetRpc, FleetSnapshot, NodeSnapshot, NodeStatus, RoomSummary } from './rpc.ts';
 
 const NODE_PREFIX = 'node:';
 const LOBBY_PREFIX = 'lobby:';

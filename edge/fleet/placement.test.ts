@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mintBootId, type NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION, type Coordinates, FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
-import type { NodeSnapshot } from '../rpc.ts';
 import { kmBetween, unitVector } from './geography.ts';
 import {
   type Candidate,
@@ -20,6 +19,7 @@ import {
   type ViewerWish,
 } from './placement.ts';
 import { coordinatesOfRegion } from './regions.ts';
+import type { NodeSnapshot } from './rpc.ts';
 
 const T0 = 1_700_000_000_000;
 const BOOT = mintBootId();

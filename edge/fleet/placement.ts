@@ -7,8 +7,8 @@
  */
 import type { BootId, NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION, type Coordinates, FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
-import type { NodeSnapshot } from '../rpc.ts';
 import { closeness, closenessAt, kmBetween, type UnitVector, unitVector } from './geography.ts';
+import type { NodeSnapshot } from './rpc.ts';
 
 /** A node that has not been heard of for this long gets nothing new, even if nobody has said that its link is down. */
 export const STALE_AFTER_MS = 20_000;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { mintBootId, type NodeId } from '../../shared/ids.ts';
-import type { NodeSnapshot } from '../rpc.ts';
+import type { NodeSnapshot } from './rpc.ts';
 import { FleetView, FRESH_MS, type Shelf, USABLE_MS } from './snapshot-cache.ts';
 
 const A = 'a' as NodeId;

@@ -8,8 +8,8 @@
 import { z } from 'zod';
 import type { NodeId } from '../../shared/ids.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
-import type { FleetSnapshot, NodeSnapshot } from '../rpc.ts';
 import { type Candidate, candidateOf } from './placement.ts';
+import type { FleetSnapshot, NodeSnapshot } from './rpc.ts';
 
 /** Up to this age a snapshot is used as it is. */
 export const FRESH_MS = 2_000;

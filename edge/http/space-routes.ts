@@ -7,7 +7,7 @@ import { isAdmin, requireAdmin, requireIdentity } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { cookieAttributes } from '../middleware/cookies.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from '../space/rpc.ts';
 import { streamBodySchema } from '../space/stream-info.ts';
 import { iceServers } from './ice-servers.ts';
 import { readJson } from './json-body.ts';

@@ -9,7 +9,7 @@ import { presentedIdentity } from '../middleware/auth.ts';
 import { type AppContext, settingsOf } from '../middleware/context.ts';
 import { answerError } from '../middleware/problem.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import type { StreamLobbyRpc } from '../rpc.ts';
+import type { StreamLobbyRpc } from '../stream-lobby/rpc.ts';
 import type { Handler } from './methods.ts';
 import { type StreamPath, streamInfo, streamInPath } from './stream-path.ts';
 

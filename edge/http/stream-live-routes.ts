@@ -2,8 +2,8 @@
 import { unwrap } from '../../shared/errors.ts';
 import { randomBase32 } from '../../shared/ids.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
-import type { LiveStatus } from '../rpc.ts';
 import { liveBodySchema, liveTarget } from '../stream-lobby/live-target.ts';
+import type { LiveStatus } from '../stream-lobby/rpc.ts';
 import { NOT_LIVE } from '../stream-lobby/stream-problems.ts';
 import { JSON_TYPE, readJson } from './json-body.ts';
 import { NO_STORE, noContent, route } from './methods.ts';

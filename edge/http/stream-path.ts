@@ -11,7 +11,7 @@ import {
 import { requireMember } from '../auth/identity.ts';
 import { requireIdentity } from '../middleware/auth.ts';
 import type { AppContext } from '../middleware/context.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from '../space/rpc.ts';
 
 /** In a route. */
 export const STREAM_PATH = '/space/:space/stream/:stream';

@@ -21,7 +21,6 @@ import { FleetView } from '../fleet/snapshot-cache.ts';
 import { FleetSurroundings } from '../relay/fleet-surroundings.ts';
 import type { RelayHost } from '../relay/relay-opening.ts';
 import { relayOn } from '../relay/relay-tree.ts';
-import type { LobbyRpc, Route } from '../rpc.ts';
 import { Askers } from './askers.ts';
 import { Changes } from './changes.ts';
 import { LobbyEffects } from './lobby-effects.ts';
@@ -43,6 +42,7 @@ import {
 import { LobbyStore } from './lobby-store.ts';
 import { placePublisherOf } from './publisher-placing.ts';
 import { RecordingWish } from './recording-wish.ts';
+import type { LobbyRpc, Route } from './rpc.ts';
 import { SnapshotMemory } from './snapshot-memory.ts';
 import { within } from './within.ts';
 

@@ -13,11 +13,11 @@ import type { FleetView } from '../fleet/snapshot-cache.ts';
 import { NO_MEDIA_NODE } from '../problems.ts';
 import type { FleetSurroundings } from '../relay/fleet-surroundings.ts';
 import { carryingNodes, memberOf, type RelayTree } from '../relay/relay-tree.ts';
-import type { Route } from '../rpc.ts';
 import type { Changes } from './changes.ts';
 import type { RelayEvent } from './lobby-events.ts';
 import { SUBSCRIBER_LIMIT } from './lobby-problems.ts';
 import { type LobbyState, treeOf } from './lobby-state.ts';
+import type { Route } from './rpc.ts';
 
 /** A viewer waits this long for a node that is just getting the tracks, and is sent to one that has them when it fails. */
 const GROW_WAIT_MS = 3_000;

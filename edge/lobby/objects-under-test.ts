@@ -4,8 +4,8 @@ import { env } from 'cloudflare:workers';
 import { type LobbyId, mintSessionId, type NodeId, type SessionId } from '../../shared/ids.ts';
 import { admit } from '../audience/admission.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
-import type { LobbyRpc } from '../rpc.ts';
 import { PLAY_OFFER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
+import type { LobbyRpc } from './rpc.ts';
 
 export const objects = env as unknown as Env;
 

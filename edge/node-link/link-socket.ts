@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { bootIdSchema, nodeIdSchema } from '../../shared/ids.ts';
 import { coordinatesSchema, type Hello, helloSchema, nodeLoadSchema } from '../../shared/protocol/control.ts';
 import { coordinatesOfRegion } from '../fleet/regions.ts';
-import type { NodeSnapshot } from '../rpc.ts';
+import type { NodeSnapshot } from '../fleet/rpc.ts';
 
 const aboutSchema = z.object({
   node: nodeIdSchema,

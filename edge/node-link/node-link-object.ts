@@ -16,7 +16,6 @@ import {
   type Report,
 } from '../../shared/protocol/control.ts';
 import type { Env } from '../env.ts';
-import type { NodeLinkRpc } from '../rpc.ts';
 import { credibleHello, credibleReport } from './credible.ts';
 import { HelloGate } from './hello-gate.ts';
 import { type Attachment, aboutOf, closeQuietly, readAttachment, snapshotOf, writeAttachment } from './link-socket.ts';
@@ -37,6 +36,7 @@ import {
 import { NodeRequests } from './node-requests.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { Reporter } from './reporter.ts';
+import type { NodeLinkRpc } from './rpc.ts';
 import { Waiters } from './waiters.ts';
 import { welcomeFor } from './welcome.ts';
 

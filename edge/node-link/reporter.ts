@@ -11,7 +11,7 @@ import type {
   Report,
 } from '../../shared/protocol/control.ts';
 import { type Env, FLEET_NAME } from '../env.ts';
-import type { NodeSnapshot } from '../rpc.ts';
+import type { NodeSnapshot } from '../fleet/rpc.ts';
 import { type About, snapshotOf } from './link-socket.ts';
 
 /** With a thousand nodes, five hundred words a second reach the one fleet; counts of viewers are still seconds old at most. */

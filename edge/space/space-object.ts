@@ -2,7 +2,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { StreamId } from '../../shared/ids.ts';
 import type { Env } from '../env.ts';
-import type { SpaceRpc, StreamInfo } from '../rpc.ts';
+import type { SpaceRpc, StreamInfo } from './rpc.ts';
 import { SpaceStore } from './space-store.ts';
 
 export class Space extends DurableObject<Env> implements SpaceRpc {

@@ -3,7 +3,7 @@
  * streams, or one that was only asked about, leaves nothing in storage.
  */
 import type { StreamId } from '../../shared/ids.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from './rpc.ts';
 import { infoOfRow } from './stream-info.ts';
 
 const VERSION_KEY = 'version';

@@ -2,7 +2,7 @@ import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { afterEach, expect, test } from 'vitest';
 import type { StreamId } from '../../shared/ids.ts';
 import { objects, stored, stub } from '../lobby/objects-under-test.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from './rpc.ts';
 import { SpaceStore } from './space-store.ts';
 
 const NOTHING = { keys: [], alarm: null, tables: [] };

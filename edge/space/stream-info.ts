@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { streamIdSchema } from '../../shared/ids.ts';
 import { userNameSchema } from '../auth/user-name.ts';
-import type { StreamInfo } from '../rpc.ts';
+import type { StreamInfo } from './rpc.ts';
 
 /** Everybody in a lobby sees everybody else, which ends long before this. */
 const MAX_GUESTS = 500;

@@ -13,7 +13,7 @@ import {
 } from '../../shared/protocol/control.ts';
 import { type Carrier, carrierSchema, isOn } from '../carrier.ts';
 import { NO_TREE, nextTreeDeadline, type Relay, type RelayTree, relayOn, treeSchema } from '../relay/relay-tree.ts';
-import type { LiveStatus } from '../rpc.ts';
+import type { LiveStatus } from './rpc.ts';
 
 const memberSchema = z.object({
   user: z.string().min(1),

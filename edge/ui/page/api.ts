@@ -1,5 +1,5 @@
 /** The server's JSON for the pages. */
-import type { RoomSummary } from '../../rpc.ts';
+import type { RoomSummary } from '../../fleet/rpc.ts';
 import { ClientError } from '../clients/errors.ts';
 import { type StreamChoice, streamPath } from './stream-preferences.ts';
 

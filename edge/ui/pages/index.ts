@@ -1,5 +1,5 @@
 /** The front page: choose a room, see what is live, learn the addresses for encoders. */
-import type { RoomSummary } from '../../rpc.ts';
+import type { RoomSummary } from '../../fleet/rpc.ts';
 import { ClientError } from '../clients/errors.ts';
 import { fetchBootstrap, fetchRooms } from '../page/api.ts';
 import { enableCopyButtons } from '../page/copy-button.ts';

@@ -1,7 +1,7 @@
 /** The nodes of the simulation, as they are and as the edge believes them to be. */
 import { kmBetween, type UnitVector, unitVector } from '../../../edge/fleet/geography.ts';
 import type { Candidate } from '../../../edge/fleet/placement.ts';
-import type { NodeSnapshot } from '../../../edge/rpc.ts';
+import type { NodeSnapshot } from '../../../edge/fleet/rpc.ts';
 import type { BootId, NodeId } from '../../../shared/ids.ts';
 import { FLEET_PROTOCOL_VERSION } from '../../../shared/protocol/control.ts';
 import type { Random } from './random.ts';

@@ -5,10 +5,10 @@
 import { RouteMemory } from '../../../edge/audience/route-memory.ts';
 import { cellName } from '../../../edge/audience/shard.ts';
 import { placePublisher, placeViewer } from '../../../edge/fleet/placement.ts';
+import type { Route } from '../../../edge/lobby/rpc.ts';
 import { carryingNodes, childrenOf, memberOf, NO_TREE, type RelayTree } from '../../../edge/relay/relay-tree.ts';
 import type { TreeContext, TreeEvent } from '../../../edge/relay/relay-tree-events.ts';
 import { stepTree } from '../../../edge/relay/relay-tree-machine.ts';
-import type { Route } from '../../../edge/rpc.ts';
 import type { LobbyId, NodeId, SessionId } from '../../../shared/ids.ts';
 import type { Coordinates } from '../../../shared/protocol/control.ts';
 import type { Fleet, SimNode } from './fleet.ts';
