@@ -37,6 +37,25 @@ describe('a peer without manners', () => {
     expect([pair.opened[0]?.open, pair.closed]).toEqual([true, []]);
   });
 
+  test('what is not acknowledged is the only thing that needs a clock', async () => {
+    const pair = await connected();
+    await eventually(() => expect(pair.channels.nextTickMs).toBe(Number.POSITIVE_INFINITY));
+
+    pair.connected = false;
+    pair.opened[0]?.send(Buffer.from('lost'));
+    const dueMs = pair.channels.nextTickMs;
+    expect(dueMs).toBeGreaterThan(pair.nowMs);
+    const sent = pair.replies.length;
+    pair.channels.tick(dueMs - 1);
+    expect(pair.replies).toHaveLength(sent);
+    pair.connected = true;
+    pair.nowMs = dueMs;
+    pair.channels.tick(dueMs);
+
+    await eventually(() => expect(pair.clientHeard.at(-1)?.[2].toString()).toBe('lost'));
+    await eventually(() => expect(pair.channels.nextTickMs).toBe(Number.POSITIVE_INFINITY));
+  });
+
   test('of a flood of messages a burst gets through; a second later all is well again', () => {
     const peer = new RawPeer();
 

@@ -1,4 +1,5 @@
 /** Transports that dial, on real sockets: two endpoints in this process. */
+import { createSocket } from 'node:dgram';
 import { readdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { UdpProxy } from '../../test/support/udp-proxy.ts';
@@ -6,8 +7,9 @@ import { until } from '../../test/support/until.ts';
 import { loadAddon } from '../forward/native/addon.ts';
 import { deriveSessionKeys, keyBytes } from '../forward/srtp/session-keys.ts';
 import { SRTP_OVERHEAD, SrtpSender } from '../forward/srtp/srtp-sender.ts';
-import type { Fingerprint } from '../negotiate/plan.ts';
+import type { Fingerprint, IceCredentials } from '../negotiate/plan.ts';
 import { NativeSockets } from './native-socket.ts';
+import { readStun, stunCheck } from './testing/stun-check.ts';
 import type { PeerTransport, SrtpKeys, TransportEnd } from './types.ts';
 import { mintIceCredentials, openMediaEndpoint, type UdpMediaEndpoint } from './udp-endpoint.ts';
 
@@ -69,7 +71,7 @@ function pair(
   lite: UdpMediaEndpoint,
   dialling: UdpMediaEndpoint,
   wishes: Wishes = {},
-): { served: Side; dialled: Side } {
+): { served: Side; dialled: Side; client: IceCredentials; server: IceCredentials } {
   const server = mintIceCredentials();
   const client = mintIceCredentials();
   const { dtlsRole = 'client', candidates = lite.candidates, fingerprints = [lite.fingerprint], ...patience } = wishes;
@@ -87,7 +89,7 @@ function pair(
   // The answer takes its way through the edge: checks and the ClientHello are there before it.
   const answer = { ice: client, fingerprints: [dialling.fingerprint] };
   setImmediate(() => served.transport.setRemote({ ...answer, dtlsRole: dtlsRole === 'client' ? 'server' : 'client' }));
-  return { served, dialled };
+  return { served, dialled, client, server };
 }
 
 /** In the SRTP range. */
@@ -118,6 +120,30 @@ test.each([
   expect(served.ended).toBe('peer-closed');
   expect(dialled.ended).toBeNull();
   expect(other.transportCount + lite.transportCount).toBe(0);
+});
+
+test('it says that it is there to who asks with its password, and to nobody else', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+  const { served, dialled, client, server } = pair(lite, other);
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+  const port = Number(served.transport.remoteAddress?.split(':')[1]);
+  const asking = createSocket('udp4');
+  onTestFinished(() => void asking.close());
+  const answers: Buffer[] = [];
+  asking.on('message', (answer) => answers.push(answer));
+  const ask = (password: string, iceControlled: boolean): string => {
+    const question = stunCheck({ username: `${client.ufrag}:${server.ufrag}`, password, iceControlled });
+    asking.send(question, port, '127.0.0.1');
+    return question.toString('hex', 8, 20);
+  };
+  ask('of somebody else, who may not ask', true);
+  ask(client.pwd, false);
+  const transaction = ask(client.pwd, true);
+  await until(() => answers.length > 0, 'an answer');
+
+  expect(answers.map((answer) => [readStun(answer).type, answer.toString('hex', 8, 20)])).toEqual([
+    [0x0101, transaction],
+  ]);
 });
 
 test('media is opened by the sockets, where they do that', { timeout: 120_000 }, async () => {

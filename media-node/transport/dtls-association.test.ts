@@ -48,6 +48,27 @@ describe('the handshake', () => {
     expect(datagrams).toBe(4);
   });
 
+  test('a server that nobody answers repeats itself a few times, and whenever the client repeats its hello', () => {
+    const { client, server } = pair();
+    const [hello] = client.outbox;
+    if (hello === undefined) throw new Error('no hello');
+    server.association.receive(hello, 0);
+    const flight = server.outbox.splice(0).length;
+    const flightsUntil = (fromMs: number, untilMs: number): number => {
+      for (let nowMs = fromMs; nowMs < untilMs; nowMs += 50) server.association.tick(nowMs);
+      return server.outbox.splice(0).length / flight;
+    };
+    expect(flightsUntil(0, 42_000)).toBe(7);
+    expect(server.association.retransmitAtMs).toBe(Number.POSITIVE_INFINITY);
+    server.association.receive(hello, 43_000);
+    expect(flightsUntil(43_000, 60_000)).toBe(1);
+    // It still is whom the client may shake hands with.
+    server.association.receive(hello, 61_000);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 61_000);
+    for (const datagram of client.outbox.splice(1)) server.association.receive(datagram, 61_000);
+    expect(server.log).toEqual(['connected']);
+  });
+
   test.each([0.05, 0.2, 0.3])('survives loss of %d within the 5 s that FFmpeg gives', (loss) => {
     for (let seed = 1; seed <= 20; seed++) {
       const { client, server, nowMs } = pair(lossy(seed, loss)).run(20_000);

@@ -3,6 +3,7 @@
  * claimed addresses is opened in the same batch. Nothing is allocated for a packet that was opened.
  */
 import { getSystemErrorName } from 'node:util';
+import { PROFILES } from '../forward/native/native-keys.ts';
 import {
   COLUMN,
   COLUMNS,
@@ -23,7 +24,6 @@ import {
 } from './datagram-socket.ts';
 import { INBOUND_REFUSED, INBOUND_RTCP, type InboundKeys } from './types.ts';
 
-const PROFILES = { AEAD_AES_128_GCM: 1, AES_CM_128_HMAC_SHA1_80: 2 } as const;
 /** The longest IPv6 address with the longest zone. */
 const MAX_ADDRESS_TEXT = 64;
 
