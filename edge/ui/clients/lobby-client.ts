@@ -21,8 +21,8 @@ import type { MemberTrack } from './member-listener.ts';
 import { Membership, type MembershipOptions } from './membership.ts';
 import { type LocalStream, OwnMedia } from './own-media.ts';
 import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
-import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import type { SessionStatus } from './session-state.ts';
 import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
 

@@ -8,8 +8,8 @@ import { ClientError } from './errors.ts';
 import type { GuardedRequests } from './guarded-requests.ts';
 import { compareTracks, type OfferedTrack, offeredTracks } from './member-tracks.ts';
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
-import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import type { SessionStatus } from './session-state.ts';
 import { answerFrame, type MuteFrame, type OfferFrame } from './signal-frames.ts';
 
 /** A track of another member. */

@@ -2,18 +2,14 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   DISCONNECT_PATIENCE_MS,
-  initialSession,
   JOIN_TIMEOUT_MS,
   MAX_RESTARTS,
   PROBE_INTERVAL_MS,
   RESTART_TIMEOUT_MS,
-  type Role,
-  type SessionEvent,
-  type SessionMachine,
   STALL_LIMIT_MS,
-  sessionStatus,
   step,
 } from './session-machine.ts';
+import { initialSession, type Role, type SessionEvent, type SessionMachine, sessionStatus } from './session-state.ts';
 
 /** Feeds events at given times; keeps the last state and all effects. */
 class Driver {

@@ -4,7 +4,9 @@
  */
 import { ClientError } from './errors.ts';
 import { type MoveEffect, type MoveEvent, NO_MOVE, stepMove } from './move-machine.ts';
+import { watchPage } from './page-watch.ts';
 import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
+import { step } from './session-machine.ts';
 import {
   type FailureCause,
   initialSession,
@@ -13,8 +15,7 @@ import {
   type SessionEvent,
   type SessionStatus,
   sessionStatus,
-  step,
-} from './session-machine.ts';
+} from './session-state.ts';
 import { SilenceWatch, type SilenceWatchOptions } from './silence-watch.ts';
 
 /** What a peer session tells the runner. */
@@ -294,31 +295,6 @@ export class SessionRunner {
     this.#silence?.start();
     const controller = new AbortController();
     this.#listening = controller;
-    const { signal } = controller;
-    addEventListener('online', () => this.dispatch({ kind: 'networkChanged' }), { signal });
-    addEventListener('pagehide', () => this.dispatch({ kind: 'stop' }), { signal });
-    document.addEventListener(
-      'visibilitychange',
-      () => {
-        if (document.visibilityState === 'visible') this.dispatch({ kind: 'nudge' });
-      },
-      { signal },
-    );
-    watchInterface(() => this.dispatch({ kind: 'networkChanged' }), signal);
+    watchPage((event) => this.dispatch({ kind: event }), controller.signal);
   }
-}
-
-/** Wi-Fi to mobile and back. `change` also fires for new bandwidth guesses, which mean nothing here. */
-function watchInterface(changed: () => void, signal: AbortSignal): void {
-  const information = (navigator as { connection?: EventTarget & { type?: string } }).connection;
-  let type = information?.type;
-  information?.addEventListener(
-    'change',
-    () => {
-      if (information.type === type) return;
-      type = information.type;
-      changed();
-    },
-    { signal },
-  );
 }

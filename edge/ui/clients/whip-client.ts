@@ -13,8 +13,8 @@
 import { ClientError } from './errors.ts';
 import { PeerSession } from './peer-session.ts';
 import { withOpusParameters, withVideoStartBitrate } from './sdp.ts';
-import type { SessionStatus } from './session-machine.ts';
 import { SessionRunner } from './session-runner.ts';
+import type { SessionStatus } from './session-state.ts';
 import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
 
