@@ -92,13 +92,17 @@ describe('the addon', () => {
 
   it('says in one line what the compiler lacks', async () => {
     const cacheDirectory = await temporary();
-    const build = (...compilers: string[]) => buildAddon({ compilers, caches: [cacheDirectory] });
+    const said: string[] = [];
+    const onStep = (step: string) => void said.push(step);
+    const build = (...compilers: string[]) => buildAddon({ compilers, caches: [cacheDirectory], onStep });
     await expect(build('no-such-compiler')).rejects.toThrow(/^no C\+\+ compiler \(no-such-compiler\) is installed$/);
+    expect(said).toEqual([]);
     await expect(build('false')).rejects.toThrow(/^false cannot build it/);
+    expect(said).toEqual(['compiling']);
     // Stands in for a compiler, which takes long: what it makes of its sources has been made already.
     const quick = join(await mkdtemp(join(tmpdir(), 'vestibule-compiler-')), 'quick-c++');
     onTestFinished(() => rm(dirname(quick), { recursive: true }));
-    await writeFile(quick, `#!/bin/sh\nfor output; do :; done\ncp '${await buildAddon()}' "$output"\n`, {
+    await writeFile(quick, `#!/bin/sh\nfor output; do :; done\n[ $# = 1 ] || cp '${await buildAddon()}' "$output"\n`, {
       mode: 0o755,
     });
     const [first, second] = await Promise.all([build(quick), build('no-such-compiler', quick)]);

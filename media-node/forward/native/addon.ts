@@ -81,8 +81,9 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   const build = async (): Promise<void> => {
     const built = `${path}.${randomUUID()}`;
     try {
+      const compiler = await presentCompiler(compilers);
       options.onStep?.('compiling');
-      await compile(compilers, flags, built);
+      await compile(compiler, flags, built);
       // Atomic: another process sees nothing or all of it.
       await rename(built, path);
     } finally {
@@ -123,16 +124,22 @@ async function writableCache(caches: readonly string[]): Promise<string> {
   throw new Error(`no directory for the built addon can be written (${caches.join(', ')})`, { cause: last });
 }
 
-async function compile(compilers: readonly string[], flags: readonly string[], output: string): Promise<void> {
-  const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
-  const units = (await readdir(SOURCES)).filter((name) => name.endsWith('.cc')).map((name) => join(SOURCES, name));
+/** The first that is installed. @throws {Error} when none is */
+async function presentCompiler(compilers: readonly string[]): Promise<string> {
   for (const compiler of compilers) {
     try {
-      await runCompiler(compiler, [...flags, `-I${headers}`, ...units, '-o', output], COMPILE_TIMEOUT_MS);
-      return;
+      await runCompiler(compiler, ['--version'], COMPILE_TIMEOUT_MS);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      // Whatever else is wrong with it, it says so when it compiles.
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue;
     }
+    return compiler;
   }
   throw new Error(`no C++ compiler (${compilers.join(', ')}) is installed`);
+}
+
+async function compile(compiler: string, flags: readonly string[], output: string): Promise<void> {
+  const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+  const units = (await readdir(SOURCES)).filter((name) => name.endsWith('.cc')).map((name) => join(SOURCES, name));
+  await runCompiler(compiler, [...flags, `-I${headers}`, ...units, '-o', output], COMPILE_TIMEOUT_MS);
 }
