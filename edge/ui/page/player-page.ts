@@ -20,6 +20,9 @@ export interface Programme {
 
 type PageState = 'connecting' | 'waiting' | 'playing' | 'reconnecting' | 'error';
 
+/** The server's word for a room that has as many viewers as it may. */
+const FULL = 'subscriber_limit';
+
 const CHIPS: Readonly<Record<PageState, string>> = {
   playing: 'Live',
   connecting: 'Connecting',
@@ -144,7 +147,7 @@ export class PlayerPage {
 
   #render(): void {
     const state = this.#pageState();
-    const refused = state === 'error' && (this.#lastError?.status === 401 || this.#lastError?.status === 403);
+    const refused = state === 'error' && this.#asksForToken();
     setPageState(state);
     const [headline, explanation] = this.#describe(state);
     setText(this.#title, headline);
@@ -175,15 +178,23 @@ export class PlayerPage {
     }
   }
 
+  /** Another token may open what this one did not; it makes no place in a room that is full. */
+  #asksForToken(): boolean {
+    const error = this.#lastError;
+    return error?.status === 401 || (error?.status === 403 && error.code !== FULL);
+  }
+
   #describeError(): [string, string] {
-    const { kind } = this.#programme;
+    const { kind, readToken } = this.#programme;
     const error = this.#lastError;
     switch (error?.status) {
       case 401:
-        return [`This ${kind} needs a token`, 'Enter the token you were given.'];
+        return readToken() === ''
+          ? [`This ${kind} needs a token`, 'Enter the token you were given.']
+          : [`This token does not open the ${kind}`, 'Enter it once more, or ask for another one.'];
       case 403:
-        return error.code === 'subscriber_limit'
-          ? [`This ${kind} is full`, 'Try again later.']
+        return error.code === FULL
+          ? [`This ${kind} is full`, 'Try again when somebody has left.']
           : ['No access', `${error.message}. Enter another token.`];
       default:
         return [`Cannot play this ${kind}`, error?.message ?? ''];
