@@ -1,4 +1,7 @@
-/** Nodes die by SIGKILL under a tree of relays that is three deep: New York (publisher) → Paris → Mumbai → Sydney. */
+/**
+ * Nodes die by SIGKILL, or go dark by SIGSTOP, under a tree of relays that is three deep: New York (publisher) → Paris →
+ * Mumbai → Sydney.
+ */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { playsOn } from '../e2e/support/media-stats.ts';
@@ -59,12 +62,14 @@ interface Aftermath {
 }
 
 /** Kills a node and says how long everybody had to do without, in ms since then. */
-async function killUnder(id: string): Promise<Aftermath> {
-  using gaps = new GapWatch(viewers);
+async function killUnder(id: string, signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL'): Promise<Aftermath> {
+  // Those on the node itself are lost with it.
+  const left = viewers.filter((viewer) => bed.nodeOf(viewer) !== id);
+  using gaps = new GapWatch(left);
   await Promise.all(players.map(watchPicture));
   const killedMs = performance.now();
-  await bed.node(id).kill();
-  await bed.untilNode(id, 'is known to be away', ({ linked }) => !linked, DETECTED_MS);
+  bed.node(id).process.signal(signal);
+  await until(`${id} gets nothing new`, async () => !(await isLinked(id)), DETECTED_MS);
   const unlinkedMs = performance.now() - killedMs;
   await until(`${id} is lost`, async () => (await bed.adminNodes()).every(({ node }) => node !== id), DETECTED_MS);
   const detectedMs = performance.now() - killedMs;
@@ -77,11 +82,15 @@ async function killUnder(id: string): Promise<Aftermath> {
     DEADLINE_MS,
   );
   await Promise.all([
-    ...viewers.map((viewer) => flowsOn(viewer, PACKETS_ON, DEADLINE_MS)),
+    ...left.map((viewer) => flowsOn(viewer, PACKETS_ON, DEADLINE_MS)),
     ...players.map((player) => playsOn(player, 60, DEADLINE_MS)),
   ]);
   const stalls = await Promise.all(players.map(pictureStalls));
   return { unlinkedMs, detectedMs, viewersMs: gaps.longestMs(), pagesMs: stalls.map(({ againMs }) => againMs) };
+}
+
+async function isLinked(id: string): Promise<boolean> {
+  return (await bed.adminNodes()).some(({ node, linked }) => node === id && linked);
 }
 
 function inWords(ms: readonly number[]): string {
@@ -117,4 +126,16 @@ test('the publisher’s node dies: its page publishes elsewhere by itself, and a
   expect(Math.max(...viewersMs, ...pagesMs)).toBeLessThan(detectedMs + HEALED_MS);
   // Not by a new request of theirs.
   expect(viewers.map(({ session }) => session.transport.endReason)).toEqual([null, null]);
+});
+
+test('the machine of the publisher’s node goes dark: nobody is told by a closed socket, and all find out in time', async () => {
+  const id = await bed.nodeOfPage(publisher);
+
+  const { unlinkedMs, detectedMs, viewersMs, pagesMs } = await killUnder(id, 'SIGSTOP');
+
+  console.info(
+    `${id} stopped: known after ${inWords([unlinkedMs])}, lost after ${inWords([detectedMs])}; the publisher is on ` +
+      `${await bed.nodeOfPage(publisher)}; media again after ${inWords(viewersMs)}, pictures after ${inWords(pagesMs)}`,
+  );
+  expect(Math.max(...viewersMs, ...pagesMs)).toBeLessThan(detectedMs + HEALED_MS);
 });

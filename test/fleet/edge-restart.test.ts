@@ -12,8 +12,8 @@ import { otherVersion } from './other-version.ts';
 import { NEW_YORK, PARIS, SAO_PAULO, SYDNEY } from './places.ts';
 
 const NODES = ['new-york', 'paris', 'sydney'];
-const VIEWERS_EACH = 33;
-const AT_ONCE = 11;
+const VIEWERS_EACH = 34;
+const AT_ONCE = 17;
 /** One packet for each frame: it is many viewers that count here. */
 const LIGHT = { ...VIDEO, packetsPerSecond: 30, bitrateBps: 100_000 };
 /** A packet comes every 33 ms; the nodes share two cores with the edge that starts. */
