@@ -70,6 +70,12 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     deadlineMs: null,
   });
 
+  // From the beginning, for it would end a process that does not expect it. Not SIGHUP: that is what a terminal says when
+  // it is closed.
+  process.on('SIGUSR2', () => {
+    for (const worker of workers) if (!end.begun && worker.comeBack()) left -= 1;
+  });
+
   const ready: WorkerReady[] = [];
   try {
     if (settings.NODE_STATUS_PORT !== null) {
@@ -102,10 +108,6 @@ export async function runSupervisor(settings: NodeSettings, environment: Environ
     workers: ready.map(({ node, addresses }, index) => ({ node, addresses, pid: workers[index]?.pid })),
   });
   announced = true;
-  // Not SIGHUP: that is what a terminal says when it is closed.
-  process.on('SIGUSR2', () => {
-    for (const worker of workers) if (!end.begun && worker.comeBack()) left -= 1;
-  });
   if (linked.size === count) tell({ event: 'linked' });
 }
 
