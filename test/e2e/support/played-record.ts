@@ -4,6 +4,16 @@ import type { BrowserContext } from 'playwright-core';
 const STEP_DEADLINE_MS = 20_000;
 /** The end that is played through. */
 const LAST_S = 2;
+/** Above it a picture is white, 0 to 255. */
+export const WHITE_ABOVE = 180;
+/** A tenth of a second each. */
+const TRIES = 50;
+
+/** A moment that is sought, and what is to be seen there. */
+export interface Look {
+  atS: number;
+  isWhite: boolean;
+}
 
 export interface PlayedRecord {
   durationS: number;
@@ -21,19 +31,22 @@ export interface PlayedRecord {
 
 /**
  * Plays it in a page by its link.
- * @param seekToS times, seconds, that are sought in this order
+ * @param looks are taken in this order
  * @throws Error with the player's message
  */
-export async function playRecord(
-  context: BrowserContext,
-  url: string,
-  seekToS: readonly number[],
-): Promise<PlayedRecord> {
+export async function playRecord(context: BrowserContext, url: string, looks: readonly Look[]): Promise<PlayedRecord> {
   const page = await context.newPage();
   try {
     // Of the same origin, so that the page may look at the pictures.
     await page.goto(new URL('/healthz', url).href);
-    return await page.evaluate(playInPage, { url, seekToS, lastS: LAST_S, deadlineMs: STEP_DEADLINE_MS });
+    return await page.evaluate(playInPage, {
+      url,
+      looks,
+      lastS: LAST_S,
+      whiteAbove: WHITE_ABOVE,
+      tries: TRIES,
+      deadlineMs: STEP_DEADLINE_MS,
+    });
   } finally {
     await page.close();
   }
@@ -41,8 +54,10 @@ export async function playRecord(
 
 async function playInPage(given: {
   url: string;
-  seekToS: readonly number[];
+  looks: readonly Look[];
   lastS: number;
+  whiteAbove: number;
+  tries: number;
   deadlineMs: number;
 }): Promise<PlayedRecord> {
   const video = document.createElement('video');
@@ -51,7 +66,11 @@ async function playInPage(given: {
     new Promise((resolve, reject) => {
       setTimeout(() => reject(new Error(`no ${event} at ${video.currentTime} s`)), given.deadlineMs);
       video.addEventListener(event, () => resolve(), { once: true });
-      video.addEventListener('error', () => reject(new Error(video.error?.message)), { once: true });
+      video.addEventListener(
+        'error',
+        () => reject(new Error(`${video.error?.message} instead of ${event} at ${video.currentTime} s`)),
+        { once: true },
+      );
     });
   const loaded = happened('loadeddata');
   video.src = given.url;
@@ -63,14 +82,23 @@ async function playInPage(given: {
   const pen = canvas.getContext('2d', { willReadFrequently: true }) as CanvasRenderingContext2D;
   const standsS: number[] = [];
   const brightness: number[] = [];
-  for (const time of given.seekToS) {
-    const sought = happened('seeked');
-    video.currentTime = time;
-    await sought;
-    standsS.push(video.currentTime);
+  const brightnessNow = (): number => {
     pen.drawImage(video, 0, 0, canvas.width, canvas.height);
     const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-    brightness.push(data.reduce((sum, value, index) => sum + (index % 4 === 1 ? value : 0), 0) / (data.length / 4));
+    return data.reduce((sum, value, index) => sum + (index % 4 === 1 ? value : 0), 0) / (data.length / 4);
+  };
+  for (const { atS, isWhite } of given.looks) {
+    const sought = happened('seeked');
+    video.currentTime = atS;
+    await sought;
+    standsS.push(video.currentTime);
+    // `seeked` comes before the picture is there, on a busy machine long before.
+    let bright = brightnessNow();
+    for (let tries = 0; bright > given.whiteAbove !== isWhite && tries < given.tries; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      bright = brightnessNow();
+    }
+    brightness.push(bright);
   }
 
   const sought = happened('seeked');
