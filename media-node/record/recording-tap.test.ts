@@ -140,3 +140,42 @@ it('begun in mid-stream of a publisher that answers no PLI: all pictures since t
     if (at > 0) expect((timestamp - (sounds[at - 1]?.timestamp ?? 0)) >>> 0).toBe(1_600);
   });
 });
+
+it('another source in the place of the former one: what was before it may be half a picture, and that is said once', () => {
+  const world = new World();
+  const publishers = [world.publisher([videoIngress()]), world.publisher([videoIngress()])];
+  const messages: ToRecorder[] = [];
+  const thread = {
+    send: (message: ToRecorder) => {
+      messages.push(message);
+      return true;
+    },
+  };
+  const { codec } = videoEgress({});
+  const context = { endpoint: null as never, forwarder: world.forwarder, now: () => world.nowMs, log: () => {} };
+  const tracksOf = (at: number) => [{ mid: '1', codec, track: publishers[at]?.track('1') ?? null }];
+  const tap = new RecordingTap(
+    { context, thread, recording: 1, lobby: 'room:a' as LobbyId, session: 's' as SessionId, format: 'mp4' },
+    tracksOf(0),
+  );
+  const play = (at: number): void => {
+    const publisher = publishers[at];
+    const source = publisher?.source({ ssrc: 0x1000, payloadType: 96, firstTimestamp: 1_000_000 * at });
+    if (publisher !== undefined && source !== undefined) world.frame(publisher, source, true);
+  };
+  play(0);
+  // The same again is nothing new.
+  tap.attach(tracksOf(0));
+  tap.flush();
+  tap.detach();
+  tap.attach(tracksOf(1));
+  play(1);
+  tap.attach(tracksOf(1));
+  tap.flush();
+  tap.close();
+  const gaps = messages.flatMap((message) => (message.type === 'batch' ? [message.gap] : []));
+  expect(gaps).toEqual([false, true]);
+  const numbers = packetsIn(messages).map(({ sequence }) => sequence);
+  // Nothing but this word tells the thread where one ends and the other begins.
+  expect(new Set(numbers.slice(1).map((number, at) => (number - (numbers[at] ?? 0)) & 0xffff))).toEqual(new Set([1]));
+});

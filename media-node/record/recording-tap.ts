@@ -44,6 +44,8 @@ export class RecordingTap {
   #outstandingBytes = 0;
   #dropping = false;
   #gap = false;
+  /** What each track is at present. */
+  #attached: readonly (SourceTrack | null)[] = [];
   /** Packets that were left out since the start. */
   dropped = 0;
 
@@ -97,14 +99,27 @@ export class RecordingTap {
 
   /** What is recorded from now on, track by track; the timeline goes on. */
   attach(tracks: readonly RecordedTrack[]): void {
-    const nowMs = this.#options.context.now();
-    for (const [index, { track }] of tracks.entries()) this.#media.attach(String(index), track, nowMs);
+    this.#follow(tracks.map(({ track }) => track));
   }
 
   /** Nobody publishes now. */
   detach(): void {
+    this.#follow(this.#tracks.map(() => null));
+  }
+
+  /**
+   * Packets of another source follow those of the former one without a gap in their numbers. Who left in the middle of a
+   * picture has left half a picture: that something is missing has to be said.
+   */
+  #follow(sources: readonly (SourceTrack | null)[]): void {
     const nowMs = this.#options.context.now();
-    for (const index of this.#tracks.keys()) this.#media.attach(String(index), null, nowMs);
+    const hasEnded = this.#attached.some((source, index) => source !== null && source !== sources[index]);
+    if (hasEnded) {
+      this.flush();
+      this.#gap = true;
+    }
+    this.#attached = sources;
+    for (const [index, source] of sources.entries()) this.#media.attach(String(index), source, nowMs);
   }
 
   requestKeyframe(track: number): void {
