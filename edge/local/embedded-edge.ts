@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundleWorker } from './bundle.ts';
-import { removeEmptyObjects } from './empty-objects.ts';
+import { removeEmptyObjects, sweepEmptyObjects } from './empty-objects.ts';
 import { isForOperator } from './runtime-log.ts';
 import { DIRECT_ENTRYPOINT, readWranglerConfig, workerOptions } from './wrangler-config.ts';
 
@@ -17,6 +17,8 @@ import { DIRECT_ENTRYPOINT, readWranglerConfig, workerOptions } from './wrangler
 const RESTART_DEADLINE_MS = 5_000;
 const DISPOSE_DEADLINE_MS = 3_000;
 const RETRY_MS = 500;
+/** Objects that hold nothing leave a file each, also for names that somebody has only guessed. */
+const SWEEP_INTERVAL_MS = 60_000;
 const OWNER_ONLY = 0o700;
 /** Miniflare's words for what `#onChildProcess` tells in ours. */
 const ANNOUNCED_CRASH = /crashed unexpectedly and is being restarted/;
@@ -48,6 +50,7 @@ export class EmbeddedEdge {
   #port: number;
   #url: URL | null = null;
   #closing = false;
+  #sweeping: NodeJS.Timeout | undefined;
   #replacing = false;
   /** Counts the workerds that came up. */
   #starts = 0;
@@ -61,8 +64,15 @@ export class EmbeddedEdge {
   /** Bundles the worker and starts it. Throws when the worker does not build or does not start. */
   static async start(options: EmbeddedEdgeOptions): Promise<EmbeddedEdge> {
     const script = await bundleWorker(options.root, readWranglerConfig(options.root).main);
-    removeEmptyObjects(join(options.stateDirectory, 'state', 'do'));
+    const objects = join(options.stateDirectory, 'state', 'do');
+    removeEmptyObjects(objects);
     const edge = new EmbeddedEdge(options, script);
+    edge.#sweeping = setInterval(() => {
+      const waitMs = (ms: number) => delay(ms, undefined, { ref: false });
+      sweepEmptyObjects(objects, { now: Date.now(), waitMs }).catch((error: unknown) => {
+        options.onLog(`empty objects could not be removed: ${String(error)}`);
+      });
+    }, SWEEP_INTERVAL_MS).unref();
     subscribe('child_process', edge.#onChildProcess);
     subscribe(SPAWN_CHANNEL, ownGroup);
     try {
@@ -87,6 +97,7 @@ export class EmbeddedEdge {
   /** Ends workerd and gives the port back. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearInterval(this.#sweeping);
     const workerd = this.#workerd;
     await this.#dispose();
     if (workerd !== null && workerd.exitCode === null && workerd.signalCode === null) workerd.kill('SIGKILL');
