@@ -91,6 +91,30 @@ describe('publish', () => {
     expect(state).toBe(before);
   });
 
+  test('one that has been connecting for long has gone away: another one takes its place', () => {
+    const room = new Room();
+    room.publish(S1);
+    room.now += 15_000 - 1;
+    expect(room.feed({ type: 'publish', lobby: LOBBY, session: S2 }).refusal).toMatchObject({ status: 409 });
+    expect(room.phase).toBe('connecting');
+    room.now += 1;
+    expect(room.publish(S2).refusal).toBeNull();
+    expect(desiredOn(room.state, A)).toMatchObject({ publisher: { session: S2 } });
+    expect(publisherWith(room.state, S1, room.now)).toBeNull();
+  });
+
+  test('on another node it stays until the other one is connected', () => {
+    const room = new Room();
+    room.publish(S1);
+    room.now += 15_000;
+    room.publish(S2, B);
+    expect(desiredOn(room.state, A)).toMatchObject({ publisher: { session: S1 } });
+    const { generation = 0 } = room.state?.successor ?? {};
+    room.report('connected', { session: S2, generation }, B);
+    expect(room.state).toMatchObject({ publisher: { session: S2, phase: 'live' }, successor: null });
+    expect(room.applied(A)).toMatchObject([{ desired: { publisher: null } }]);
+  });
+
   test('a refused offer leaves nothing behind', () => {
     const room = new Room();
     room.feed({ type: 'publish', lobby: LOBBY, session: S1 });

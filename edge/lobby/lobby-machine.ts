@@ -23,6 +23,11 @@ import { firstState, isOver, type LobbyState, type Opening, type Publisher, tree
 import { LobbyTurn } from './lobby-turn.ts';
 import { CONNECTING_DEADLINE_MS, OPENING_DEADLINE_MS } from './opening.ts';
 
+/**
+ * A publisher that has been connecting for so long hardly comes any more: it went away while its offer was being answered,
+ * of which nobody hears. Its node waits for it all the same, unless somebody else wants the room.
+ */
+const CONNECTING_PATIENCE_MS = 15_000;
 /** One that is to take the place of a live publisher keeps the room from others who want to. */
 const SUCCESSOR_DEADLINE_MS = 15_000;
 
@@ -79,7 +84,7 @@ function take(turn: LobbyTurn, event: LobbyEvent): Problem | null {
 function publish(turn: LobbyTurn, { lobby, session, replaces }: EventOf<'publish'>): Problem | null {
   const state = turn.state ?? firstState(lobby);
   const { publisher } = state;
-  const isFree = publisher === null || publisher.phase === 'lost' || publisher.session === replaces;
+  const isFree = publisher === null || publisher.session === replaces || isGivenUp(publisher, turn.now);
   if (state.opening !== null || state.successor !== null || !isFree) return PUBLISHER_EXISTS;
   const opening: Opening = {
     session,
@@ -92,6 +97,12 @@ function publish(turn: LobbyTurn, { lobby, session, replaces }: EventOf<'publish
   };
   turn.state = { ...state, generation: opening.generation, opening };
   return null;
+}
+
+/** Another one may take its place. */
+function isGivenUp({ phase, deadline }: Publisher, now: number): boolean {
+  if (phase !== 'connecting' || deadline === null) return phase === 'lost';
+  return now >= deadline - CONNECTING_DEADLINE_MS + CONNECTING_PATIENCE_MS;
 }
 
 function placed(turn: LobbyTurn, { session, node, boot }: EventOf<'placed'>): Problem | null {
