@@ -69,6 +69,17 @@ describe('the handshake', () => {
     expect(server.log).toEqual(['connected']);
   });
 
+  test('what a server has but to finish is not sent again before a far one can have answered', () => {
+    const { client, server } = pair();
+    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 100);
+    expect(client.outbox.splice(0)).not.toEqual([]);
+    for (let nowMs = 100; nowMs < 350; nowMs += 10) client.association.tick(nowMs);
+    expect(client.outbox).toEqual([]);
+    for (let nowMs = 350; nowMs < 600; nowMs += 10) client.association.tick(nowMs);
+    expect(client.outbox).not.toEqual([]);
+  });
+
   test.each([0.05, 0.2, 0.3])('survives loss of %d within the 5 s that FFmpeg gives', (loss) => {
     for (let seed = 1; seed <= 20; seed++) {
       const { client, server, nowMs } = pair(lossy(seed, loss)).run(20_000);

@@ -25,6 +25,12 @@ import type { SrtpKeys, SrtpProfile } from './types.ts';
 const FIRST_RETRANSMIT_MS = 50;
 const MAX_RETRANSMIT_MS = 1_000;
 /**
+ * Of the client's flight that the server has but to finish. FFmpeg's WHIP muxer (8.1), when anything of DTLS comes after its
+ * own handshake, reads its socket as a blocking one from then on, and sends one packet for each that it gets: whoever is
+ * further away than 50 ms must not be sent this twice. A server that misses it repeats its own flight, and is answered.
+ */
+const FINISHING_RETRANSMIT_MS = 300;
+/**
  * A server's flight is repeated so often by itself, then only when the client repeats its own: clients do, and who made us
  * send to somebody else's address must not make us go on for long.
  */
@@ -242,11 +248,12 @@ export class DtlsAssociation {
 
   #sendFlight(items: readonly FlightItem[], awaitsAnswer: boolean): void {
     this.#flight = items;
-    if (items.some(({ epoch }) => epoch === 1)) this.#writeEpoch = 1;
+    const finishes = items.some(({ epoch }) => epoch === 1);
+    if (finishes) this.#writeEpoch = 1;
     this.#transmit();
     this.#repeats = 0;
-    this.#retransmitMs = FIRST_RETRANSMIT_MS;
-    this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + FIRST_RETRANSMIT_MS : Number.POSITIVE_INFINITY;
+    this.#retransmitMs = finishes && this.#role === 'client' ? FINISHING_RETRANSMIT_MS : FIRST_RETRANSMIT_MS;
+    this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + this.#retransmitMs : Number.POSITIVE_INFINITY;
   }
 
   /** Sends the flight in as few datagrams as it fits in, so that loss has as few targets. */
