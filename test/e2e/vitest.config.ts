@@ -1,14 +1,30 @@
 /** Tests of the whole system with real clients, and of the helpers that drive them. */
 import { defineConfig } from 'vitest/config';
 
+const SYSTEM = 'test/{support,conformance,fleet,records,lobby,e2e,bench,load}/**/*.test.ts';
+/** They wait more than they compute, and each has a system of its own: two at a time. */
+const BESIDE_OTHERS = ['test/{conformance,bench}/**/*.test.ts', 'test/lobby/{enter,leave,loss,plain}.test.ts'];
+const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {
-    include: ['test/{support,conformance,fleet,records,lobby,e2e,bench,load}/**/*.test.ts'],
-    // Encoders and browsers in real time: side by side they would measure each other.
-    fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    projects: [
+      {
+        test: { ...shared, name: 'together', include: BESIDE_OTHERS, maxWorkers: 2, sequence: { groupOrder: 0 } },
+      },
+      {
+        // Encoders and browsers in real time: side by side they would measure each other.
+        test: {
+          ...shared,
+          name: 'alone',
+          include: [SYSTEM],
+          exclude: BESIDE_OTHERS,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
