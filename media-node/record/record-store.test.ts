@@ -40,7 +40,8 @@ async function stage() {
   );
   onTestFinished(async () => {
     await store.stop();
-    await rm(folder, { recursive: true, force: true });
+    // A journal may be on its way to the disk.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
   return { store, folder, states, logs };
 }

@@ -45,6 +45,8 @@ export class TrackInput {
   #rotation: Rotation = 0;
   #waiting: boolean;
   #inFrame = false;
+  /** The sender marks the last packet of a picture. */
+  #marks = false;
   /** Of the picture that is being put together. */
   #pictureBytes = 0;
 
@@ -113,8 +115,12 @@ export class TrackInput {
     const { timestamp, marker } = header;
     const payload = rtp.subarray(header.length, rtp.length - padding);
     const orientation = findExtension(rtp, header, ORIENTATION_ID);
-    // Not all senders mark the last packet of a picture.
-    if (this.#inFrame && timestamp !== this.#rtp % 2 ** 32) this.#end();
+    // Not all senders mark the last packet of a picture. Who does, and did not before a keyframe, was cut off in the middle:
+    // the forwarder has gone over to another layer.
+    if (this.#inFrame && timestamp !== this.#rtp % 2 ** 32) {
+      if (this.#marks && isKeyframeStart(this.codec, payload)) this.#drop();
+      else this.#end();
+    }
     this.#rtp = Number.isNaN(this.#rtp)
       ? timestamp
       : this.#rtp + timestampDifference(timestamp, (this.#rtp % 2 ** 32) | 0);
@@ -127,6 +133,7 @@ export class TrackInput {
       this.#lost();
       return;
     }
+    if (marker) this.#marks = this.kind === 'video';
     if (marker || this.kind === 'audio') this.#end();
   }
 
@@ -140,12 +147,17 @@ export class TrackInput {
     this.#events.onFrame({ ...picture, rtp: this.#rtp, rotation: this.#rotation });
   }
 
-  #lost(): void {
+  /** Forgets the picture that was begun. */
+  #drop(): void {
     this.#depacketiser.reset();
     this.#inFrame = false;
     this.#pictureBytes = 0;
+    if (this.kind === 'video') this.framesLost++;
+  }
+
+  #lost(): void {
+    this.#drop();
     if (this.kind === 'audio') return;
-    this.framesLost++;
     this.#waiting = true;
     this.#events.onNeedKeyframe();
   }

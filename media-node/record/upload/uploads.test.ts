@@ -51,7 +51,8 @@ async function stage(deleteAfterUpload = false) {
   onTestFinished(async () => {
     await uploads.stop();
     await Promise.all(files.map((file) => file.finish([])));
-    await rm(folder, { recursive: true, force: true });
+    // A journal may be on its way to the disk.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
   const record = async (room: string): Promise<RecordFile> => {
     const lobby = `room:${room}` as LobbyId;
