@@ -1,5 +1,5 @@
 /** Our descriptions as an independent implementation takes them: libwebrtc, by @roamhq/wrtc. No packet is sent. */
-import wrtc from '@roamhq/wrtc';
+import { createRequire } from 'node:module';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import { fixedIds, LOCAL, source } from '../../test/support/negotiation.ts';
@@ -30,13 +30,21 @@ const OPUS = source('opus', 'minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1'
 const VP8 = source('VP8', '', 'v');
 const VP9 = source('VP9', 'profile-id=2', 'v');
 
+/** By `require`: the package's native part does not survive being loaded twice. */
+const wrtc = createRequire(import.meta.url)('@roamhq/wrtc') as { RTCPeerConnection: new () => Peer };
+
 const peers: Peer[] = [];
+/** Its native part has crashed while closed connections were collected: they are kept until the process ends. */
+const closed: Peer[] = [];
 afterEach(() => {
-  for (const peer of peers.splice(0)) peer.close();
+  for (const peer of peers.splice(0)) {
+    peer.close();
+    closed.push(peer);
+  }
 });
 
 function createPeer(): Peer {
-  const peer: Peer = new wrtc.RTCPeerConnection();
+  const peer = new wrtc.RTCPeerConnection();
   peers.push(peer);
   return peer;
 }
