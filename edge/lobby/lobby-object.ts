@@ -130,7 +130,11 @@ export class Lobby extends DurableObject<Env> implements LobbyRpc {
     if (verdict.kind === 'wait') return failed(PUBLISHER_OPENING);
     if (verdict.kind === 'refuse') return failed(verdict.problem);
     if (input.asker !== null) this.#askers.add(input.asker);
-    return this.#router.route(input.lobby, input.near, input.exclude);
+    const routed = await this.#router.route(input.lobby, input.near, input.exclude);
+    if (routed.ok) return routed;
+    // The publisher may have gone while a node was made ready: then that is why there is no way.
+    const after = admission(this.#state, Date.now());
+    return after.kind === 'refuse' ? failed(after.problem) : routed;
   }
 
   async patch(input: {

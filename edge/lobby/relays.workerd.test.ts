@@ -106,6 +106,17 @@ describe('growing', () => {
     }
   });
 
+  test('a publisher who leaves while a node is made ready: that is why there is no way, not that no node has room', async () => {
+    const paris = await dial('paris', PARIS);
+    await dial('tokyo', TOKYO);
+    const { session } = await publish(PARIS);
+    paris.on('relay-offer', () => new Promise(() => undefined));
+    const watching = watch(TOKYO);
+    await paris.request('relay-offer');
+    await lobbyOf('r').unpublish({ session });
+    expect(await watching).toBe('no_publisher');
+  });
+
   test('without a place, and where all is well, everybody stays on the publisher’s node', async () => {
     await dial('a', PARIS);
     await dial('b', TOKYO);
