@@ -60,17 +60,20 @@ async function showStream(c: AppContext): Promise<Response> {
   return c.json(user === info.owner ? detailsOf(info) : summaryOf(info), 200, NO_STORE);
 }
 
-/** With `If-None-Match: *` only a stream that is not there yet is made (RFC 9110 §13.1.2). */
+/** Who belongs to the stream no more is sent out of its lobby. With `If-None-Match: *` only a stream that is not there yet is made (RFC 9110 §13.1.2). */
 async function putStream(c: AppContext): Promise<Response> {
   limitRate(c);
   await requireAdmin(c);
-  const { space, stream } = streamInPath(c);
+  const { space, stream, lobby } = streamInPath(c);
   const body = await readJson(c, streamBodySchema);
   const info: StreamInfo = { uuid: stream, ...body };
   const onlyNew = c.req.header('If-None-Match')?.trim() === '*';
   const outcome = await c.env.SPACE.getByName(space).put({ stream: info, onlyNew });
   if (outcome === 'exists') throw new ProblemError(412, 'stream_exists', 'there is such a stream');
-  if (outcome === 'updated') return c.json(detailsOf(info), 200, NO_STORE);
+  if (outcome === 'updated') {
+    await c.env.STREAM_LOBBY.getByName(lobby).keep({ users: [info.owner, ...info.guests] });
+    return c.json(detailsOf(info), 200, NO_STORE);
+  }
   return c.json(detailsOf(info), 201, { ...NO_STORE, Location: `/space/${space}/stream/${stream}` });
 }
 

@@ -393,6 +393,28 @@ describe('leaving', () => {
     expect(links.keys).toEqual(['link']);
   });
 
+  it('a guest whom the stream does not name any more is out, and nobody else is', async () => {
+    const admin = stage({ ADMIN_TOKEN: 'operators-only' });
+    const [owner, kept, removed] = [
+      await visitorIn(call, 'u1'),
+      await visitorIn(call, 'u2'),
+      await visitorIn(call, 'u3'),
+    ];
+
+    const response = await admin(P, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer operators-only' },
+      body: JSON.stringify({ title: 'Show', owner: 'u1', guests: ['u2'] }),
+    });
+
+    expect(response.status).toBe(200);
+    expect((await storedLobby())?.members.map(({ user }) => user)).toEqual(['u1', 'u2']);
+    expect((await removed.listen()).status).toBe(404);
+    expect((await removed.enter()).status).toBe(403);
+    for (const visitor of [owner, kept]) expect((await visitor.guarded('GET', `${P}/live`)).status).toBe(200);
+    expect((await call(removed.location)).status).toBe(404);
+  });
+
   it('deleting the stream ends its lobby', async () => {
     const admin = stage({ ADMIN_TOKEN: 'admin' });
     const visitor = await visitorIn(call, 'u1');

@@ -83,6 +83,8 @@ export interface StreamLobbyRpc {
   liveStatus(): Promise<LiveStatus>;
   /** Says whether who is in the lobby is recorded, and tells; without a wish it only tells. Null: nobody is. */
   recording(input: { wish?: DesiredRecording | null }): Promise<DesiredRecording | null>;
+  /** The stream has these people now: whoever else is in the lobby is sent out. */
+  keep(input: { users: readonly string[] }): Promise<void>;
   /** Ends the lobby whatever runs in it; 404 `lobby_not_running`. */
   close(): Promise<Outcome<null>>;
 

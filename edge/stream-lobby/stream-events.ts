@@ -52,6 +52,8 @@ export type StreamEvent =
   | { type: 'live-refused'; live: string; error: string }
   | { type: 'stop-live'; live: string | null }
   | { type: 'close' }
+  /** Nobody else belongs to the stream any more. */
+  | { type: 'keep'; users: readonly string[] }
   /** Somebody of the audience is sent to this node. */
   | ({ type: 'watched' } & Carrier)
   /** The node did not get what there is to be watched. */

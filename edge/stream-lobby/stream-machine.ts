@@ -81,6 +81,9 @@ function take(turn: StreamTurn, event: StreamEvent): Problem | null {
       if (turn.state === null) return problems.LOBBY_NOT_RUNNING;
       for (const member of turn.members) turn.remove(member, true);
       return null;
+    case 'keep':
+      for (const member of turn.members) if (!event.users.includes(member.user)) turn.remove(member, true);
+      return null;
     case 'watched':
       return watched(turn, event);
     case 'unwatched':

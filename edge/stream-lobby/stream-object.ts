@@ -173,6 +173,10 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     return liveStatusOf(this.#state);
   }
 
+  async keep(input: { users: readonly string[] }): Promise<void> {
+    this.#feed({ type: 'keep', ...input });
+  }
+
   async close(): Promise<Outcome<null>> {
     return this.#end({ type: 'close' });
   }
