@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import ffmpeg from '@ffmpeg-installer/ffmpeg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { CatalogueClient } from '../records/catalogue-client.ts';
+import { ADMIN, ADMIN_TOKEN, NODE_TOKEN, START_MS } from '../records/support/system.ts';
 import { cached } from '../support/cache.ts';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
 import { type Publisher, publish } from '../support/client/publisher.ts';
@@ -18,10 +19,11 @@ import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 import { until } from '../support/until.ts';
 
 const SCREENSHOTS = join(PROJECT_ROOT, 'test/e2e/screenshots');
-const NODE_TOKEN = 'a-token-for-nodes';
-const ADMIN_TOKEN = 'a-token-for-operators';
 const CLIP_SECONDS = 10;
-const NODE_START_MS = 15_000;
+/** The node of the full disk may have to build its engine first. */
+const NODE_START_MS = 60_000;
+/** What a page shows comes with a poll of its own. */
+const SHOWN_MS = 40_000;
 const POLL_MS = 200;
 
 let vestibule: Vestibule;
@@ -33,7 +35,7 @@ beforeAll(async () => {
     startVestibule({ part: 'edge', env: { NODE_TOKEN, ADMIN_TOKEN } }),
     launchChromium(),
   ]);
-});
+}, START_MS);
 afterAll(async () => {
   await chromium?.close();
   await vestibule?.stop();
@@ -65,7 +67,7 @@ async function told(room: string, update: Record<string, unknown>): Promise<Cata
   return client;
 }
 
-test('an operator signs in, watches a recording, seeks in it and deletes it', async () => {
+test('an operator signs in, watches a recording, seeks in it and deletes it', { timeout: 120_000 }, async () => {
   const bytes = await readFile(await clip());
   const first = await recorded('show', bytes);
   const uploading = { state: 'uploading', bytes: 300_000_000, durationMs: 754_000, uploadedBytes: 123_000_000 };
@@ -105,15 +107,13 @@ test('an operator signs in, watches a recording, seeks in it and deletes it', as
   page.once('dialog', (dialog) => dialog.accept());
   await page.getByTestId(`delete-${first.name}`).click();
   await row.waitFor({ state: 'detached' });
-  const gone = await fetch(`${vestibule.url}/records/${first.name}`, {
-    headers: { Authorization: `Bearer ${ADMIN_TOKEN}` },
-  });
+  const gone = await fetch(`${vestibule.url}/records/${first.name}`, { headers: ADMIN });
   expect(gone.status).toBe(404);
   await page.close();
 });
 
 test('a live recording grows on the page; when the disk is full it has failed, and says why', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async () => {
   const room = 'full-disk';
   const edge = { EDGE_URL: vestibule.url, NODE_TOKEN, NODE_ID: 'small', MEDIA_PORT: '0', MEDIA_ADDRESSES: '127.0.0.1' };
@@ -136,7 +136,7 @@ test('a live recording grows on the page; when the disk is full it has failed, a
     await kill();
     await rm(folder, { recursive: true, force: true });
   });
-  const put = { method: 'PUT', headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } };
+  const put = { method: 'PUT', headers: ADMIN };
   expect((await fetch(`${vestibule.url}/api/admin/rooms/${room}/recording`, put)).status).toBe(200);
   const publisher = await publishedBy(room);
   onTestFinished(() => publisher.close());
@@ -155,13 +155,15 @@ test('a live recording grows on the page; when the disk is full it has failed, a
   await row.waitFor();
   const texts = new Set<string>();
   const grows = async (): Promise<number> => texts.add((await row.textContent()) ?? '').size;
-  await expect.poll(grows, { timeout: 20_000, interval: 500 }).toBeGreaterThan(2);
+  await expect.poll(grows, { timeout: SHOWN_MS, interval: 500 }).toBeGreaterThan(2);
   await page.screenshot({ path: join(SCREENSHOTS, 'records-live.png') });
-  await expect.poll(() => row.textContent(), { timeout: 40_000 }).toContain('cannot be written');
+  await expect.poll(() => row.textContent(), { timeout: SHOWN_MS }).toContain('cannot be written');
   await page.screenshot({ path: join(SCREENSHOTS, 'records-full-disk.png') });
 
-  const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
-  const rooms = (await (await fetch(`${vestibule.url}/api/rooms`, { headers })).json()) as Record<string, unknown>[];
+  const rooms = (await (await fetch(`${vestibule.url}/api/rooms`, { headers: ADMIN })).json()) as Record<
+    string,
+    unknown
+  >[];
   const failure = { state: 'failed', error: expect.stringMatching(/EFBIG|ENOSPC/) };
   expect(rooms.find(({ name }) => name === room)?.recording).toEqual(failure);
   // Media goes on.
@@ -171,7 +173,7 @@ test('a live recording grows on the page; when the disk is full it has failed, a
   // There is room again, and the node is started anew: what it had written is saved.
   await kill();
   node = start('');
-  await expect.poll(() => row.getAttribute('data-state'), { timeout: 20_000 }).toBe('ready');
+  await expect.poll(() => row.getAttribute('data-state'), { timeout: SHOWN_MS }).toBe('ready');
   await page.close();
 });
 
