@@ -20,7 +20,7 @@ export const S3_KEYS = { S3_ACCESS_KEY: 'S3RVER', S3_SECRET_KEY: 'S3RVER' };
  */
 export type Trouble = '500' | 'cut' | 'lost' | 'slow';
 
-const SLOW_MS = 2_000;
+const SLOW_MS = 1_000;
 
 export class S3Sink implements AsyncDisposable {
   readonly endpoint: string;
