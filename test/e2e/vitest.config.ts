@@ -3,7 +3,11 @@ import { defineConfig } from 'vitest/config';
 
 const SYSTEM = 'test/{support,conformance,fleet,records,lobby,e2e,bench,load}/**/*.test.ts';
 /** They wait more than they compute, and each has a system of its own: two at a time. */
-const BESIDE_OTHERS = ['test/{conformance,bench}/**/*.test.ts', 'test/lobby/{enter,leave,loss,plain}.test.ts'];
+const BESIDE_OTHERS = [
+  'test/{conformance,records,bench}/**/*.test.ts',
+  'test/lobby/{enter,leave,listen,live,loss,plain,signalling,tracks}.test.ts',
+  'test/e2e/{ice-restart,launcher,lobby-client,lobby-pages,odd-requests,third-party}.test.ts',
+];
 const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
