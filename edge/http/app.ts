@@ -11,6 +11,7 @@ import { answerNode, NODE_LINK_PATH } from './node-link.ts';
 import { nodeRecordRoutes } from './node-records.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { pageRoutes } from './page-routes.ts';
+import { playExtensionRoutes } from './play-extensions.ts';
 import { recordRoutes } from './record-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { spaceRoutes } from './space-routes.ts';
@@ -29,6 +30,7 @@ export function buildApp(): App {
   app.use('*', cors);
   endpointRoutes(app);
   sessionRoutes(app);
+  playExtensionRoutes(app);
   apiRoutes(app);
   nodeRoutes(app);
   recordRoutes(app);

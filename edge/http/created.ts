@@ -11,6 +11,8 @@ interface NewSession {
   acceptPatch: string;
   /** For how long an offer of ours may be answered. */
   validForMs?: number;
+  /** Further links, beside those to ICE servers. */
+  links?: readonly string[];
 }
 
 /** 201 of WHIP and WHEP (RFC 9725 §4.2): the caller was allowed in, so the links carry the TURN credentials. */
@@ -22,7 +24,7 @@ export function created(c: AppContext, session: NewSession): Response {
     'Accept-Patch': session.acceptPatch,
     'Cache-Control': 'no-store',
   });
-  for (const [name, value] of Object.entries(iceLinks(c, true))) headers.set(name, value);
+  for (const [name, value] of Object.entries(iceLinks(c, true, session.links))) headers.set(name, value);
   if (session.validForMs !== undefined) {
     headers.set('Expires', new Date(Date.now() + session.validForMs).toUTCString());
   }

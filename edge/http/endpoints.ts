@@ -20,6 +20,7 @@ import { created } from './created.ts';
 import { iceLinksFor } from './ice-links.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyOk, type Resource, route } from './methods.ts';
+import { extensionLinks } from './play-extensions.ts';
 import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
 
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
@@ -98,15 +99,17 @@ function playEndpoint(room: RoomReader, { serverOffers }: { serverOffers: boolea
     const { sdp, etag, node } = unwrap(await admit(c.env, { lobby, session, offer, near: clientPlace(c) }));
     const resource = { kind: 'egress', room: name, node, session } as const;
     const location = `/resource/${await writeResourceId(resource, settingsOf(c).sessionSecret)}`;
+    const links = extensionLinks(location);
     return offer === null
       ? created(c, {
           sdp,
           etag,
           location,
+          links,
           acceptPatch: `${SDP_TYPE}, ${SDPFRAG_TYPE}`,
           validForMs: SERVER_OFFER_VALID_MS,
         })
-      : created(c, { sdp, etag, location, acceptPatch: SDPFRAG_TYPE });
+      : created(c, { sdp, etag, location, links, acceptPatch: SDPFRAG_TYPE });
   });
 }
 

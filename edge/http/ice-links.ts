@@ -3,8 +3,13 @@ import { whetherAllowed } from '../middleware/problem.ts';
 import { iceServers, linkField } from './ice-servers.ts';
 
 /** The `Link` field with the ICE servers (RFC 9725 §4.6). `withCredentials`: whoever asks may come in. */
-export function iceLinks(c: AppContext, withCredentials: boolean): Record<string, string> {
-  const link = linkField(iceServers(settingsOf(c), withCredentials), c.req.header('User-Agent') ?? null);
+export function iceLinks(
+  c: AppContext,
+  withCredentials: boolean,
+  others: readonly string[] = [],
+): Record<string, string> {
+  const servers = iceServers(settingsOf(c), withCredentials);
+  const link = linkField(servers, c.req.header('User-Agent') ?? null, others);
   return link === null ? {} : { Link: link };
 }
 

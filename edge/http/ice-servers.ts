@@ -40,9 +40,14 @@ export function iceLink({ urls, username, credential }: IceServer): string {
  * blank. OBS does not skip that blank and loses every server after the first, so it gets them joined without one, which
  * RFC 8288 allows as well; others (medooze, MediaMTX) look for the blank.
  */
-export function linkField(servers: readonly IceServer[], userAgent: string | null): string | null {
-  if (servers.length === 0) return null;
-  return servers.map(iceLink).join(userAgent?.includes('OBS-Studio/') ? ',' : ', ');
+export function linkField(
+  servers: readonly IceServer[],
+  userAgent: string | null,
+  others: readonly string[] = [],
+): string | null {
+  const links = [...servers.map(iceLink), ...others];
+  if (links.length === 0) return null;
+  return links.join(userAgent?.includes('OBS-Studio/') ? ',' : ', ');
 }
 
 /** RFC 9110 §5.6.4. Characters that cannot stand in a field are left out: settings are text, fields are not. */

@@ -15,6 +15,7 @@ import { created } from './created.ts';
 import { emptyBody, readOffer } from './endpoints.ts';
 import { SDP_TYPE, SDPFRAG_TYPE } from './media-types.ts';
 import { emptyOk, type Handler, route } from './methods.ts';
+import { extensionLinks } from './play-extensions.ts';
 import { membership, STREAM_PATH, streamInfo, streamInPath } from './stream-path.ts';
 import { join, memberLocation } from './stream-routes.ts';
 
@@ -55,5 +56,6 @@ async function playMain(c: AppContext): Promise<Response> {
   const near = clientPlace(c);
   const { sdp, etag, node } = unwrap(await c.env.STREAM_LOBBY.getByName(lobby).watch({ lobby, session, offer, near }));
   const rid = await writeResourceId({ kind: 'audience', node, session }, settingsOf(c).sessionSecret);
-  return created(c, { sdp, etag, location: `/resource/${rid}`, acceptPatch: SDPFRAG_TYPE });
+  const location = `/resource/${rid}`;
+  return created(c, { sdp, etag, location, links: extensionLinks(location), acceptPatch: SDPFRAG_TYPE });
 }

@@ -2,6 +2,16 @@
 import type { LobbyId } from '../../shared/ids.ts';
 import { FLEET_PROTOCOL_VERSION, type NodeMethod, type NodeRequest } from '../../shared/protocol/control.ts';
 
+const FLEET_METHODS: ReadonlySet<NodeMethod> = new Set([
+  'relay-offer',
+  'relay-pull',
+  'drain',
+  'layer',
+  'open-events',
+  'read-events',
+  'close-events',
+]);
+
 interface Wish {
   lobby: LobbyId;
   revision: number;
@@ -37,5 +47,5 @@ export function ends(request: NodeRequest): Wish | null {
 
 /** The first protocol version that has this method. A node of an earlier one would drop the frame and leave us waiting. */
 export function protocolOf(method: NodeMethod): number {
-  return method === 'relay-offer' || method === 'relay-pull' || method === 'drain' ? FLEET_PROTOCOL_VERSION : 1;
+  return FLEET_METHODS.has(method) ? FLEET_PROTOCOL_VERSION : 1;
 }

@@ -10,6 +10,7 @@ import type {
   NodeMethod,
   NodeRequest,
   NodeResult,
+  PlayEvent,
   RelayReport,
   TrackReport,
 } from '../../shared/protocol/control.ts';
@@ -41,6 +42,7 @@ export class FakeSessions {
   readonly memberRelays = new Map<SessionId, RelayReport>();
   /** What it serves to other nodes: the lobby, and the node that pulls. */
   readonly served = new Map<SessionId, { lobby: LobbyId; downstream: NodeId; answered: boolean }>();
+  readonly eventStreams = new Map<string, { session: SessionId; events: readonly PlayEvent[]; reads: number }>();
   draining = false;
   readonly #boot: BootId;
   #tags = 0;
@@ -159,7 +161,33 @@ export class FakeSessions {
         return {};
       case 'snapshot':
         throw new ProblemError(404, 'no_publisher', 'there is no picture in a fake node');
+      case 'layer':
+        this.#mustCarry(request.session);
+        if (request.rid !== null && request.rid !== 'low') {
+          throw new ProblemError(422, 'no_layer', 'the video has no such layer');
+        }
+        return {};
+      case 'open-events':
+        this.#mustCarry(request.session);
+        this.eventStreams.set('stream-1', { session: request.session, events: request.events, reads: 0 });
+        return { stream: 'stream-1' };
+      case 'read-events':
+        return this.#readEvents(request.session, request.stream);
+      case 'close-events':
+        this.#readEvents(request.session, request.stream);
+        this.eventStreams.delete(request.stream);
+        return {};
     }
+  }
+
+  #readEvents(session: SessionId, id: string): NodeResult<'read-events'> {
+    this.#mustCarry(session);
+    const stream = this.eventStreams.get(id);
+    if (stream?.session !== session) throw new ProblemError(404, 'no_stream', 'no such event stream');
+    stream.reads++;
+    const isFirst = stream.reads === 1 && stream.events.includes('active');
+    const viewersOf = stream.events.includes('viewercount') ? (this.egress.get(session)?.lobby ?? null) : null;
+    return { messages: isFirst ? [{ event: 'active', data: '{}' }] : [], viewersOf };
   }
 
   #hasTracks(lobby: LobbyId): boolean {

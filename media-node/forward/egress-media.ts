@@ -16,7 +16,7 @@ import { PublishedTrack } from './source-track.ts';
 import { openInboundMedia } from './srtp/open-inbound.ts';
 import type { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import { SRTP_OVERHEAD } from './srtp/srtp-sender.ts';
-import type { EgressMedia, EgressMediaOptions, EgressTrackStats, SourceTrack } from './types.ts';
+import type { EgressMedia, EgressMediaOptions, EgressTrackStats, LayerChoice, SourceTrack } from './types.ts';
 
 /** How often a session looks whether there is something to report: at first, and later whether its source is another. */
 const LOOK_SOON_MS = 50;
@@ -91,17 +91,28 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
   #open(plan: EgressTrackPlan, nowMs: number): Outgoing {
     this.#usedSsrcs.add(plan.ssrc);
     if (plan.rtxSsrc !== null) this.#usedSsrcs.add(plan.rtxSsrc);
-    const { keyframeReason, cachedStart = !this.#isTap } = this.#options;
-    const stream = new EgressStream(plan, this.#context.engine, this.#peer, nowMs, cachedStart, keyframeReason);
+    const { keyframeReason, cachedStart = !this.#isTap, onLayers } = this.#options;
+    const tell = onLayers === undefined || plan.kind === 'audio' ? undefined : () => onLayers(plan.mid);
+    const { engine } = this.#context;
+    const stream = new EgressStream(plan, engine, this.#peer, nowMs, cachedStart, keyframeReason, tell);
     return { stream, times: new ReportTimes(plan.ssrc), source: null, isSynchronized: false };
   }
 
   attach(mid: string, source: SourceTrack | null, nowMs: number): void {
     if (this.#closed) return;
+    const stream = this.#streamAt(mid);
+    if (source !== null && !(source instanceof PublishedTrack)) throw new TypeError('not a track of this forwarder');
+    stream.attach(source, nowMs);
+  }
+
+  setLayer(mid: string, choice: LayerChoice, nowMs: number): void {
+    if (!this.#closed) this.#streamAt(mid).setLayer(choice, nowMs);
+  }
+
+  #streamAt(mid: string): EgressStream {
     const outgoing = this.#outgoing.find(({ stream }) => stream.plan.mid === mid);
     if (outgoing === undefined) throw new RangeError(`no m-section ${mid} in this session`);
-    if (source !== null && !(source instanceof PublishedTrack)) throw new TypeError('not a track of this forwarder');
-    outgoing.stream.attach(source, nowMs);
+    return outgoing.stream;
   }
 
   requestKeyframe(mid: string, nowMs: number): void {
@@ -151,7 +162,9 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
     lastSr: number,
     delaySinceLastSr: number,
   ): void {
-    this.#streamOf(ssrc)?.report.noteReportBlock(
+    const stream = this.#streamOf(ssrc);
+    if (stream === null) return;
+    stream.report.noteReportBlock(
       fractionLost,
       cumulativeLost,
       highestSequence,
@@ -160,6 +173,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
       delaySinceLastSr,
       this.#nowMs,
     );
+    stream.onReport(this.estimateBps, this.#nowMs);
   }
 
   nack(_senderSsrc: number, mediaSsrc: number, sequence: number): void {
@@ -235,6 +249,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
         fractionLost: stream.report.fractionLost,
         roundTripMs: stream.report.roundTripMs,
         jitterMs: stream.report.jitterMs,
+        rid: stream.rewriter.source?.rid ?? null,
       };
     });
   }

@@ -9,10 +9,12 @@ import { ViewerReport } from '../rtcp/viewer-report.ts';
 import { type CachedStart, findCachedStart } from './cached-start.ts';
 import type { FanoutEngine, PeerHandle, SinkHandle } from './fanout-engine.ts';
 import { type IngressStream, removeFrom } from './ingress-stream.ts';
+import { ViewerLayer } from './layer-choice.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 import { copiedExtensionIds, type SourcePacket } from './source-packet.ts';
 import type { PublishedTrack, TrackSink } from './source-track.ts';
 import { StreamRewriter } from './stream-rewriter.ts';
+import type { LayerChoice } from './types.ts';
 
 /** A GOP younger than this is the fastest start there is. */
 const FRESH_GOP_MS = 3000;
@@ -20,6 +22,8 @@ const FRESH_GOP_MS = 3000;
 const PREFER_KEYFRAME_MS = 300;
 /** A stream without a packet for this long is worth no waiting for a clean switch. */
 const STALL_MS = 500;
+/** A switch of layers takes the cached packets of the new one when they are this few: the picture does not jump back. */
+const SWITCH_GOP_MS = 300;
 
 /** How often one viewer makes a publisher send everybody a keyframe. */
 const ASKING = { free: 3, firstWaitMs: 2_000, longestWaitMs: 16_000, forgetMs: 10_000 };
@@ -49,10 +53,13 @@ export class EgressStream implements TrackSink {
   #hasAsked = false;
   readonly #cachedStart: boolean;
   readonly #keyframeReason: KeyframeReason;
+  readonly #onLayers: (() => void) | undefined;
+  readonly #layer = new ViewerLayer();
 
   /**
    * @param cachedStart false: never begin with packets from the cache, which come in a burst
    * @param keyframeReason why a request that comes from the other side is passed on
+   * @param onLayers the layers of the track are others than before
    */
   constructor(
     plan: EgressTrackPlan,
@@ -61,7 +68,9 @@ export class EgressStream implements TrackSink {
     nowMs: number,
     cachedStart = true,
     keyframeReason: KeyframeReason = 'viewer-pli',
+    onLayers?: () => void,
   ) {
+    this.#onLayers = onLayers;
     this.#keyframeReason = keyframeReason;
     this.plan = plan;
     this.#engine = engine;
@@ -90,14 +99,47 @@ export class EgressStream implements TrackSink {
     track?.attach(this, nowMs);
   }
 
-  aim(stream: IngressStream | null, nowMs: number): void {
+  /** Sends this layer from its next keyframe on. */
+  setLayer(choice: LayerChoice, nowMs: number): void {
+    this.#layer.choice = choice;
+    this.#aimAtChoice(nowMs);
+  }
+
+  onLayers(nowMs: number): void {
+    this.#aimAtChoice(nowMs);
+    this.#onLayers?.();
+  }
+
+  /** The viewer has reported on this stream. @param estimateBps what it can take of all streams; null: it does not say */
+  onReport(estimateBps: number | null, nowMs: number): void {
+    const { source } = this.rewriter;
+    // A node that relays speaks for many.
+    if (this.#track === null || source === null || !this.#isOneViewer) return;
+    const { steps } = this.#track;
+    const sentBps = source.meter.bitrateBps(nowMs);
+    if (this.#layer.noteReport(steps, this.report.fractionLost, estimateBps, sentBps, nowMs)) this.#aimAtChoice(nowMs);
+  }
+
+  /** Not a node that relays, nor a tap of ours. */
+  get #isOneViewer(): boolean {
+    return this.#keyframeReason === 'viewer-pli' && this.#cachedStart;
+  }
+
+  #aimAtChoice(nowMs: number): void {
+    if (this.#track !== null) this.#aim(this.#layer.from(this.#track.steps), nowMs);
+  }
+
+  /** Sends this layer as soon as it can be decoded; null: none flows. */
+  #aim(stream: IngressStream | null, nowMs: number): void {
     if (stream === this.#target) return;
     this.#stopWaiting();
     const current = this.rewriter.source;
     if (stream === null || (stream === current && this.rewriter.mode !== 'held')) return;
     this.#waitFor(stream);
     if (stream.plan.kind === 'audio') return; // starts with the next packet
-    if (current !== null && nowMs - current.lastArrivalMs < STALL_MS) {
+    const flows = current !== null && nowMs - current.lastArrivalMs < STALL_MS;
+    const isClose = this.#cachedStart && stream.gopAgeMs(nowMs) <= SWITCH_GOP_MS;
+    if (flows && !isClose) {
       this.#ask(stream, 'layer-switch', nowMs);
       return;
     }
@@ -209,9 +251,8 @@ export class EgressStream implements TrackSink {
     const stream = this.#target ?? this.rewriter.source;
     if (stream === null) return;
     // A node that relays speaks for many, and a tap is ours: neither asks without need.
-    const isOneViewer = this.#keyframeReason === 'viewer-pli' && this.#cachedStart;
     // What is waited for anyway costs nothing more; the policy repeats it by itself.
-    if (!isOneViewer || stream.policy.wanted) stream.requestKeyframe(this.#keyframeReason, nowMs);
+    if (!this.#isOneViewer || stream.policy.wanted) stream.requestKeyframe(this.#keyframeReason, nowMs);
     else if (stream.answersRequests === false && this.#replay(stream, nowMs)) return;
     else if (this.#asking.take(nowMs)) stream.requestKeyframe(this.#keyframeReason, nowMs);
     else this.#replay(stream, nowMs);

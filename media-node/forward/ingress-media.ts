@@ -212,7 +212,7 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
     const chooses = nowMs >= this.#nextChoiceMs;
     if (chooses) this.#nextChoiceMs = nowMs + CHOOSE_INTERVAL_MS;
     for (const track of this.tracks) {
-      if (chooses) track.chooseLayer(nowMs);
+      if (chooses) track.watchLayers(nowMs);
       for (const layer of track.layers) layer.tick(nowMs);
     }
     this.#reports.tick(nowMs);

@@ -9,6 +9,7 @@ import { NackGenerator } from '../rtcp/nack-generator.ts';
 import { ReceptionStats } from '../rtcp/reception-stats.ts';
 import type { PublisherClock } from '../rtcp/sender-clock.ts';
 import { isKeyframeStart } from './codecs/keyframes.ts';
+import { pictureSize } from './codecs/picture-size.ts';
 import type { FanoutEngine, GroupHandle } from './fanout-engine.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PaddingFilter } from './padding-filter.ts';
@@ -75,6 +76,10 @@ export class IngressStream {
   /** First packet of the newest keyframe, in our numbering; -1 when there was none. */
   keyframeSequence = -1;
   keyframeMs = Number.NEGATIVE_INFINITY;
+  /** Pixels of the newest keyframe that told; 0: not known. */
+  width = 0;
+  height = 0;
+  sizeChanges = 0;
   /** Whether the publisher reacts to keyframe requests; null while nobody has asked. */
   answersRequests: boolean | null;
   closed = false;
@@ -158,6 +163,7 @@ export class IngressStream {
   #noteKeyframe(packet: SourcePacket, nowMs: number): boolean {
     if (this.plan.kind === 'audio') return true;
     if (packet.paddingOnly || !isKeyframeStart(this.plan.codec.name, packet.payload)) return false;
+    this.#noteSize(packet);
     const { timestamp } = packet.header;
     if (this.keyframeSequence >= 0 && timestamp === this.#keyframeTimestamp) {
       if (packet.sequence > this.keyframeSequence) return false;
@@ -172,6 +178,14 @@ export class IngressStream {
     if (nowMs - this.#requestedMs < ANSWER_MS) this.answersRequests = true;
     this.#requestedMs = Number.NaN;
     return true;
+  }
+
+  #noteSize({ payload }: SourcePacket): void {
+    const size = pictureSize(this.plan.codec.name, payload);
+    if (size === null || (size.width === this.width && size.height === this.height)) return;
+    this.width = size.width;
+    this.height = size.height;
+    this.sizeChanges++;
   }
 
   /** What the ring should grow for. */

@@ -1,19 +1,14 @@
-/** A published track: its layers, the one that viewers should get, and the viewers. */
+/** A published track: its layers, the ladder that they make, and the viewers. */
 import type { IngressTrackPlan } from '../negotiate/plan.ts';
 import type { IngressStream, StreamSink } from './ingress-stream.ts';
 import { removeFrom } from './ingress-stream.ts';
-import type { SourceTrack } from './types.ts';
-
-/** A layer without a packet for this long, while another has some, does not flow. */
-const STALL_MS = 500;
-/** A better layer must have been there for this long, and be better by this much, to be worth a switch. */
-const PROVEN_MS = 1000;
-const BETTER_FACTOR = 1.2;
+import { LayerLadder } from './layer-ladder.ts';
+import type { LayerInfo, SourceTrack } from './types.ts';
 
 /** A viewer's side of a track. */
 export interface TrackSink extends StreamSink {
-  /** Send this layer as soon as it can be decoded; null: none flows. */
-  aim(stream: IngressStream | null, nowMs: number): void;
+  /** The layers that flow, or their order, are others than before (or this track is new): choose one of `steps`. */
+  onLayers(nowMs: number): void;
 }
 
 export class PublishedTrack implements SourceTrack {
@@ -22,7 +17,7 @@ export class PublishedTrack implements SourceTrack {
   readonly plan: IngressTrackPlan;
   readonly layers: IngressStream[] = [];
   readonly sinks: TrackSink[] = [];
-  #best: IngressStream | null = null;
+  readonly #ladder = new LayerLadder();
 
   constructor(plan: IngressTrackPlan) {
     this.mid = plan.mid;
@@ -30,60 +25,55 @@ export class PublishedTrack implements SourceTrack {
     this.plan = plan;
   }
 
-  /** The layer that viewers should get; null before the first packet. */
+  /** The layers that flow, best first; empty before the first packet. */
+  get steps(): readonly IngressStream[] {
+    return this.#ladder.steps;
+  }
+
+  /** The best layer; null before the first packet. */
   get best(): IngressStream | null {
-    return this.#best;
+    return this.steps[0] ?? null;
   }
 
   addLayer(layer: IngressStream, nowMs: number): void {
     this.layers.push(layer);
-    if (this.#best === null) this.#choose(layer, nowMs);
+    if (this.#ladder.begin(layer)) this.#tell(nowMs);
   }
 
   removeLayer(layer: IngressStream, nowMs: number): void {
     removeFrom(this.layers, layer);
-    const wasBest = this.#best === layer;
     layer.close(nowMs, [...this.sinks]);
-    if (wasBest) this.#choose(this.#latest(), nowMs);
+    if (this.#ladder.remove(layer, this.layers)) this.#tell(nowMs);
   }
 
-  /** Highest measured bitrate among the layers that flow, with hysteresis. */
-  chooseLayer(nowMs: number): void {
-    const current = this.#best;
-    if (current === null || this.layers.length < 2) return;
-    const currentBps = current.meter.bitrateBps(nowMs);
-    const latest = this.#latest();
-    const stalled = latest !== null && latest.lastArrivalMs - current.lastArrivalMs > STALL_MS;
-    let best: IngressStream | null = null;
-    let bestBps = stalled ? -1 : currentBps * BETTER_FACTOR;
-    for (const layer of this.layers) {
-      if (layer === current || nowMs - layer.lastArrivalMs > STALL_MS) continue;
-      if (!stalled && nowMs - layer.openedMs < PROVEN_MS) continue;
-      const bitrateBps = layer.meter.bitrateBps(nowMs);
-      if (bitrateBps <= bestBps) continue;
-      best = layer;
-      bestBps = bitrateBps;
-    }
-    if (best !== null) this.#choose(best, nowMs);
+  /** Looks which layers flow; call it a few times a second. */
+  watchLayers(nowMs: number): void {
+    if (this.layers.length < 2 && this.steps.length === this.layers.length) return;
+    if (this.#ladder.update(this.layers, nowMs)) this.#tell(nowMs);
   }
 
-  /** The layer that a packet came from last. */
-  #latest(): IngressStream | null {
-    let latest: IngressStream | null = null;
-    for (const layer of this.layers) {
-      if (latest === null || layer.lastArrivalMs > latest.lastArrivalMs) latest = layer;
-    }
-    return latest;
+  describeLayers(nowMs: number): LayerInfo[] {
+    const flowing = this.steps.map((layer) => ({
+      rid: layer.rid,
+      bitrateBps: Math.round(layer.meter.bitrateBps(nowMs)),
+      width: layer.width,
+      height: layer.height,
+    }));
+    const silent = this.plan.rids.filter((rid) => !flowing.some((layer) => layer.rid === rid));
+    const sizeOf = (rid: string): { width: number; height: number } => {
+      const { width = 0, height = 0 } = this.layers.find((layer) => layer.rid === rid) ?? {};
+      return { width, height };
+    };
+    return [...flowing, ...silent.map((rid) => ({ rid, bitrateBps: 0, ...sizeOf(rid) }))];
   }
 
-  #choose(layer: IngressStream | null, nowMs: number): void {
-    this.#best = layer;
-    for (const sink of this.sinks) sink.aim(layer, nowMs);
+  #tell(nowMs: number): void {
+    for (const sink of this.sinks) sink.onLayers(nowMs);
   }
 
   attach(sink: TrackSink, nowMs: number): void {
     this.sinks.push(sink);
-    sink.aim(this.#best, nowMs);
+    sink.onLayers(nowMs);
   }
 
   detach(sink: TrackSink): void {
@@ -92,6 +82,6 @@ export class PublishedTrack implements SourceTrack {
 
   close(nowMs: number): void {
     for (const layer of this.layers.splice(0)) layer.close(nowMs, [...this.sinks]);
-    this.#best = null;
+    this.#ladder.clear();
   }
 }

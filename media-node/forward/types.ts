@@ -64,12 +64,36 @@ export interface EgressTrackStats {
   fractionLost: number;
   roundTripMs: number | null;
   jitterMs: number | null;
+  /** The layer that is sent now; null: none, or one without a name. */
+  rid: string | null;
+}
+
+/** One simulcast encoding of a track, as viewers may know it. */
+export interface LayerInfo {
+  /** Null: the track has one encoding, or its encodings have no names. */
+  rid: string | null;
+  /** Over the last second; 0: it does not flow. */
+  bitrateBps: number;
+  /** Pixels of its newest keyframe; 0: not known. */
+  width: number;
+  height: number;
+}
+
+/** Which layer of a track somebody wants. */
+export interface LayerChoice {
+  /** This one, whatever the line is like; null: automatic, the best that the line allows. */
+  rid: string | null;
+  /** Pixels that an automatic choice stays within; Infinity: no limit. */
+  maxWidth: number;
+  maxHeight: number;
 }
 
 /** A published track inside the forwarder; what egress sessions attach to. Opaque to the session layer. */
 export interface SourceTrack {
   readonly mid: string;
   readonly kind: 'audio' | 'video';
+  /** Those that flow, best first, then those that were offered and do not. */
+  describeLayers(nowMs: number): LayerInfo[];
 }
 
 export interface IngressMediaOptions {
@@ -108,6 +132,8 @@ export interface EgressMediaOptions {
   openInbound?: OpenInbound;
   /** What requests for keyframes that come from there count as; `viewer-pli` when not given. */
   keyframeReason?: 'viewer-pli' | 'relay' | 'recording';
+  /** The layers of the track on this m-section, or their sizes, are others than before. Called in the hot path: note it. */
+  onLayers?(mid: string): void;
   onAuthenticated(nowMs: number): void;
 }
 
@@ -126,6 +152,12 @@ export interface EgressMedia {
    *   key a number must never get two contents
    */
   setTracks(tracks: readonly EgressTrackPlan[], nowMs: number): void;
+  /**
+   * What is sent on the m-section `mid` from the next keyframe of that layer on; automatic at first. It stays chosen
+   * when another track is attached.
+   * @throws {RangeError} without such an m-section
+   */
+  setLayer(mid: string, choice: LayerChoice, nowMs: number): void;
   /** As a PLI from the viewer would; for a tap, whose reader sends none. */
   requestKeyframe(mid: string, nowMs: number): void;
   receive(datagram: Buffer, nowMs: number): void;

@@ -5,6 +5,7 @@ import type { CarriedLobby } from './carried-lobby.ts';
 import type { CarriedRooms } from './carried-rooms.ts';
 import type { CarriedStream } from './carried-stream.ts';
 import type { CarriedStreams } from './carried-streams.ts';
+import type { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import type { Mover } from './move-round.ts';
 import { noSession } from './refusals.ts';
@@ -60,6 +61,15 @@ export class CarriedLobbies {
     for (const lobby of this.#all()) {
       const ice = lobby.ice(session);
       if (ice !== null) return ice;
+    }
+    throw noSession();
+  }
+
+  /** One of those who watch. @throws ProblemError 404 `no_session` */
+  viewer(session: SessionId): { viewer: EgressSession; lobby: LobbyId } {
+    for (const lobby of this.#all()) {
+      const viewer = lobby.viewer(session);
+      if (viewer !== null) return { viewer, lobby: lobby.id };
     }
     throw noSession();
   }

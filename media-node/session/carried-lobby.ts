@@ -17,6 +17,7 @@ import { RelayIntake } from '../relay/relay-intake.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import { canReplace } from './codec-match.ts';
 import type { NodeContext } from './context.ts';
+import type { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import { IngressSession } from './ingress-session.ts';
 import type { Mover } from './move-round.ts';
@@ -191,6 +192,11 @@ export class CarriedLobby {
   ice(session: SessionId): IceResource | null {
     if (this.#publisher?.id === session) return this.#publisher.ice;
     return this.#viewers.ice(session) ?? this.#served.ice(session);
+  }
+
+  /** Null when it is not here. */
+  viewer(session: SessionId): EgressSession | null {
+    return this.#viewers.find(session);
   }
 
   /** Closes a viewer or a relay from here; false when it is not here. Where tracks come from is said by `apply`. */

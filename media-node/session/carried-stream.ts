@@ -16,6 +16,7 @@ import type { SourceTrack } from '../forward/types.ts';
 import { RemoteMember } from '../relay/remote-member.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import type { NodeContext } from './context.ts';
+import type { EgressSession } from './egress-session.ts';
 import type { IceResource } from './ice-resource.ts';
 import type { IngressSession } from './ingress-session.ts';
 import { LobbyAir, type Pushing } from './lobby-air.ts';
@@ -216,6 +217,11 @@ export class CarriedStream {
     const member = this.#members.get(session);
     const own = member?.ingress.ice ?? this.#listening(session)?.listener?.ice;
     return own ?? this.#audience.ice(session) ?? this.#served.ice(session);
+  }
+
+  /** One of the audience; null when it is not here. */
+  viewer(session: SessionId): EgressSession | null {
+    return this.#audience.find(session);
   }
 
   /** Closes a listener, one of the audience or a relay from here; false when it is not here. Members leave by `apply`. */

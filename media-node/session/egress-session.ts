@@ -11,6 +11,7 @@ import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
 import { mintMediaIds } from './media-ids.ts';
 import { openTransport, type Patience } from './session-transport.ts';
+import { WatchedLayers } from './watched-layers.ts';
 
 /** An offer of ours that nobody answers is dropped after this (WHEP draft §4.3.2). */
 export const ANSWER_TIMEOUT_MS = 30_000;
@@ -35,6 +36,7 @@ export class EgressSession {
   /** Our answer, or our offer when the player sent none. */
   readonly sdp: string;
   readonly ice: IceResource;
+  readonly layers: WatchedLayers;
   #tracks: readonly EgressTrackPlan[] = [];
   /** While our offer is unanswered. */
   #accept: EgressStart['accept'];
@@ -44,6 +46,7 @@ export class EgressSession {
   #closed = false;
   readonly #context: NodeContext;
   readonly #transport: PeerTransport;
+  #moving = false;
 
   /** @throws ProblemError 400 or 422 when the offer cannot be answered; nothing is left behind then. */
   constructor(options: EgressSessionOptions) {
@@ -66,10 +69,12 @@ export class EgressSession {
             watchRoute: (listener) => transport.watchRoute(listener),
             openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
             onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
+            onLayers: () => this.layers.changed(),
             ...(options.keyframeReason === undefined ? {} : { keyframeReason: options.keyframeReason }),
           },
           context.now(),
         );
+        this.layers.open(this.#media);
         events.onMedia(this);
       },
       onMedia: (datagram, nowMs) => this.#media?.receive(datagram, nowMs),
@@ -82,6 +87,12 @@ export class EgressSession {
     const transport = openTransport(context, local, remote, transportEvents, options.patience);
     this.#transport = transport;
     const { dataChannel, mids } = start;
+    this.layers = new WatchedLayers({
+      mids,
+      now: () => context.now(),
+      tell: (layers) => this.#eventChannel.tell('layers', layers),
+    });
+    this.layers.setTracks(this.#tracks);
     if (dataChannel !== null) {
       const onChannel = (channel: DataChannel): void => void this.#eventChannel.adopt(channel);
       transport.openDataChannels({ ...dataChannel, events: { onChannel } });
@@ -113,17 +124,32 @@ export class EgressSession {
     this.#accept = null;
     if (this.#answerTimer !== null) clearTimeout(this.#answerTimer);
     this.#tracks = tracks;
+    this.layers.setTracks(tracks);
     this.ice.acceptRemote(remote);
   }
 
-  /** Sends, on each m-section, the track that `find` gives for it; null: nothing for now. */
+  /** Sends, on each m-section, the track that `find` gives for it; null: nothing for now. Also before it is connected. */
   attach(find: (track: EgressTrackPlan) => SourceTrack | null): void {
-    for (const track of this.#tracks) this.#media?.attach(track.mid, find(track), this.#context.now());
+    for (const track of this.#tracks) {
+      const source = find(track);
+      this.layers.attached(track.mid, source);
+      this.#media?.attach(track.mid, source, this.#context.now());
+    }
   }
 
   /** Asks the client to make a new session and then leave this one. */
   askToMove(): void {
+    this.#moving = true;
     this.#eventChannel.askToMove();
+  }
+
+  /** The client was asked to move. */
+  get moving(): boolean {
+    return this.#moving;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Idempotent. */
@@ -131,6 +157,7 @@ export class EgressSession {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#answerTimer !== null) clearTimeout(this.#answerTimer);
+    this.layers.close();
     this.#media?.close();
     this.#media = null;
     this.ice.close();

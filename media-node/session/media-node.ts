@@ -27,6 +27,7 @@ import type { CarriedStream } from './carried-stream.ts';
 import { CarriedStreams } from './carried-streams.ts';
 import type { NodeContext } from './context.ts';
 import { Drain } from './drain.ts';
+import { EventStreams } from './event-streams.ts';
 import { LeftViewers } from './left-viewers.ts';
 import type { Pushing } from './lobby-air.ts';
 import { MoveRound } from './move-round.ts';
@@ -71,6 +72,7 @@ export class MediaNode implements LinkHandler {
   #moving: MoveRound | null = null;
   readonly #recorded: RecordedLobbies;
   readonly #snapshots: Snapshots;
+  readonly #events = new EventStreams();
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
@@ -223,6 +225,18 @@ export class MediaNode implements LinkHandler {
           this.#carried.ofKind(request.lobby).publishers(request.lobby),
           request.session,
         );
+      case 'layer':
+        this.#carried.viewer(request.session).viewer.layers.choose(request);
+        return {};
+      case 'open-events': {
+        const { viewer, lobby } = this.#carried.viewer(request.session);
+        return this.#events.open(viewer, lobby, request.events);
+      }
+      case 'read-events':
+        return this.#events.read(this.#carried.viewer(request.session).viewer, request.stream);
+      case 'close-events':
+        this.#events.close(this.#carried.viewer(request.session).viewer, request.stream);
+        return {};
     }
   }
 

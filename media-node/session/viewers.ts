@@ -56,6 +56,7 @@ export class Viewers {
       },
     });
     this.#sessions.set(viewer.id, viewer);
+    this.#attachOne(viewer);
     events.onChange();
     return { sdp: viewer.sdp, etag: viewer.ice.etag };
   }
@@ -65,6 +66,11 @@ export class Viewers {
     const viewer = this.#sessions.get(session);
     viewer?.acceptAnswer(answer);
     return viewer !== undefined;
+  }
+
+  /** Null when the session is not here. */
+  find(session: SessionId): EgressSession | null {
+    return this.#sessions.get(session) ?? null;
   }
 
   /** Null when the session is not here. */

@@ -127,6 +127,34 @@ const snapshot = z.object({
   lobby: lobbyIdSchema,
   session: sessionIdSchema.nullable(),
 });
+/**
+ * Which layer a viewer gets: `rid`, or automatic within `maxWidth` and `maxHeight` (pixels, null: no limit). `media`: index
+ * of an m-section, or its mid; null: the first video. 404 `no_session`; 422 `no_media`, `no_layer`.
+ */
+const selectLayer = z.object({
+  method: z.literal('layer'),
+  session: sessionIdSchema,
+  media: z.string().nullable(),
+  rid: z.string().nullable(),
+  maxWidth: z.number().positive().nullable(),
+  maxHeight: z.number().positive().nullable(),
+});
+/** What a viewer may be told of what it watches (draft WHEP core extensions). */
+export const PLAY_EVENTS = ['active', 'inactive', 'layers', 'reconnect', 'viewercount'] as const;
+export const playEventSchema = z.enum(PLAY_EVENTS);
+export type PlayEvent = z.infer<typeof playEventSchema>;
+/**
+ * A viewer's event stream: the node remembers what the reader knows, so that a read brings what is news. It ends with the
+ * session. 404 `no_session`; 503 `too_many_streams`; reading and closing one that is gone: 404 `no_stream`. `viewercount`
+ * is the edge's to tell: the result says of which lobby, when it was asked for.
+ */
+const openEvents = z.object({
+  method: z.literal('open-events'),
+  session: sessionIdSchema,
+  events: z.array(playEventSchema).min(1),
+});
+const readEvents = z.object({ method: z.literal('read-events'), session: sessionIdSchema, stream: z.string() });
+const closeEvents = z.object({ method: z.literal('close-events'), session: sessionIdSchema, stream: z.string() });
 /** Base64 of 1 MB. */
 const MAX_SNAPSHOT_CHARACTERS = 1_400_000;
 
@@ -145,6 +173,10 @@ export const requestSchema = z.discriminatedUnion('method', [
   relayPull,
   drain,
   snapshot,
+  selectLayer,
+  openEvents,
+  readEvents,
+  closeEvents,
 ]);
 export type NodeRequest = z.infer<typeof requestSchema>;
 export type NodeMethod = NodeRequest['method'];
@@ -179,5 +211,13 @@ export const resultSchemas = {
   'relay-pull': z.object({ answer: z.string(), resumed: z.boolean() }),
   drain: z.object({}),
   snapshot: z.object({ jpeg: z.base64().max(MAX_SNAPSHOT_CHARACTERS) }),
+  layer: z.object({}),
+  'open-events': z.object({ stream: z.string() }),
+  'read-events': z.object({
+    /** In order; `data` is JSON in one line. */
+    messages: z.array(z.object({ event: playEventSchema, data: z.string() })),
+    viewersOf: lobbyIdSchema.nullable(),
+  }),
+  'close-events': z.object({}),
 } as const satisfies Record<NodeMethod, z.ZodType>;
 export type NodeResult<M extends NodeMethod> = z.infer<(typeof resultSchemas)[M]>;

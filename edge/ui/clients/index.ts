@@ -6,6 +6,7 @@ export { LobbyClient, type LobbyEvents, type LobbyOptions, type LobbyState } fro
 export type { MemberTrack } from './member-listener.ts';
 export { labelOf } from './member-tracks.ts';
 export type { LocalStream } from './own-media.ts';
+export type { VideoLayer } from './session-events.ts';
 export {
   createReceiveMeter,
   createSendMeter,
@@ -13,5 +14,5 @@ export {
   type SendSummary,
   type StatsMeter,
 } from './stats.ts';
-export { WhepClient, type WhepEvents, type WhepOptions, type WhepState } from './whep-client.ts';
+export { type LayerWish, WhepClient, type WhepEvents, type WhepOptions, type WhepState } from './whep-client.ts';
 export { type PublishOptions, WhipClient, type WhipEvents, type WhipOptions, type WhipState } from './whip-client.ts';

@@ -1,6 +1,7 @@
 /** One `RTCPeerConnection` and its session resource: opening, trickle, ICE restart and the end of both together. */
 import { ClientError } from './errors.ts';
 import { buildFragment, type IceCredentials, iceCredentials, parseFragment, withIceRestart } from './sdp.ts';
+import { readSessionEvent, type VideoLayer } from './session-events.ts';
 import { type EndpointOptions, SessionResource } from './session-resource.ts';
 
 export interface PeerSessionOptions extends EndpointOptions {
@@ -19,6 +20,8 @@ export interface PeerSessionOptions extends EndpointOptions {
   onState(state: 'connecting' | 'connected' | 'disconnected' | 'failed' | 'ended'): void;
   /** The server asks us to come back by a new session: the node that carries this one is about to leave. */
   onReconnect?(): void;
+  /** The layers of the video are others than before; heard only together with `onReconnect`. */
+  onLayers?(layers: VideoLayer[]): void;
 }
 
 /** The data channel on which the node tells things about the session; servers that know nothing of it refuse it. */
@@ -153,7 +156,9 @@ export class PeerSession {
       this.#eventsOpened = true;
     });
     channel.addEventListener('message', ({ data }) => {
-      if (!this.#closed && isReconnect(data)) onReconnect();
+      const event = this.#closed ? null : readSessionEvent(data);
+      if (event?.type === 'reconnect') onReconnect();
+      if (event?.type === 'layers') this.#options.onLayers?.(event.layers);
     });
   }
 
@@ -252,15 +257,6 @@ export class PeerSession {
         if (!this.#closed && transport.state === 'closed') this.#options.onState('ended');
       });
     }
-  }
-}
-
-/** `{"type": "reconnect", "data": {}}`, as the WHEP event of that name. */
-function isReconnect(message: unknown): boolean {
-  try {
-    return typeof message === 'string' && JSON.parse(message)?.type === 'reconnect';
-  } catch {
-    return false;
   }
 }
 

@@ -20,6 +20,8 @@ export interface EndpointOptions {
   send?: Send | undefined;
 }
 
+const LAYER_RELATION = 'urn:ietf:params:whep:ext:core:layer';
+
 /** A `fetch` with a time limit that throws `ClientError` and nothing else. */
 export type Send = (url: string, init: RequestInit) => Promise<Response>;
 
@@ -98,6 +100,28 @@ export class SessionResource {
     const response = await sendRequest(this.url, { ...this.#common, method: 'GET', cache: 'no-store' });
     await response.body?.cancel();
     return response.status;
+  }
+
+  /**
+   * Asks for a layer; null: automatic. Throws `ClientError`; `unsupported` when the server lets nobody choose.
+   * @param layer the JSON object of WHEP's layer extension
+   */
+  async setLayer(layer: object | null): Promise<void> {
+    const link = this.links.find(({ params }) => params.rel === LAYER_RELATION);
+    if (link === undefined) throw new ClientError('This server has no layers to choose from', { code: 'unsupported' });
+    const { headers } = this.#common;
+    const response = await sendRequest(new URL(link.uri, this.url).href, {
+      ...this.#common,
+      ...(layer === null
+        ? { method: 'DELETE' }
+        : {
+            method: 'POST',
+            headers: { ...headers, 'Content-Type': 'application/json' },
+            body: JSON.stringify(layer),
+          }),
+    });
+    if (!response.ok) throw await ClientError.fromResponse(response);
+    await response.body?.cancel();
   }
 
   /** Ends the session. Never throws: there is nobody left to tell. Outlives the page that calls it (`keepalive`). */

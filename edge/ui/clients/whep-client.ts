@@ -14,6 +14,7 @@
 import { ClientError } from './errors.ts';
 import { PeerSession } from './peer-session.ts';
 import { withOpusParameters } from './sdp.ts';
+import type { VideoLayer } from './session-events.ts';
 import { SessionRunner } from './session-runner.ts';
 import type { SessionStatus } from './session-state.ts';
 import { receivedPackets } from './silence-watch.ts';
@@ -39,10 +40,15 @@ export interface WhepOptions {
  */
 export type WhepState = SessionStatus;
 
+/** One of `layers` by its rid, or the best within these pixels. */
+export type LayerWish = { rid: string } | { maxWidth?: number; maxHeight?: number };
+
 export interface WhepEvents {
   state: { state: WhepState; previous: WhepState };
   /** A new session brings a new stream; its tracks arrive muted and unmute with the first packets. */
   stream: { stream: MediaStream };
+  /** The layers to choose from, best first, are others than before; one or none: there is nothing to choose. */
+  layers: { layers: readonly VideoLayer[] };
   /** `fatal`: the client has given up and rests in `failed`; otherwise it tries again by itself. */
   error: { error: ClientError; fatal: boolean };
 }
@@ -52,6 +58,12 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
   readonly #runner: SessionRunner;
   #stream: MediaStream | null = null;
   readonly #streams = new WeakMap<RTCPeerConnection, MediaStream>();
+  /** Of each session. */
+  readonly #layers = new WeakMap<PeerSession, readonly VideoLayer[]>();
+  #shownLayers: readonly VideoLayer[] = [];
+  #wish: LayerWish | null = null;
+  /** The session that has been told the wish. */
+  #wishTold: PeerSession | null = null;
   #state: WhepState = 'idle';
 
   constructor(options: WhepOptions) {
@@ -59,8 +71,8 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     this.#options = options;
     this.#runner = new SessionRunner({
       role: 'play',
-      createPeer: (events, replaces) =>
-        new PeerSession({
+      createPeer: (events, replaces) => {
+        const peer: PeerSession = new PeerSession({
           url: options.url,
           token: options.token,
           iceServers: options.iceServers ?? [],
@@ -69,13 +81,17 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
           // Without it browsers fold stereo Opus to one channel.
           mungeOffer: (sdp) => withOpusParameters(sdp, { stereo: '1' }),
           mungeAnswer: (sdp) => sdp,
+          onLayers: (layers) => this.#hearLayers(peer, layers),
           ...events,
-        }),
+        });
+        return peer;
+      },
       moving: {
         whenShown: (peer) => whenDecoding(peer.connection),
-        onMoved: ({ connection }) => {
-          const stream = this.#streams.get(connection);
+        onMoved: (peer) => {
+          const stream = this.#streams.get(peer.connection);
           if (stream !== undefined) this.#adopt(stream);
+          this.#showLayers();
         },
       },
       heard: receivedPackets,
@@ -100,6 +116,24 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
 
   get resourceUrl(): string | null {
     return this.#runner.peer?.resourceUrl ?? null;
+  }
+
+  /** The layers of the video that is played, best first; empty while there is one only, or none. */
+  get layers(): readonly VideoLayer[] {
+    return this.#shownLayers;
+  }
+
+  /**
+   * Asks for a layer from its next keyframe on; null: automatic, which is how every client begins. It stays chosen over
+   * reconnects, as far as there is such a layer. Without a session it is only noted.
+   * @throws ClientError `no_layer` when there is none of that rid; the choice is as before then
+   */
+  async setLayer(wish: LayerWish | null): Promise<void> {
+    const { peer } = this.#runner;
+    const resource = peer?.resource ?? null;
+    await resource?.setLayer(wish);
+    this.#wish = wish;
+    this.#wishTold = resource === null ? null : peer;
   }
 
   /** Starts, or starts again after `stop` or failure. Does nothing while running. */
@@ -134,9 +168,28 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     this.emit('stream', { stream });
   }
 
+  #hearLayers(peer: PeerSession, layers: readonly VideoLayer[]): void {
+    this.#layers.set(peer, layers);
+    if (this.#wish !== null && this.#wishTold !== peer) {
+      this.#wishTold = peer;
+      // A publisher that came back may have other layers: then the choice is automatic.
+      peer.resource?.setLayer(this.#wish).catch(() => undefined);
+    }
+    this.#showLayers();
+  }
+
+  #showLayers(): void {
+    const { peer } = this.#runner;
+    const layers = (peer === null ? null : this.#layers.get(peer)) ?? [];
+    if (layers === this.#shownLayers || (layers.length === 0 && this.#shownLayers.length === 0)) return;
+    this.#shownLayers = layers;
+    this.emit('layers', { layers });
+  }
+
   #setState(state: WhepState): void {
     const previous = this.#state;
     this.#state = state;
+    if (state !== 'live') this.#showLayers();
     this.emit('state', { state, previous });
   }
 }

@@ -4,6 +4,7 @@ import { WhepClient } from '../clients/whep-client.ts';
 import { expose, find, setPageState, setText } from './dom.ts';
 import { PlayerControls } from './player-controls.ts';
 import { PlayerStats } from './player-stats.ts';
+import { QualityMenu } from './quality-menu.ts';
 
 /** What a page plays. */
 export interface Programme {
@@ -42,6 +43,7 @@ export class PlayerPage {
   readonly #retryButton = find('retry', HTMLButtonElement);
   readonly #stats = new PlayerStats(this.#video);
   readonly #controls = new PlayerControls(this.#video, { toggleStats: () => this.#stats.toggle() });
+  readonly #quality = new QualityMenu(this.#video);
   #client: WhepClient;
   /** The stream in the video element has shown a frame (or sounded, when it has no picture). */
   #shown = false;
@@ -83,6 +85,7 @@ export class PlayerPage {
   #createClient(): WhepClient {
     const { url, readToken } = this.#programme;
     const next = new WhepClient({ url, token: readToken() });
+    this.#quality.follow(next);
     next.addEventListener('stream', ({ detail }) => {
       if (this.#client === next) this.#adopt(detail.stream);
     });

@@ -28,3 +28,18 @@ export function isH264KeyframeStart(payload: Buffer): boolean {
   }
   return false;
 }
+
+/** The SPS in this packet, alone or among other NAL units; null: there is none, or it is cut in pieces. */
+export function h264ParameterSet(payload: Buffer): Buffer | null {
+  const type = (payload[0] ?? 0) & TYPE_MASK;
+  if (type === SPS) return payload;
+  if (type !== STAP_A) return null;
+  let offset = 1;
+  while (offset + 2 < payload.length) {
+    const length = payload.readUInt16BE(offset);
+    const nal = payload.subarray(offset + 2, offset + 2 + length);
+    if (((nal[0] ?? 0) & TYPE_MASK) === SPS) return nal;
+    offset += 2 + length;
+  }
+  return null;
+}

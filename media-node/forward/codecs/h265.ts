@@ -33,3 +33,18 @@ export function isH265KeyframeStart(payload: Buffer): boolean {
   }
   return false;
 }
+
+/** The SPS in this packet, alone or among other NAL units; null: there is none, or it is cut in pieces. */
+export function h265ParameterSet(payload: Buffer): Buffer | null {
+  const type = nalType(payload[0] ?? 0);
+  if (type === SPS) return payload;
+  if (type !== AGGREGATION) return null;
+  let offset = NAL_HEADER_BYTES;
+  while (offset + 2 < payload.length) {
+    const length = payload.readUInt16BE(offset);
+    const nal = payload.subarray(offset + 2, offset + 2 + length);
+    if (nalType(nal[0] ?? 0) === SPS) return nal;
+    offset += 2 + length;
+  }
+  return null;
+}

@@ -11,12 +11,12 @@ export function isVp8KeyframeStart(payload: Buffer): boolean {
   if (payload.length < 2) return false;
   const first = payload[0] as number;
   if ((first & START_OF_PARTITION) === 0 || (first & PARTITION_ID) !== 0) return false;
-  const header = descriptorLength(payload);
+  const header = vp8DescriptorLength(payload);
   return header < payload.length && ((payload[header] as number) & INTERFRAME) === 0;
 }
 
 /** Length of the payload descriptor (RFC 7741 §4.2). */
-function descriptorLength(payload: Buffer): number {
+export function vp8DescriptorLength(payload: Buffer): number {
   if (((payload[0] as number) & EXTENDED) === 0) return 1;
   const extension = payload[1] as number;
   let length = 2;

@@ -1,5 +1,5 @@
 /** NAL units out of RTP: H.264 (RFC 6184, packetization modes 0 and 1) and H.265 (RFC 7798, without decoding order numbers). */
-import { BitReader, unescapeNal } from './bit-reader.ts';
+import { BitReader, unescapeNal } from '../../forward/codecs/bit-reader.ts';
 import type { Depacketiser, Picture } from './depacketiser.ts';
 import { MAX_UNITS } from './limits.ts';
 

@@ -1,0 +1,77 @@
+/** Which layer of a track a viewer gets: what it asked for, and how far down its line makes it go. */
+import type { IngressStream } from './ingress-stream.ts';
+import { GOOD_LINE, step } from './layer-machine.ts';
+import type { LayerChoice } from './types.ts';
+
+/** What a choice looks at of a layer. */
+type Layer = Pick<IngressStream, 'rid' | 'width' | 'height'>;
+
+/** The best that flows, as the viewer's line allows. */
+export const AUTOMATIC: LayerChoice = { rid: null, maxWidth: Infinity, maxHeight: Infinity };
+
+/**
+ * The layer to send; null: none flows. A rid that does not flow is left for what an automatic choice would take, until it
+ * comes back. When nothing is as small as the limits want, it is the lowest.
+ * @param steps best first
+ * @param down steps to stay below the best, of an automatic choice
+ */
+export function chooseLayer<L extends Layer>(steps: readonly L[], choice: LayerChoice, down: number): L | null {
+  if (choice.rid !== null) for (const layer of steps) if (layer.rid === choice.rid) return layer;
+  let left = down;
+  let chosen: L | null = null;
+  for (const layer of steps) {
+    if (!fits(layer, choice)) continue;
+    chosen = layer;
+    if (left-- <= 0) break;
+  }
+  return chosen ?? steps[steps.length - 1] ?? null;
+}
+
+/** How many layers an automatic choice has. */
+export function choicesOf(steps: readonly Layer[], choice: LayerChoice): number {
+  let count = 0;
+  for (const layer of steps) if (fits(layer, choice)) count++;
+  return count;
+}
+
+/** Sizes that are not known are not too large. */
+function fits({ width, height }: Layer, { maxWidth, maxHeight }: LayerChoice): boolean {
+  return width <= maxWidth && height <= maxHeight;
+}
+
+/** The choice of one viewer, and what its reports make of it. */
+export class ViewerLayer {
+  #choice = AUTOMATIC;
+  #line = GOOD_LINE;
+
+  set choice(choice: LayerChoice) {
+    this.#choice = choice;
+    this.#line = GOOD_LINE;
+  }
+
+  /** The layer to send of `steps`; null: none flows. */
+  from(steps: readonly IngressStream[]): IngressStream | null {
+    return chooseLayer(steps, this.#choice, this.#line.down);
+  }
+
+  /**
+   * The viewer has reported. Who asked for a layer gets it, whatever its line is like.
+   * @param fractionLost 0 to 1
+   * @param estimateBps what it can take; null: it does not say
+   * @param sentBps what it gets
+   * @returns whether another layer is due
+   */
+  noteReport(
+    steps: readonly IngressStream[],
+    fractionLost: number,
+    estimateBps: number | null,
+    sentBps: number,
+    nowMs: number,
+  ): boolean {
+    if (steps.length < 2 || this.#choice.rid !== null) return false;
+    const choices = choicesOf(steps, this.#choice);
+    const { down } = this.#line;
+    this.#line = step(this.#line, { fractionLost, estimateBps, sentBps, choices }, nowMs);
+    return this.#line.down !== down;
+  }
+}
