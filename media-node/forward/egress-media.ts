@@ -10,6 +10,7 @@ import { EgressStream } from './egress-stream.ts';
 import type { PeerHandle } from './fanout-engine.ts';
 import type { ForwarderContext } from './forwarder-context.ts';
 import type { IngressStream } from './ingress-stream.ts';
+import { RelayedLayers } from './relayed-layers.ts';
 import { ReportTimes } from './report-times.ts';
 import { isRtcp, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from './rtcp-mux.ts';
 import { PublishedTrack } from './source-track.ts';
@@ -51,6 +52,8 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
   readonly #usedSsrcs = new Set<number>();
   /** What the viewer says it can take (REMB), bits per second; null before it said so. */
   estimateBps: number | null = null;
+  /** Null: no other node gets layers from here. */
+  #relayed: RelayedLayers | null;
   #nowMs = 0;
   #closed = false;
 
@@ -69,6 +72,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
           });
     this.#peer = context.engine.openPeer(keys, send, watchRoute);
     this.#outgoing = tracks.map((plan) => this.#open(plan, nowMs));
+    this.#relayed = RelayedLayers.of(this.#outgoing.map(({ stream }) => stream));
   }
 
   setTracks(tracks: readonly EgressTrackPlan[], nowMs: number): void {
@@ -78,6 +82,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
     const kept = new Set(tracks.map(({ ssrc }) => ssrc));
     for (const { stream } of this.#outgoing) if (!kept.has(stream.plan.ssrc)) stream.close(nowMs);
     this.#outgoing = tracks.map((plan) => known.get(plan.ssrc) ?? this.#open(plan, nowMs));
+    this.#relayed = RelayedLayers.of(this.#outgoing.map(({ stream }) => stream));
     this.#context.onEgressDue(this, nowMs);
   }
 
@@ -100,19 +105,21 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
 
   attach(mid: string, source: SourceTrack | null, nowMs: number): void {
     if (this.#closed) return;
-    const stream = this.#streamAt(mid);
+    const streams = this.#streamsAt(mid);
     if (source !== null && !(source instanceof PublishedTrack)) throw new TypeError('not a track of this forwarder');
-    stream.attach(source, nowMs);
+    for (const stream of streams) stream.attach(source, nowMs);
   }
 
   setLayer(mid: string, choice: LayerChoice, nowMs: number): void {
-    if (!this.#closed) this.#streamAt(mid).setLayer(choice, nowMs);
+    if (this.#closed) return;
+    for (const stream of this.#streamsAt(mid)) stream.setLayer(choice, nowMs);
   }
 
-  #streamAt(mid: string): EgressStream {
-    const outgoing = this.#outgoing.find(({ stream }) => stream.plan.mid === mid);
-    if (outgoing === undefined) throw new RangeError(`no m-section ${mid} in this session`);
-    return outgoing.stream;
+  /** One, or each layer of a track that is relayed. */
+  #streamsAt(mid: string): EgressStream[] {
+    const streams = this.#outgoing.flatMap(({ stream }) => (stream.plan.mid === mid ? [stream] : []));
+    if (streams.length === 0) throw new RangeError(`no m-section ${mid} in this session`);
+    return streams;
   }
 
   requestKeyframe(mid: string, nowMs: number): void {
@@ -192,6 +199,10 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
     this.estimateBps = bitrateBps;
   }
 
+  application(_senderSsrc: number, subtype: number, name: number, words: readonly number[]): void {
+    this.#relayed?.read(subtype, name, words, this.#nowMs);
+  }
+
   senderReport(): void {}
   /** The end of a viewer shows by its transport, not by the SSRC that it reports with. */
   bye(): void {}
@@ -204,6 +215,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
   /** Sends the reports that are due; returns when to call again, at the latest. */
   tick(nowMs: number): number {
     let dueMs = nowMs + LOOK_MS;
+    this.#tellLayers(nowMs);
     for (const outgoing of this.#outgoing) {
       const { stream, times } = outgoing;
       const { source } = stream.rewriter;
@@ -215,6 +227,12 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
       dueMs = Math.min(dueMs, Math.max(times.nextMs, nowMs + LOOK_SOON_MS));
     }
     return dueMs;
+  }
+
+  #tellLayers(nowMs: number): void {
+    this.#relayed?.write(writer, nowMs, () => {
+      this.#context.engine.sendRtcp(this.#peer, writer.buffer, writer.length);
+    });
   }
 
   /** False while there is nothing to say. */

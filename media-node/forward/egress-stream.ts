@@ -10,6 +10,7 @@ import { type CachedStart, findCachedStart } from './cached-start.ts';
 import type { FanoutEngine, PeerHandle, SinkHandle } from './fanout-engine.ts';
 import { type IngressStream, removeFrom } from './ingress-stream.ts';
 import { ViewerLayer } from './layer-choice.ts';
+import type { LayerStep } from './layer-step.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 import { copiedExtensionIds, type SourcePacket } from './source-packet.ts';
 import type { PublishedTrack, TrackSink } from './source-track.ts';
@@ -24,6 +25,8 @@ const PREFER_KEYFRAME_MS = 300;
 const STALL_MS = 500;
 /** A switch of layers takes the cached packets of the new one when they are this few: the picture does not jump back. */
 const SWITCH_GOP_MS = 300;
+/** A node that relays says every second which layers it wants; after this without a word it wants none. */
+const LEASE_MS = 5_000;
 
 /** How often one viewer makes a publisher send everybody a keyframe. */
 const ASKING = { free: 3, firstWaitMs: 2_000, longestWaitMs: 16_000, forgetMs: 10_000 };
@@ -55,6 +58,10 @@ export class EgressStream implements TrackSink {
   readonly #keyframeReason: KeyframeReason;
   readonly #onLayers: (() => void) | undefined;
   readonly #layer = new ViewerLayer();
+  /** The layer that should be sent. */
+  #step: LayerStep | null = null;
+  /** Of one layer to a node that relays. */
+  #leaseEndMs = Number.NEGATIVE_INFINITY;
 
   /**
    * @param cachedStart false: never begin with packets from the cache, which come in a burst
@@ -95,6 +102,7 @@ export class EgressStream implements TrackSink {
     this.#track?.detach(this);
     this.#stopWaiting();
     this.#leaveCurrent(nowMs);
+    this.#step = null;
     this.#track = track;
     track?.attach(this, nowMs);
   }
@@ -126,7 +134,54 @@ export class EgressStream implements TrackSink {
   }
 
   #aimAtChoice(nowMs: number): void {
-    if (this.#track !== null) this.#aim(this.#layer.from(this.#track.steps), nowMs);
+    const track = this.#track;
+    if (track === null) return;
+    this.#step = this.#chosenOf(track.steps, nowMs);
+    if (this.#step === null && this.plan.layer !== undefined) {
+      this.#stopWaiting();
+      this.#leaveCurrent(nowMs);
+      return;
+    }
+    const { source } = this.rewriter;
+    const current = source !== null && nowMs - source.lastArrivalMs < STALL_MS ? source : null;
+    const wanted = this.#step?.stream ?? null;
+    // A layer that has to be fetched first is waited for; meanwhile there is what flows.
+    const comes = wanted !== null && (current !== null || track.flows(wanted));
+    this.#aim(comes ? wanted : (current ?? track.best), nowMs);
+  }
+
+  #chosenOf(steps: readonly LayerStep[], nowMs: number): LayerStep | null {
+    const { layer } = this.plan;
+    if (layer === undefined) return this.#layer.from(steps);
+    if (nowMs >= this.#leaseEndMs) return null;
+    const own = steps.find(({ rid }) => rid === layer.rid);
+    if (own !== undefined || layer.all[0] !== layer.rid) return own ?? null;
+    // The publisher came back without these layers: the first stands for whatever there is.
+    return steps.some(({ rid }) => rid !== null && layer.all.includes(rid)) ? null : (steps[0] ?? null);
+  }
+
+  collectWanted(rids: Set<string>): void {
+    const isSent = this.#step?.rid ?? null;
+    const { rid = null } = this.rewriter.source ?? {};
+    if (isSent !== null) rids.add(isSent);
+    if (rid !== null) rids.add(rid);
+  }
+
+  /** A node that relays says whether it wants this layer. */
+  setWanted(wanted: boolean, nowMs: number): void {
+    const before = nowMs < this.#leaseEndMs;
+    this.#leaseEndMs = wanted ? nowMs + LEASE_MS : Number.NEGATIVE_INFINITY;
+    if (wanted !== before) this.#aimAtChoice(nowMs);
+  }
+
+  /** Call it a few times a second. */
+  checkLease(nowMs: number): void {
+    if (this.#step !== null && this.plan.layer !== undefined && nowMs >= this.#leaseEndMs) this.#aimAtChoice(nowMs);
+  }
+
+  /** The layers that this stream is one of, best first. */
+  get steps(): readonly LayerStep[] {
+    return this.#track?.steps ?? [];
   }
 
   /** Sends this layer as soon as it can be decoded; null: none flows. */

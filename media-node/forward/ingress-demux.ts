@@ -33,8 +33,8 @@ export class IngressDemux {
   constructor(tracks: readonly PublishedTrack[]) {
     this.#tracks = tracks;
     for (const track of tracks) {
-      for (const { primary, rtx } of track.plan.ssrcs) {
-        const route = { track, rid: null, announced: true, stream: null };
+      for (const { primary, rtx, rid = null } of track.plan.ssrcs) {
+        const route = { track, rid, announced: true, stream: null };
         this.#routes.set(primary, { ...route, rtx: false, primarySsrc: null });
         if (rtx !== null) this.#routes.set(rtx, { ...route, rtx: true, primarySsrc: primary });
       }

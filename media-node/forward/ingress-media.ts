@@ -10,6 +10,7 @@ import type { ForwarderContext } from './forwarder-context.ts';
 import { IngressDemux, type Route } from './ingress-demux.ts';
 import { IngressReports } from './ingress-reports.ts';
 import { IngressStream } from './ingress-stream.ts';
+import { readOffered } from './relay-messages.ts';
 import { isRtcp, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES } from './rtcp-mux.ts';
 import { findExtension, parseRtpHeader, RtpHeader } from './rtp-header.ts';
 import { recoverOriginal } from './rtx.ts';
@@ -194,6 +195,16 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
     if (stream !== null && track !== undefined) this.#closeStream(stream, track, this.#nowMs);
   }
 
+  /** The node that this comes from says which layers of a track it has. */
+  application(_senderSsrc: number, subtype: number, name: number, words: readonly number[]): void {
+    const layers = readOffered(subtype, name, words);
+    const [first] = layers ?? [];
+    if (layers === null || first === undefined) return;
+    for (const track of this.tracks) {
+      if (track.plan.ssrcs.some(({ primary }) => primary === first.ssrc)) track.noteOffered(layers, this.#nowMs);
+    }
+  }
+
   // We send nothing that a publisher could report on or ask for.
   reportBlock(): void {}
   nack(): void {}
@@ -215,6 +226,7 @@ export class IngressSession implements IngressMedia, RtcpVisitor {
       if (chooses) track.watchLayers(nowMs);
       for (const layer of track.layers) layer.tick(nowMs);
     }
+    if (chooses) this.#reports.askForLayers(nowMs);
     this.#reports.tick(nowMs);
   }
 

@@ -6,6 +6,7 @@ import type { TransportCcRecorder } from '../rtcp/transport-cc.ts';
 import { RtcpWriter } from '../rtcp/write.ts';
 import type { SrtpKeys } from '../transport/types.ts';
 import type { IngressStream } from './ingress-stream.ts';
+import { writeWanted } from './relay-messages.ts';
 import type { PublishedTrack } from './source-track.ts';
 import { deriveSessionKeys } from './srtp/session-keys.ts';
 import { SRTP_OVERHEAD, SrtpSender } from './srtp/srtp-sender.ts';
@@ -36,6 +37,9 @@ export class IngressReports {
   readonly #lost = new Uint16Array(MAX_NACKS);
   readonly #remb: RembEstimator | null;
   #firSequence = 0;
+  /** Layers that were asked for last, and when to ask again. */
+  #asked = '';
+  #askAgainMs = Number.NEGATIVE_INFINITY;
   #nextReportMs = Number.NEGATIVE_INFINITY;
   #nextNackMs = Number.NEGATIVE_INFINITY;
 
@@ -53,6 +57,18 @@ export class IngressReports {
     if (pli) this.#writer.pli(this.#ownSsrc, stream.ssrc);
     else this.#writer.fir(this.#ownSsrc, stream.ssrc, this.#firSequence++);
     this.#send();
+  }
+
+  /** Says to the node that this comes from which layers are wanted here, as soon as they are others. */
+  askForLayers(nowMs: number): void {
+    const ssrcs: number[] = [];
+    for (const track of this.#options.tracks) track.collectWanted(ssrcs, nowMs);
+    const asked = ssrcs.join();
+    if (ssrcs.length === 0 || (asked === this.#asked && nowMs < this.#askAgainMs)) return;
+    this.#asked = asked;
+    this.#askAgainMs = nowMs + REPORT_INTERVAL_MS;
+    this.#begin();
+    if (writeWanted(this.#writer, this.#ownSsrc, ssrcs)) this.#send();
   }
 
   tick(nowMs: number): void {

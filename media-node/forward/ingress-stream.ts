@@ -11,6 +11,7 @@ import type { PublisherClock } from '../rtcp/sender-clock.ts';
 import { isKeyframeStart } from './codecs/keyframes.ts';
 import { pictureSize } from './codecs/picture-size.ts';
 import type { FanoutEngine, GroupHandle } from './fanout-engine.ts';
+import type { LayerStep } from './layer-step.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PaddingFilter } from './padding-filter.ts';
 import { SourceClock } from './source-clock.ts';
@@ -50,7 +51,7 @@ export interface IngressStreamOptions {
   sendKeyframeRequest(stream: IngressStream): void;
 }
 
-export class IngressStream {
+export class IngressStream implements LayerStep {
   readonly ssrc: number;
   readonly rid: string | null;
   readonly plan: IngressTrackPlan;
@@ -108,6 +109,15 @@ export class IngressStream {
     this.reception = new ReceptionStats(plan.codec.clockRate);
     this.nack = plan.feedback.nack ? new NackGenerator() : null;
     this.clock = new SourceClock(plan.codec.clockRate, options.publisherClock);
+  }
+
+  /** As a step of the ladder it is its own stream. */
+  get stream(): IngressStream {
+    return this;
+  }
+
+  bitrateBps(nowMs: number): number {
+    return this.meter.bitrateBps(nowMs);
   }
 
   /** Milliseconds since the newest keyframe began. */

@@ -1,10 +1,11 @@
 /** Which layer of a track a viewer gets: what it asked for, and how far down its line makes it go. */
-import type { IngressStream } from './ingress-stream.ts';
+
 import { GOOD_LINE, step } from './layer-machine.ts';
+import type { LayerStep } from './layer-step.ts';
 import type { LayerChoice } from './types.ts';
 
 /** What a choice looks at of a layer. */
-type Layer = Pick<IngressStream, 'rid' | 'width' | 'height'>;
+type Layer = Pick<LayerStep, 'rid' | 'width' | 'height'>;
 
 /** The best that flows, as the viewer's line allows. */
 export const AUTOMATIC: LayerChoice = { rid: null, maxWidth: Infinity, maxHeight: Infinity };
@@ -50,7 +51,7 @@ export class ViewerLayer {
   }
 
   /** The layer to send of `steps`; null: none flows. */
-  from(steps: readonly IngressStream[]): IngressStream | null {
+  from(steps: readonly LayerStep[]): LayerStep | null {
     return chooseLayer(steps, this.#choice, this.#line.down);
   }
 
@@ -62,7 +63,7 @@ export class ViewerLayer {
    * @returns whether another layer is due
    */
   noteReport(
-    steps: readonly IngressStream[],
+    steps: readonly LayerStep[],
     fractionLost: number,
     estimateBps: number | null,
     sentBps: number,

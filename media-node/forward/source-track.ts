@@ -3,12 +3,17 @@ import type { IngressTrackPlan } from '../negotiate/plan.ts';
 import type { IngressStream, StreamSink } from './ingress-stream.ts';
 import { removeFrom } from './ingress-stream.ts';
 import { LayerLadder } from './layer-ladder.ts';
+import type { LayerStep } from './layer-step.ts';
+import type { OfferedLayer } from './relay-messages.ts';
+import { RemoteLayers } from './remote-layers.ts';
 import type { LayerInfo, SourceTrack } from './types.ts';
 
 /** A viewer's side of a track. */
 export interface TrackSink extends StreamSink {
   /** The layers that flow, or their order, are others than before (or this track is new): choose one of `steps`. */
   onLayers(nowMs: number): void;
+  /** Adds the rids of the layers that it sends or is about to. */
+  collectWanted(rids: Set<string>): void;
 }
 
 export class PublishedTrack implements SourceTrack {
@@ -18,26 +23,50 @@ export class PublishedTrack implements SourceTrack {
   readonly layers: IngressStream[] = [];
   readonly sinks: TrackSink[] = [];
   readonly #ladder = new LayerLadder();
+  /** Null: what flows here is all there is. */
+  readonly #remote: RemoteLayers | null;
+  readonly #wantedRids = new Set<string>();
 
   constructor(plan: IngressTrackPlan) {
     this.mid = plan.mid;
     this.kind = plan.kind;
     this.plan = plan;
+    this.#remote = RemoteLayers.of(plan, this.layers);
   }
 
-  /** The layers that flow, best first; empty before the first packet. */
-  get steps(): readonly IngressStream[] {
-    return this.#ladder.steps;
+  /** The layers to choose from, best first; empty before the first packet. */
+  get steps(): readonly LayerStep[] {
+    const remote = this.#remote?.steps ?? [];
+    return remote.length > 0 ? remote : this.#ladder.steps;
   }
 
-  /** The best layer; null before the first packet. */
+  /** The best layer that flows here; null before the first packet. */
   get best(): IngressStream | null {
-    return this.steps[0] ?? null;
+    return this.#ladder.steps[0] ?? null;
+  }
+
+  /** It is sent here now, or was the last to be. */
+  flows(layer: IngressStream): boolean {
+    return this.#ladder.steps.includes(layer);
+  }
+
+  /** The node that this track comes from has said which layers it has, best first. */
+  noteOffered(layers: readonly OfferedLayer[], nowMs: number): void {
+    if (this.#remote?.note(layers) === true) this.#tell(nowMs);
+  }
+
+  /** Adds the SSRCs of the layers to ask that node for; none when it does not tell them apart. */
+  collectWanted(ssrcs: number[], nowMs: number): void {
+    if (this.#remote === null) return;
+    this.#wantedRids.clear();
+    for (const sink of this.sinks) sink.collectWanted(this.#wantedRids);
+    ssrcs.push(...this.#remote.wanted(this.#wantedRids, nowMs));
   }
 
   addLayer(layer: IngressStream, nowMs: number): void {
     this.layers.push(layer);
-    if (this.#ladder.begin(layer)) this.#tell(nowMs);
+    // A layer that was asked for is waited for.
+    if (this.#ladder.begin(layer) || this.#remote !== null) this.#tell(nowMs);
   }
 
   removeLayer(layer: IngressStream, nowMs: number): void {
@@ -48,14 +77,14 @@ export class PublishedTrack implements SourceTrack {
 
   /** Looks which layers flow; call it a few times a second. */
   watchLayers(nowMs: number): void {
-    if (this.layers.length < 2 && this.steps.length === this.layers.length) return;
+    if (this.layers.length < 2 && this.#ladder.steps.length === this.layers.length) return;
     if (this.#ladder.update(this.layers, nowMs)) this.#tell(nowMs);
   }
 
   describeLayers(nowMs: number): LayerInfo[] {
     const flowing = this.steps.map((layer) => ({
       rid: layer.rid,
-      bitrateBps: Math.round(layer.meter.bitrateBps(nowMs)),
+      bitrateBps: Math.round(layer.bitrateBps(nowMs)),
       width: layer.width,
       height: layer.height,
     }));

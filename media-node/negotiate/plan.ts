@@ -89,8 +89,8 @@ export interface IngressTrackPlan {
   feedback: Feedback;
   /** Simulcast rids in the offer's order; empty without simulcast. */
   rids: readonly string[];
-  /** SSRCs announced in the offer, first the primary; `rtx` is its FID partner or null. Empty when the offer names none. */
-  ssrcs: readonly { primary: number; rtx: number | null }[];
+  /** SSRCs announced in the offer, first the primary; `rtx` is its FID partner or null; `rid` only in relays. Empty when the offer names none. */
+  ssrcs: readonly { primary: number; rtx: number | null; rid?: string }[];
 }
 
 /** One accepted m-section of a WHEP session: a track that we send. */
@@ -110,6 +110,8 @@ export interface EgressTrackPlan {
   rtxSsrc: number | null;
   /** RTCP CNAME, one per session. */
   cname: string;
+  /** To a node that relays: this stream is one layer of the track, of which `all` are offered, and is sent while it is wanted. */
+  layer?: { rid: string; all: readonly string[] };
 }
 
 /** A published track as WHEP negotiation sees it. */
@@ -117,6 +119,8 @@ export interface SourceTrackInfo {
   mid: string;
   kind: MediaKind;
   codec: Codec;
+  /** Simulcast rids; absent or empty without simulcast. */
+  rids?: readonly string[];
 }
 
 /** The peer's end of an accepted `m=application` section: what `PeerTransport.openDataChannels` wants to know. */

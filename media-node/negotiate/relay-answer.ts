@@ -44,7 +44,7 @@ export function answerRelay(offer: SessionDescription, local: LocalTransport): R
   const media = offer.media.map((section): MediaSource => {
     if (!isLive(section) || (section.kind !== 'audio' && section.kind !== 'video')) return rejectedSection(section);
     const { track, source } = answerIngressSection(section, setup, dialling, mids.length === 0);
-    tracks.push({ ...track, stream: section.msids[0]?.stream ?? 's0' });
+    tracks.push({ ...track, ssrcs: named(track), stream: section.msids[0]?.stream ?? 's0' });
     mids.push(trackMid(section));
     return source;
   });
@@ -61,6 +61,12 @@ export function answerRelay(offer: SessionDescription, local: LocalTransport): R
     media,
   });
   return { answer, remote, tracks, candidates, mids };
+}
+
+/** SSRCs of layers come in the order of their rids. */
+function named({ rids, ssrcs }: IngressTrackPlan): IngressTrackPlan['ssrcs'] {
+  if (rids.length !== ssrcs.length) return ssrcs;
+  return ssrcs.map((ssrc, index) => ({ ...ssrc, rid: rids[index] ?? '' }));
 }
 
 function readCandidates(section: MediaSection | null): RemoteCandidate[] {

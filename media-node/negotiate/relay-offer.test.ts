@@ -74,6 +74,27 @@ test('tracks of one format share its payload types', () => {
   expect(new Set(types).size).toBe(3);
 });
 
+test('layers come over one by one, each SSRC under its rid, in the order of the publisher', () => {
+  const [audio, camera, ...others] = SOURCES as [RelayedTrackInfo, RelayedTrackInfo, ...RelayedTrackInfo[]];
+  const rids = ['q', 'h', 'f'];
+  const { pulled, served } = negotiate([audio, { ...camera, rids }, ...others]);
+
+  const layers = served.tracks.filter(({ layer }) => layer !== undefined);
+  expect(layers.map(({ mid, layer }) => [mid, layer])).toEqual(rids.map((rid) => ['1', { rid, all: rids }]));
+  expect(pulled.tracks).toHaveLength(SOURCES.length);
+  const pull = pulled.tracks.find(({ mid }) => mid === '1');
+  expect(pull?.rids).toEqual(rids);
+  expect(pull?.ssrcs).toEqual(
+    layers.map(({ ssrc, rtxSsrc, layer }) => ({ primary: ssrc, rtx: rtxSsrc, rid: layer?.rid })),
+  );
+  expect(new Set(served.tracks.flatMap(({ ssrc, rtxSsrc }) => [ssrc, rtxSsrc])).size).toBe(served.tracks.length * 2);
+});
+
+test('a track with one rid is relayed as any other', () => {
+  const { served } = negotiate(SOURCES.map((source) => ({ ...source, rids: ['only'] })));
+  expect(served.tracks.map(({ layer }) => layer)).toEqual(SOURCES.map(() => undefined));
+});
+
 test('the downstream dials: it is active, not lite, and names no candidates', () => {
   const { pulled, served } = negotiate();
 

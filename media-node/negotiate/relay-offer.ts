@@ -1,7 +1,7 @@
 /** A relay's upstream: the tracks of one publisher are offered to another node, which answers. Pure. */
 import { ProblemError } from '../../shared/errors.ts';
 import { badSdp } from '../../shared/sdp/parse.ts';
-import type { MediaSource, SessionDescription } from '../../shared/sdp/types.ts';
+import type { Attribute, MediaSource, SessionDescription } from '../../shared/sdp/types.ts';
 import { EXTENSION_URIS } from './extensions.ts';
 import { PROTOCOL } from './offer-play.ts';
 import type { EgressTrackPlan, ExtensionIds, LocalTransport, RemoteTransport } from './plan.ts';
@@ -14,13 +14,19 @@ import {
 } from './relay-formats.ts';
 import { liveSection, printDescription } from './sections.ts';
 import { type SenderIds, sourceAttributes } from './sender-lines.ts';
-import { readRemoteTransport, roleAsOfferer } from './transport-lines.ts';
+import { attribute, readRemoteTransport, roleAsOfferer } from './transport-lines.ts';
+
+interface OfferedStream {
+  readonly ssrc: number;
+  readonly rtxSsrc: number;
+  /** Null: the track is one stream, the best layer that flows. */
+  readonly rid: string | null;
+}
 
 interface OfferedTrack {
   readonly source: RelayedTrackInfo;
   readonly format: RelayFormat;
-  readonly ssrc: number;
-  readonly rtxSsrc: number;
+  readonly streams: readonly OfferedStream[];
 }
 
 /** What has to be remembered until the other node answers. */
@@ -42,7 +48,10 @@ export function offerRelay(
   const formatOf = relayFormats(sources.map(({ codec }) => codec));
   const streams = [...new Set(sources.map(({ stream }) => stream))];
   const tracks = sources.map((source): OfferedTrack => {
-    return { source, format: formatOf(source.codec), ssrc: ids.nextSsrc(), rtxSsrc: ids.nextSsrc() };
+    const rids = source.rids ?? [];
+    const layers = rids.length > 1 ? rids : [null];
+    const layerStreams = layers.map((rid) => ({ rid, ssrc: ids.nextSsrc(), rtxSsrc: ids.nextSsrc() }));
+    return { source, format: formatOf(source.codec), streams: layerStreams };
   });
   const media = tracks.map((track, index) => {
     // The publisher's own name may hold characters that have no place in `a=msid`.
@@ -55,7 +64,7 @@ export function offerRelay(
 }
 
 function offerSection(
-  { source, format, ssrc, rtxSsrc }: OfferedTrack,
+  { source, format, streams }: OfferedTrack,
   msid: string,
   cname: string,
   local: LocalTransport,
@@ -78,11 +87,25 @@ function offerSection(
       ],
       extensions: [...RELAY_EXTENSION_IDS].map(([extension, id]) => ({ id, name: extension, direction: null })),
       rtcpRsize: true,
-      extra: sourceAttributes(msid, cname, ssrc, rtxSsrc),
+      extra: streamAttributes(msid, cname, streams),
     },
     local,
     tagged,
   );
+}
+
+/** SSRCs of layers stand in a SIM group, in the order of their rids: so the other node knows which is which. */
+function streamAttributes(msid: string, cname: string, streams: readonly OfferedStream[]): Attribute[] {
+  const rids = streams.flatMap(({ rid }) => rid ?? []);
+  const [first] = streams;
+  if (rids.length === 0) return first === undefined ? [] : sourceAttributes(msid, cname, first.ssrc, first.rtxSsrc);
+  return [
+    ...rids.map((rid) => attribute('rid', `${rid} send`)),
+    attribute('simulcast', `send ${rids.join(';')}`),
+    attribute('ssrc-group', `SIM ${streams.map(({ ssrc }) => ssrc).join(' ')}`),
+    attribute('msid', msid),
+    ...streams.flatMap(({ ssrc, rtxSsrc }) => sourceAttributes(msid, cname, ssrc, rtxSsrc).slice(1)),
+  ];
 }
 
 /**
@@ -108,19 +131,23 @@ export function acceptRelayAnswer(
     }
     const hasRtx = taken.has(offered.format.rtxPayloadType);
     const { mid, kind, codec } = offered.source;
-    tracks.push({
-      mid,
-      kind,
-      sourceMid: mid,
-      codec,
-      payloadType: offered.format.payloadType,
-      rtxPayloadType: hasRtx ? offered.format.rtxPayloadType : null,
-      extensions,
-      feedback: RELAY_FEEDBACK,
-      ssrc: offered.ssrc,
-      rtxSsrc: hasRtx ? offered.rtxSsrc : null,
-      cname: pending.cname,
-    });
+    const rids = offered.streams.flatMap(({ rid }) => rid ?? []);
+    for (const { ssrc, rtxSsrc, rid } of offered.streams) {
+      tracks.push({
+        mid,
+        kind,
+        sourceMid: mid,
+        codec,
+        payloadType: offered.format.payloadType,
+        rtxPayloadType: hasRtx ? offered.format.rtxPayloadType : null,
+        extensions,
+        feedback: RELAY_FEEDBACK,
+        ssrc,
+        rtxSsrc: hasRtx ? rtxSsrc : null,
+        cname: pending.cname,
+        ...(rid === null ? {} : { layer: { rid, all: rids } }),
+      });
+    }
   }
   if (tracks.length === 0) throw new ProblemError(422, 'nothing_to_play', 'the answer accepts no track');
   return { remote: readRemoteTransport(answer, roleAsOfferer), tracks };

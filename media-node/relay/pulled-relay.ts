@@ -59,7 +59,7 @@ export class PulledRelay implements TrackSource {
     const local = { ice, fingerprint: context.endpoint.fingerprint, candidates: [] };
     const plan = answerRelay(parseSdp(options.offer), local);
     this.answer = plan.answer;
-    this.sources = plan.tracks.map(({ mid, kind, codec, stream }) => ({ mid, kind, codec, stream }));
+    this.sources = plan.tracks.map(({ mid, kind, codec, stream, rids }) => ({ mid, kind, codec, stream, rids }));
     const transport = context.endpoint.dialTransport({
       local: ice,
       remote: plan.remote,

@@ -5,6 +5,7 @@ export const SENDER_REPORT = 200;
 export const RECEIVER_REPORT = 201;
 export const SOURCE_DESCRIPTION = 202;
 export const GOODBYE = 203;
+export const APPLICATION_DEFINED = 204;
 export const TRANSPORT_FEEDBACK = 205;
 export const PAYLOAD_FEEDBACK = 206;
 
@@ -20,6 +21,9 @@ export const FMT_APPLICATION = 15;
 /** ASCII `REMB`, the unique identifier of draft-alvestrand-rmcat-remb-03 §2.2. */
 export const REMB_IDENTIFIER = 0x52454d42;
 export const REMB_MANTISSA_BITS = 18;
+
+/** SSRC and name at the start of an application-defined packet (RFC 3550 §6.7). */
+export const APPLICATION_FIXED_BYTES = 8;
 
 export const HEADER_BYTES = 4;
 export const SSRC_BYTES = 4;

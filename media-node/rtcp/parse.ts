@@ -4,6 +4,8 @@
  * is checked before it is used, and the work for one datagram is bounded.
  */
 import {
+  APPLICATION_DEFINED,
+  APPLICATION_FIXED_BYTES,
   FEEDBACK_SSRCS_BYTES,
   FIR_ENTRY_BYTES,
   FMT_APPLICATION,
@@ -71,10 +73,12 @@ export interface RtcpVisitor {
   fir(senderSsrc: number, mediaSsrc: number, sequenceNumber: number): void;
   remb(senderSsrc: number, bitrateBps: number): void;
   bye(ssrc: number): void;
+  /** An application-defined packet; its content is `words`, 32 bits each, valid within the call. */
+  application?(senderSsrc: number, subtype: number, name: number, words: readonly number[]): void;
 }
 
 /**
- * Visits the RTCP packets in the first `length` bytes of `buffer`. SDES, APP, XR, transport-wide feedback and unknown
+ * Visits the RTCP packets in the first `length` bytes of `buffer`. SDES, XR, transport-wide feedback and unknown
  * types are skipped.
  * @returns false when something is malformed; all that was valid before it has been visited. Never throws by itself.
  */
@@ -107,6 +111,9 @@ export function parseRtcp(buffer: Buffer, length: number, visitor: RtcpVisitor):
         break;
       case GOODBYE:
         if (!readGoodbye(buffer, body, end, count, visitor)) return false;
+        break;
+      case APPLICATION_DEFINED:
+        if (!readApplication(buffer, body, end, count, visitor)) return false;
         break;
       case TRANSPORT_FEEDBACK:
         if (end - body < FEEDBACK_SSRCS_BYTES) return false;
@@ -170,6 +177,16 @@ function readBlocks(
 function readGoodbye(buffer: Buffer, body: number, end: number, count: number, visitor: RtcpVisitor): boolean {
   if (body + count * SSRC_BYTES > end) return false;
   for (let index = 0; index < count; index++) visitor.bye(buffer.readUInt32BE(body + index * SSRC_BYTES));
+  return true;
+}
+
+function readApplication(buffer: Buffer, body: number, end: number, subtype: number, visitor: RtcpVisitor): boolean {
+  const content = body + APPLICATION_FIXED_BYTES;
+  if (content > end) return false;
+  if (visitor.application === undefined) return true;
+  const words: number[] = [];
+  for (let at = content; at + 4 <= end; at += 4) words.push(buffer.readUInt32BE(at));
+  visitor.application(buffer.readUInt32BE(body), subtype, buffer.readUInt32BE(body + SSRC_BYTES), words);
   return true;
 }
 

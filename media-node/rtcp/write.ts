@@ -3,6 +3,8 @@
  * compound or reduced-size (RFC 5506): the caller decides what goes first.
  */
 import {
+  APPLICATION_DEFINED,
+  APPLICATION_FIXED_BYTES,
   FEEDBACK_SSRCS_BYTES,
   FIR_ENTRY_BYTES,
   FMT_APPLICATION,
@@ -159,6 +161,21 @@ export class RtcpWriter {
     const body = this.#begin(TRANSPORT_FEEDBACK, FMT_NACK, at - header - HEADER_BYTES);
     this.#writeFeedbackSsrcs(body, ownSsrc, mediaSsrc);
     return index;
+  }
+
+  /**
+   * An application-defined packet (RFC 3550 §6.7).
+   * @param name four ASCII characters as a number
+   * @param words its content, 32 bits each; the first `count` are written
+   */
+  application(subtype: number, ownSsrc: number, name: number, words: ArrayLike<number>, count: number): boolean {
+    const at = this.#begin(APPLICATION_DEFINED, subtype, APPLICATION_FIXED_BYTES + count * 4);
+    if (at < 0) return false;
+    this.buffer.writeUInt32BE(ownSsrc, at);
+    this.buffer.writeUInt32BE(name, at + SSRC_BYTES);
+    for (let i = 0; i < count; i++)
+      this.buffer.writeUInt32BE((words[i] ?? 0) >>> 0, at + APPLICATION_FIXED_BYTES + i * 4);
+    return true;
   }
 
   pli(ownSsrc: number, mediaSsrc: number): boolean {

@@ -163,7 +163,7 @@ export class CarriedLobby {
   /** Offers the tracks to another node. @throws ProblemError 404 without a publisher, 409 for a session that is here */
   relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
     this.#refuseWithoutTracks();
-    const tracks = this.#sources.map(({ mid, kind, codec }) => ({ mid, kind, codec, stream: ROOM_STREAM }));
+    const tracks = this.#sources.map((source) => ({ ...source, stream: ROOM_STREAM }));
     return { offer: this.#served.offer({ ...request, source: null }, tracks) };
   }
 

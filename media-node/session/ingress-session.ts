@@ -64,7 +64,7 @@ export class IngressSession {
     const plan = negotiate(offer, local);
     this.answer = plan.answer;
     this.#plans = plan.tracks;
-    this.sources = plan.tracks.map(({ mid, kind, codec }) => ({ mid, kind, codec }));
+    this.sources = plan.tracks.map(({ mid, kind, codec, rids }) => ({ mid, kind, codec, rids }));
     const transport = openTransport(
       context,
       local,

@@ -1,0 +1,135 @@
+/** Simulcast over relays: each node gets the layers that somebody there watches, once, and no others. */
+import { expect, onTestFinished, test } from 'vitest';
+import { loadAddon } from '../../media-node/forward/native/addon.ts';
+import { NativeEngine } from '../../media-node/forward/native/native-engine.ts';
+import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
+import type { SessionId } from '../../shared/ids.ts';
+import { VIDEO } from '../support/client/pattern.ts';
+import { play, type Viewer } from '../support/client/viewer.ts';
+import type { NodeUnderTest } from '../support/node-under-test.ts';
+import { until } from '../support/until.ts';
+import { moreFrames } from './bed.ts';
+import { openFleet, ROOM } from './fleet-bed.ts';
+
+const RIDS = ['low', 'mid', 'high'];
+/** Packets of a frame. */
+const [LOW, MID, HIGH] = [3, 6, 12];
+const WINDOW_FRAMES = 15;
+const SWITCH_MS = 20_000;
+/** Sound, repairs and reports beside the video. */
+const OTHER_PACKETS = 2.9;
+/** The grace for a layer that nobody watches any more is in it. */
+const ROUNDS = 30;
+const addon = await loadAddon();
+
+interface Watcher {
+  viewer: Viewer;
+  /** Null: automatic. */
+  choose(rid: string | null): void;
+}
+
+async function watch(node: NodeUnderTest): Promise<Watcher> {
+  const signalling = node.playing(ROOM);
+  const viewer = await play({ signalling });
+  onTestFinished(() => viewer.close().catch(() => undefined));
+  const session: SessionId = signalling.session;
+  return {
+    viewer,
+    choose: (rid) => {
+      node.request<'layer'>({ method: 'layer', session, media: null, rid, maxWidth: null, maxHeight: null });
+    },
+  };
+}
+
+function packetsPerFrame({ viewer }: Watcher): number {
+  const frames = viewer.video.frames.slice(-WINDOW_FRAMES);
+  const [first] = frames;
+  const last = frames.at(-1);
+  if (first === undefined || last === undefined || frames.length < WINDOW_FRAMES) return 0;
+  return Math.round((last.sequence - first.sequence) / (last.number - first.number));
+}
+
+async function show(watchers: readonly Watcher[], expected: readonly (number | undefined)[]): Promise<void> {
+  await until(
+    () => watchers.every((watcher, index) => packetsPerFrame(watcher) === expected[index]),
+    () => `${expected} packets a frame, not ${watchers.map(packetsPerFrame)}`,
+    SWITCH_MS,
+  );
+}
+
+/** Waits until so few packets come to the node for each frame of the video; keyframes and repairs make more of them for a while. */
+async function takes(node: NodeUnderTest, { viewer }: Watcher, video: number): Promise<void> {
+  const least = video - 0.5;
+  const most = video + OTHER_PACKETS;
+  const seen: number[] = [];
+  while (seen.length < ROUNDS) {
+    const [packets, frames] = [node.forwarder.counters.packetsIn, viewer.video.frameCount];
+    await moreFrames(viewer, WINDOW_FRAMES);
+    seen.push((node.forwarder.counters.packetsIn - packets) / (viewer.video.frameCount - frames));
+    if ((seen.at(-1) ?? 0) > least && (seen.at(-1) ?? 0) < most) return;
+  }
+  throw new Error(`not between ${least} and ${most} packets a frame: ${seen.map((each) => each.toFixed(1)).join(' ')}`);
+}
+
+test.each([
+  ['portable', () => new PortableEngine()],
+  ['native', () => new NativeEngine(addon)],
+])(
+  'viewers two hops away choose, and what nobody watches any more is not sent: %s',
+  async (_, engine) => {
+    const { nodes, publish } = await openFleet(3, engine);
+    const [a, b, c] = nodes as [NodeUnderTest, NodeUnderTest, NodeUnderTest];
+    await publish(a, { rids: RIDS, video: { ...VIDEO, keyframeEveryMs: 60_000 } });
+    const atHome = await watch(a);
+    await show([atHome], [HIGH]);
+    b.relayFrom(a, ROOM);
+    c.relayFrom(b, ROOM);
+    const [one, two] = [await watch(b), await watch(b)];
+    const far = await watch(c);
+    const all = [atHome, one, two, far];
+    await show(all, [HIGH, HIGH, HIGH, HIGH]);
+    await takes(b, one, HIGH);
+
+    one.choose('low');
+    far.choose('mid');
+    await show(all, [HIGH, LOW, HIGH, MID]);
+    // One copy of each layer, whoever it is for.
+    await takes(b, one, LOW + MID + HIGH);
+
+    two.choose('low');
+    far.choose('low');
+    await show(all, [HIGH, LOW, LOW, LOW]);
+    await takes(c, far, LOW);
+    await takes(b, one, LOW);
+
+    far.choose(null);
+    await show(all, [HIGH, LOW, LOW, HIGH]);
+    for (const { viewer } of all) {
+      expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0, foreign: 0 });
+      expect(viewer.stray).toBe(0);
+    }
+  },
+  150_000,
+);
+
+test('a layer that stops at the publisher is stood in for everywhere, and one without layers after it as well', async () => {
+  const { nodes, publish } = await openFleet(2);
+  const [a, b] = nodes as [NodeUnderTest, NodeUnderTest];
+  const signalling = a.publishing(ROOM);
+  const publisher = await publish(a, { signalling, rids: RIDS, video: { ...VIDEO, keyframeEveryMs: 1_000 } });
+  const near = await watch(a);
+  await show([near], [HIGH]);
+  b.relayFrom(a, ROOM);
+  const far = await watch(b);
+  far.choose('mid');
+  await show([far], [MID]);
+
+  publisher.layer('mid').active = false;
+  await show([far], [HIGH]);
+  publisher.layer('mid').active = true;
+  await show([far], [MID]);
+
+  await publisher.session.leave();
+  await publish(a, { signalling: a.publishing(ROOM, signalling.session), video: { ...VIDEO, keyframeEveryMs: 1_000 } });
+  await show([near, far], [LOW, LOW]);
+}, 120_000);
