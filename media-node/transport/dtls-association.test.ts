@@ -80,6 +80,17 @@ describe('the handshake', () => {
     expect(client.outbox).not.toEqual([]);
   });
 
+  test('a server that is very far away has longer for it', () => {
+    const { client, server } = pair();
+    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 400);
+    expect(client.outbox.splice(0)).not.toEqual([]);
+    for (let nowMs = 400; nowMs < 1000; nowMs += 10) client.association.tick(nowMs);
+    expect(client.outbox).toEqual([]);
+    client.association.tick(1000);
+    expect(client.outbox).not.toEqual([]);
+  });
+
   test.each([0.05, 0.2, 0.3])('survives loss of %d within the 5 s that FFmpeg gives', (loss) => {
     for (let seed = 1; seed <= 20; seed++) {
       const { client, server, nowMs } = pair(lossy(seed, loss)).run(20_000);

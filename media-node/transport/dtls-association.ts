@@ -26,10 +26,12 @@ const FIRST_RETRANSMIT_MS = 50;
 const MAX_RETRANSMIT_MS = 1_000;
 /**
  * Of the client's flight that the server has but to finish. FFmpeg's WHIP muxer (8.1), when anything of DTLS comes after its
- * own handshake, reads its socket as a blocking one from then on, and sends one packet for each that it gets: whoever is
- * further away than 50 ms must not be sent this twice. A server that misses it repeats its own flight, and is answered.
+ * own handshake, reads its socket as a blocking one from then on, and sends one packet for each that it gets: it must not
+ * be sent this twice. So it has this time at least, and more when it is far away or slow, as its first answer shows.
  */
 const FINISHING_RETRANSMIT_MS = 300;
+/** Of the time in which the flight before was answered, as that may have been a quick one. */
+const ANSWER_FACTOR = 1.5;
 /**
  * A server's flight is repeated so often by itself, then only when the client repeats its own: clients do, and who made us
  * send to somebody else's address must not make us go on for long.
@@ -74,6 +76,8 @@ export class DtlsAssociation {
   /** Of the present flight, unasked for. */
   #repeats = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
+  /** The present flight, for the first time. */
+  #firstSentMs = 0;
   #early: DtlsRecord[] = [];
   /** 1 from our Finished on. */
   #writeEpoch: 0 | 1 = 0;
@@ -250,9 +254,12 @@ export class DtlsAssociation {
     this.#flight = items;
     const finishes = items.some(({ epoch }) => epoch === 1);
     if (finishes) this.#writeEpoch = 1;
+    const answeredWithinMs = this.#nowMs - this.#firstSentMs;
+    this.#firstSentMs = this.#nowMs;
     this.#transmit();
     this.#repeats = 0;
-    this.#retransmitMs = finishes && this.#role === 'client' ? FINISHING_RETRANSMIT_MS : FIRST_RETRANSMIT_MS;
+    this.#retransmitMs =
+      finishes && this.#role === 'client' ? finishingRetransmitMs(answeredWithinMs) : FIRST_RETRANSMIT_MS;
     this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + this.#retransmitMs : Number.POSITIVE_INFINITY;
   }
 
@@ -277,4 +284,8 @@ export class DtlsAssociation {
     }
     flush();
   }
+}
+
+function finishingRetransmitMs(answeredWithinMs: number): number {
+  return Math.min(MAX_RETRANSMIT_MS, Math.max(FINISHING_RETRANSMIT_MS, ANSWER_FACTOR * answeredWithinMs));
 }
