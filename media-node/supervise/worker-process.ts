@@ -108,7 +108,8 @@ export class WorkerProcess {
     this.#stopping = true;
     if (this.#restart !== null) clearTimeout(this.#restart);
     const child = this.#child;
-    if (child === null) return;
+    // Between its end and the last line that it said there is a child that will not exit again.
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => {
       child.once('exit', () => resolve());
     });
