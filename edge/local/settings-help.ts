@@ -19,7 +19,7 @@ export const EDGE_SETTINGS: readonly SettingHelp[] = [
   {
     name: 'JWT_SECRET',
     fallback: '',
-    help: 'accepts JWTs signed with it (HS256, HS384, HS512); 32 characters or more',
+    help: 'accepts JWTs signed with it (HS256, HS384, HS512); 16 characters or more, better 32',
   },
   { name: 'JWT_AUDIENCE', fallback: '', help: 'the aud that a JWT must have' },
   { name: 'JWKS_URL', fallback: '', help: "accepts members' JWTs signed with a key of this set" },
