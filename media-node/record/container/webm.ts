@@ -58,15 +58,11 @@ export class WebmContainer implements Container {
     const blocks = tracks.flatMap((samples, track) => samples.map((sample) => ({ sample, track })));
     blocks.sort((a, b) => a.sample.time - b.sample.time || a.track - b.track);
     const out: Buffer[] = [];
-    // More than one after a pause: a track that was silent for a minute comes with its last sample from before it.
-    for (let at = 0, place = position; at < blocks.length; ) {
-      const startMs = blocks[at]?.sample.time ?? 0;
-      const far = blocks.findIndex(({ sample }, index) => index > at && sample.time - startMs > MAX_DISTANCE_MS);
-      const end = far < 0 ? blocks.length : far;
-      const cluster = this.#cluster(place, blocks.slice(at, end));
-      place += cluster.reduce((sum, part) => sum + part.length, 0);
-      out.push(...cluster);
-      at = end;
+    let place = position;
+    for (const cluster of inClusters(blocks)) {
+      const parts = this.#cluster(place, cluster);
+      place += parts.reduce((sum, part) => sum + part.length, 0);
+      out.push(...parts);
     }
     return out;
   }
@@ -131,6 +127,30 @@ export class WebmContainer implements Container {
     }
     return { trailer, patches };
   }
+}
+
+/**
+ * A keyframe begins a cluster unless its track's first picture there is one already: a player that has no cues goes to
+ * where a cluster begins and decodes what it finds. (Chromium has none for good when its first seek is cut short by a
+ * second one while they are read; it then fails with a decode error at a picture that is no keyframe.)
+ * After a pause there is one more: a track that was silent for a minute comes with its last sample from before it.
+ */
+function inClusters(blocks: readonly Block[]): Block[][] {
+  const clusters: Block[][] = [];
+  let cluster: Block[] = [];
+  const beginsWithKey = new Map<number, boolean>();
+  for (const block of blocks) {
+    const { sample, track } = block;
+    const isFar = sample.time - (cluster[0]?.sample.time ?? sample.time) > MAX_DISTANCE_MS;
+    if (cluster.length === 0 || isFar || (sample.key && beginsWithKey.get(track) === false)) {
+      cluster = [];
+      clusters.push(cluster);
+      beginsWithKey.clear();
+    }
+    cluster.push(block);
+    if (!beginsWithKey.has(track)) beginsWithKey.set(track, sample.key);
+  }
+  return clusters;
 }
 
 function findPlaces(header: Buffer): Places {
