@@ -151,3 +151,27 @@ describe.each<[SrtpProfile, number]>([
     expect(without.media.stats(world.nowMs)[0]?.retransmitted).toBeGreaterThan(10);
   });
 });
+
+it('what the publisher repeats late reaches a viewer in its place, however fast the stream is', () => {
+  const world = new World();
+  const publisher = world.publisher([videoIngress()]);
+  const source = publisher.source({
+    ssrc: 0x1000,
+    payloadType: 96,
+    firstSequence: 65_300,
+    rtx: { ssrc: 0x1001, payloadType: 97 },
+  });
+  const viewer = world.viewer([videoEgress({ rtxSsrc: 0x5001, rtxPayloadType: 101 })]);
+  viewer.media.attach('v', publisher.track('1'), world.nowMs);
+  world.frame(publisher, source, true);
+  source.frame(false, 1); // is lost
+  // 10 Mb/s for 600 ms.
+  for (let frame = 0; frame < 18; frame++) world.frame(publisher, source, false, 36);
+
+  const repeated = source.retransmit(65_303, () => true);
+  if (repeated !== null) publisher.media.receive(repeated, world.nowMs);
+
+  expect(viewer.peer.refused).toBe(0);
+  const frames = viewer.peer.rtp.flatMap(({ ssrc, payload }) => (ssrc === 0x5000 ? [readContent(payload)?.frame] : []));
+  expect(frames.at(-1)).toBe(1);
+});

@@ -7,6 +7,10 @@ import { describeVideo, moreFrames, openBed } from './bed.ts';
 
 const LOSS = 0.05;
 const FRAMES = 60;
+/** One way. Viewers ask again after 100 to 120 ms: well before the answer to the first time can be there. */
+const WAY_MS = 75;
+/** They take longer than a report and its way. */
+const FRAMES_OF_A_REPORT = 45;
 
 /** Stops the loss, then waits until every gap is filled: what is lost last has to be asked for as well. */
 async function healed(viewer: Viewer): Promise<void> {
@@ -75,10 +79,12 @@ test('packets that overtake each other are neither lost nor doubled', async () =
 test('a viewer on a long way gets its lost packets once each, not once for each time it asks', async () => {
   const bed = await openBed();
   await bed.publish();
-  const viewer = await bed.play({ impair: { outgoing: () => 60, incoming: delayedLoss(60, LOSS, 8) } });
+  const viewer = await bed.play({ impair: { outgoing: () => WAY_MS, incoming: () => WAY_MS } });
+  await knowsTheWay(viewer);
 
+  viewer.session.transport.socket.impair = { outgoing: () => WAY_MS, incoming: delayedLoss(WAY_MS, LOSS, 8) };
   await moreFrames(viewer, FRAMES);
-  viewer.session.transport.socket.impair = { outgoing: () => 60, incoming: () => 60 };
+  viewer.session.transport.socket.impair = { outgoing: () => WAY_MS, incoming: () => WAY_MS };
   await moreFrames(viewer, 10);
   await healed(viewer);
 
@@ -97,6 +103,12 @@ test('datagrams that come twice are forwarded once', async () => {
 
   expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0 });
 });
+
+/** The node learns the round trip from the first report of the viewer (one a second) that follows one of its own. */
+async function knowsTheWay(viewer: Viewer): Promise<void> {
+  await until(() => viewer.video.reports.length > 0, 'no report of the node');
+  await moreFrames(viewer, FRAMES_OF_A_REPORT);
+}
 
 function delayedLoss(delayMs: number, share: number, seed: number): Impairment {
   const random = seededRandom(seed);

@@ -6,6 +6,7 @@ import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
 import type { SessionId } from '../../shared/ids.ts';
 import { VIDEO } from '../support/client/pattern.ts';
 import { play, type Viewer } from '../support/client/viewer.ts';
+import { droppedDatagrams } from '../support/dropped-datagrams.ts';
 import type { NodeUnderTest } from '../support/node-under-test.ts';
 import { until } from '../support/until.ts';
 import { moreFrames } from './bed.ts';
@@ -104,8 +105,10 @@ test.each([
 
     far.choose(null);
     await show(all, [HIGH, LOW, LOW, HIGH]);
+    // Eight clients and nodes share one process here: where others keep the machine busy, sockets overflow.
+    const whole = droppedDatagrams() === 0 ? { missing: 0, duplicates: 0 } : {};
     for (const { viewer } of all) {
-      expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0, foreign: 0 });
+      expect(viewer.video).toMatchObject({ ...whole, timestampRegressions: 0, foreign: 0 });
       expect(viewer.stray).toBe(0);
     }
   },

@@ -31,39 +31,34 @@ inline int64_t extendSequence(uint32_t sequence, int64_t reference) {
   return reference + difference;
 }
 
-// RFC 3711 §3.3.2: the highest index seen, and bit n of the rest: index `highest - n` was seen.
+// RFC 3711 §3.3.2: the highest index seen, and which of the last ones were: a bit for each, in a circle. Its width has
+// the reasons that ../../srtp/replay-window.ts has.
 class ReplayWindow {
  public:
-  static constexpr int64_t kSize = 128;
+  static constexpr int64_t kSize = 1024;
 
   int64_t highest() const { return highest_; }
   bool accepts(int64_t index) const {
     if (index > highest_) return true;
-    const int64_t age = highest_ - index;
-    return age < kSize && (seen_[age / kWord] >> (age % kWord) & 1) == 0;
+    return highest_ - index < kSize && (word(index) & bit(index)) == 0;
   }
   // Of an index that it accepts.
   void record(int64_t index) {
-    if (index > highest_) {
-      if (highest_ >= 0) age(index - highest_);
-      highest_ = index;
+    if (index - highest_ >= kSize) {
+      for (uint64_t& each : seen_) each = 0;
+    } else {
+      for (int64_t skipped = highest_ + 1; skipped < index; skipped++) word(skipped) &= ~bit(skipped);
     }
-    const int64_t age = highest_ - index;
-    seen_[age / kWord] |= uint64_t(1) << (age % kWord);
+    if (index > highest_) highest_ = index;
+    word(index) |= bit(index);
   }
 
  private:
   static constexpr int64_t kWord = 64;
 
-  void age(int64_t by) {
-    if (by >= kWord) {
-      seen_[1] = by < kSize ? seen_[0] << (by - kWord) : 0;
-      seen_[0] = 0;
-    } else {
-      seen_[1] = seen_[1] << by | seen_[0] >> (kWord - by);
-      seen_[0] <<= by;
-    }
-  }
+  static uint64_t bit(int64_t index) { return uint64_t(1) << (index % kWord); }
+  uint64_t& word(int64_t index) { return seen_[index % kSize / kWord]; }
+  uint64_t word(int64_t index) const { return seen_[index % kSize / kWord]; }
 
   int64_t highest_ = -1;
   uint64_t seen_[kSize / kWord] = {};
