@@ -112,6 +112,8 @@ test('an event stream tells what is news: who is live, its layers, and that it i
   const publisher = await bed.publish({ rids: RIDS, video: { ...VIDEO, keyframeEveryMs: 1_000 } });
   const { viewer, session } = await watch(bed);
   await until(() => viewer.video.frameCount > WINDOW_FRAMES && packetsPerFrame(viewer) > 9, 'the best layer');
+  // The best one rises first; those below it are in order at the next look.
+  await moreFrames(viewer, WINDOW_FRAMES);
   const events = (names: ('active' | 'inactive' | 'layers' | 'reconnect' | 'viewercount')[]): string =>
     bed.node.request<'open-events'>({ method: 'open-events', session, events: names }).stream;
   const read = (stream: string) => bed.node.request<'read-events'>({ method: 'read-events', session, stream });
