@@ -7,6 +7,8 @@ import { defineConfig } from 'vitest/config';
 import { TEST_BINDINGS } from './test-support/bindings.ts';
 
 const root = new URL('..', import.meta.url).pathname;
+// As in test/vitest.config.ts: for slow machines, and it costs nothing but when a test fails.
+const shared = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({
@@ -18,8 +20,8 @@ export default defineConfig({
       {
         root,
         test: {
+          ...shared,
           name: 'edge',
-          testTimeout: 20_000,
           include: ['edge/**/*.test.ts'],
           exclude: ['edge/**/*.workerd.test.ts', 'edge/ui/**', 'edge/local/**'],
         },
@@ -33,7 +35,7 @@ export default defineConfig({
             miniflare: { bindings: { ...TEST_BINDINGS } },
           }),
         ],
-        test: { name: 'workerd', include: ['edge/**/*.workerd.test.ts'], testTimeout: 20_000 },
+        test: { ...shared, name: 'workerd', include: ['edge/**/*.workerd.test.ts'] },
       },
     ],
   },

@@ -51,9 +51,11 @@ export function stored(object: object): Promise<{ keys: string[]; alarm: number 
   }));
 }
 
+const EVENTUALLY_MS = 20_000;
+
 /** Asks again until `condition` holds; for what reaches an object without anybody waiting for it. */
 export async function eventually<T>(ask: () => Promise<T>, condition: (value: T) => boolean): Promise<T> {
-  const endsAt = Date.now() + 5_000;
+  const endsAt = Date.now() + EVENTUALLY_MS;
   for (;;) {
     const value = await ask();
     if (condition(value)) return value;

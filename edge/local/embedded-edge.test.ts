@@ -86,7 +86,7 @@ async function get(edge: EmbeddedEdge, path = '/'): Promise<string> {
 
 async function eventually(edge: EmbeddedEdge): Promise<string> {
   return expect
-    .poll(() => get(edge).catch(() => null), { timeout: 5_000, interval: 20 })
+    .poll(() => get(edge).catch(() => null), { interval: 20 })
     .not.toBeNull()
     .then(() => get(edge));
 }
@@ -101,7 +101,7 @@ test('serves worker and pages; state outlives a killed workerd on the same port,
 
   const { href } = edge.url;
   process.kill(edge.workerdPid ?? 0, 'SIGKILL');
-  await expect.poll(() => log, { timeout: 5_000 }).toContain("The edge's runtime ended (SIGKILL); starting it again");
+  await expect.poll(() => log).toContain("The edge's runtime ended (SIGKILL); starting it again");
   expect(Number((await eventually(edge)).split(' ')[1])).toBeGreaterThan(1);
   expect(edge.url.href).toBe(href);
 
@@ -109,14 +109,14 @@ test('serves worker and pages; state outlives a killed workerd on the same port,
   await requireTcpPort('PORT', '127.0.0.1', Number(edge.url.port));
   const again = await startEdge();
   expect(Number((await get(again)).split(' ')[1])).toBeGreaterThan(2);
-}, 30_000);
+});
 
 test('what the worker logs as an error is in the log, its small talk is not', async () => {
   const edge = await startEdge();
   await get(edge, '/broken');
-  await expect.poll(() => log.join('\n'), { timeout: 5_000 }).toContain('a mistake in the worker');
+  await expect.poll(() => log.join('\n')).toContain('a mistake in the worker');
   expect(log.join('\n')).not.toContain('not worth a line');
-}, 30_000);
+});
 
 test('workerd leads a process group of its own, the one that replaces it too: Ctrl-C must not end it', async () => {
   const leadsGroup = (pid: number | undefined): boolean => pid !== undefined && process.kill(-pid, 0);
@@ -126,10 +126,10 @@ test('workerd leads a process group of its own, the one that replaces it too: Ct
 
   process.kill(first ?? 0, 'SIGKILL');
 
-  await expect.poll(() => edge.workerdPid, { timeout: 5_000 }).not.toBe(first);
+  await expect.poll(() => edge.workerdPid).not.toBe(first);
   await eventually(edge);
   expect(leadsGroup(edge.workerdPid)).toBe(true);
-}, 30_000);
+});
 
 test('a port in use fails the start and leaves nothing behind', async () => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -137,7 +137,7 @@ test('a port in use fails the start and leaves nothing behind', async () => {
   const { port } = server.address() as AddressInfo;
   await expect(startEdge(port)).rejects.toThrow('already in use');
   server.close();
-}, 30_000);
+});
 
 test('what objects keep is for the owner of the process only, also where an earlier version made the directory', async () => {
   const kept = join(root, 'state', 'state');

@@ -34,8 +34,8 @@ test('ends the guarded children, and itself, when its owner is killed', async ()
   const { guarded, unguarded, keeper } = JSON.parse(String(line)) as Record<'guarded' | 'unguarded' | 'keeper', number>;
   launcher.kill('SIGKILL');
   try {
-    await expect.poll(() => isAlive(guarded), { timeout: 5_000 }).toBe(false);
-    await expect.poll(() => isAlive(keeper), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => isAlive(guarded)).toBe(false);
+    await expect.poll(() => isAlive(keeper)).toBe(false);
     expect(isAlive(unguarded)).toBe(true);
   } finally {
     process.kill(unguarded, 'SIGKILL');

@@ -111,7 +111,7 @@ test('a node that ignores SIGTERM is killed', async () => {
   const { pid } = node;
   await node.stop();
   expect(isAlive(pid)).toBe(false);
-}, 10_000);
+});
 
 test('a first start that fails is an error, not a loop', async () => {
   const { node, log } = startNode("console.error('MEDIA_PORT is in use'); process.exitCode = 3;");

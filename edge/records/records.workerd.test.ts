@@ -490,5 +490,5 @@ test('a retention that was set later finds what is old', async () => {
     Object.assign(instance as unknown as { env: Env }, { env: { ...bindings, RECORD_RETENTION_DAYS: '1' } });
   });
   expect(await listed()).toHaveLength(1);
-  await vi.waitFor(async () => expect(await listed()).toHaveLength(0), { timeout: 5_000 });
+  await expect.poll(() => listed()).toHaveLength(0);
 });

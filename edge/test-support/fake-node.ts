@@ -30,7 +30,7 @@ type RequestOf<M extends NodeMethod> = Extract<NodeRequest, { method: M }>;
 /** Returns the result, throws a `ProblemError` to refuse, or never settles to stay silent. */
 export type Script<M extends NodeMethod> = (request: RequestOf<M>) => NodeResult<M> | Promise<NodeResult<M>>;
 
-const DEFAULT_WAIT_MS = 5_000;
+const DEFAULT_WAIT_MS = 20_000;
 export interface DialOptions {
   node?: string;
   /** A node that redials keeps its boot id; a restarted one has a new one. */

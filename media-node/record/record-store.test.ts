@@ -65,14 +65,14 @@ it('what a broken recording has on the disk goes to the store ten minutes later'
     ivfFrame(picture, 40),
     ivfFrame(picture, 80).subarray(0, 50),
   ]);
-  await vi.waitFor(() => expect(file.pendingBytes).toBe(0));
+  await expect.poll(() => file.pendingBytes).toBe(0);
   file.fail('what was sent cannot be written');
   await file.finish([]);
-  await vi.waitFor(() => expect(states).toContain('failed'));
-  await vi.waitFor(() => expect(store.uploads.size).toBe(0));
+  await expect.poll(() => states).toContain('failed');
+  await expect.poll(() => store.uploads.size).toBe(0);
 
   await vi.advanceTimersByTimeAsync(SALVAGE_MS);
-  await vi.waitFor(() => expect(states.at(-1)).toBe('uploading'));
+  await expect.poll(() => states.at(-1)).toBe('uploading');
   expect(logs.join()).toContain('was left unfinished: 256 bytes of it are whole');
 });
 
@@ -81,10 +81,10 @@ it('what has nothing in it is looked at once, and not for ever', async () => {
   const file = await store.create(OPEN, FILE);
   file.fail('no space left on device');
   await file.finish([]);
-  await vi.waitFor(() => expect(store.uploads.size).toBe(0));
+  await expect.poll(() => store.uploads.size).toBe(0);
   await vi.advanceTimersByTimeAsync(SALVAGE_MS);
-  await vi.waitFor(() => expect(states.length).toBeGreaterThan(1));
-  await vi.waitFor(() => expect(store.uploads.size).toBe(0));
+  await expect.poll(() => states.length).toBeGreaterThan(1);
+  await expect.poll(() => store.uploads.size).toBe(0);
   const told = states.length;
   await vi.advanceTimersByTimeAsync(3 * SALVAGE_MS);
   expect(states).toHaveLength(told);

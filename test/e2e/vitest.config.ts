@@ -8,7 +8,7 @@ const BESIDE_OTHERS = [
   'test/lobby/{enter,leave,listen,live,loss,plain,signalling,tracks}.test.ts',
   'test/e2e/{ice-restart,launcher,lobby-client,lobby-pages,odd-requests,third-party}.test.ts',
 ];
-const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
+const shared = { testTimeout: 90_000, hookTimeout: 90_000, expect: { poll: { timeout: 20_000 } } };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({

@@ -62,13 +62,13 @@ async function stage(deleteAfterUpload = false) {
     };
     const file = await RecordFile.create(begin, folder, { onChange: (changed) => uploads.note(changed), log });
     files.push(file);
-    await vi.waitFor(() => expect(updates.some(({ id }) => id === begin.id)).toBe(true));
+    await expect.poll(() => updates.some(({ id }) => id === begin.id)).toBe(true);
     return file;
   };
   const grow = async (file: RecordFile, bytes: number): Promise<void> => {
     const end = file.position + bytes;
     file.append([Buffer.alloc(bytes)]);
-    await vi.waitFor(() => expect(file.bytes).toBe(end));
+    await expect.poll(() => file.bytes).toBe(end);
   };
   return Object.assign(bed, { uploads, rounds, updates, deleted, parts, logs, folder, record, grow });
 }
@@ -109,8 +109,8 @@ it('one that was deleted at the edge is left alone; the others go on', async () 
   await grow(gone, 10);
   await grow(other, 10);
   await vi.advanceTimersByTimeAsync(ROUND_MS);
-  await vi.waitFor(() => expect(gone.forsaken).toBe(true));
-  await vi.waitFor(() => expect(uploads.size).toBe(1));
+  await expect.poll(() => gone.forsaken).toBe(true);
+  await expect.poll(() => uploads.size).toBe(1);
   expect(logs.join()).toContain('was deleted at the edge');
   await grow(other, 10);
   await vi.advanceTimersByTimeAsync(ROUND_MS);
@@ -123,12 +123,12 @@ it('while a part travels, the edge hears how the file grows', async () => {
   const arrived = Promise.withResolvers<void>();
   bed.arrival = arrived.promise;
   await bed.grow(file, PART_BYTES);
-  await vi.waitFor(() => expect(bed.parts).toEqual([1]));
+  await expect.poll(() => bed.parts).toEqual([1]);
   await bed.grow(file, 10);
   await vi.advanceTimersByTimeAsync(ROUND_MS);
   expect(bed.rounds).toMatchObject([[{ state: 'recording', bytes: PART_BYTES + 10, uploadedBytes: 0 }]]);
   arrived.resolve();
-  await vi.waitFor(() => expect(file.parts).toHaveLength(1));
+  await expect.poll(() => file.parts).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(ROUND_MS);
   expect(bed.rounds.at(-1)).toMatchObject([{ uploadedBytes: PART_BYTES }]);
 });
@@ -138,6 +138,6 @@ it('a file that was confirmed goes before that is noted, and leaves nothing', as
   const file = await record('a');
   await grow(file, 10);
   await file.finish([]);
-  await vi.waitFor(() => expect(uploads.size).toBe(0));
+  await expect.poll(() => uploads.size).toBe(0);
   expect(await readdir(folder)).toEqual([]);
 });

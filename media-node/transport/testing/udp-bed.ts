@@ -5,7 +5,7 @@ import type { DatagramRoute } from '../types.ts';
 import { descriptorOf } from '../udp-socket.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 20_000;
 
 async function bound(family: 4 | 6): Promise<Socket> {
   const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', recvBufferSize: RECEIVE_BUFFER_BYTES });
