@@ -86,6 +86,15 @@ describe.each(['portable', 'native'])('%s', (engine) => {
     await middle.screenshot({ path: join(SCREENSHOTS, `player-quality-${engine}.png`) });
     expect((await labels(middle)).length).toBe(4);
 
+    // The choice outlives its session, and the menu says so.
+    const chosen = await menu(low).inputValue();
+    const resource = (): Promise<string | null> => low.evaluate(() => globalThis.vestibule.client.resourceUrl);
+    const first = await resource();
+    await low.evaluate(async (url) => void (await fetch(url ?? '', { method: 'DELETE' })), first);
+    await until('another session', async () => ![null, first].includes(await resource()), RAMP_MS);
+    await shows(low, 180, RAMP_MS);
+    await until('the choice in the menu', async () => (await menu(low).inputValue()) === chosen, SWITCH_MS);
+
     await menu(low).selectOption({ value: '' });
     // A busy machine may not have the time to encode the largest one.
     await until('a larger picture', async () => (await videoHeight(low)) > 180, SWITCH_MS);

@@ -91,6 +91,7 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
         onMoved: (peer) => {
           const stream = this.#streams.get(peer.connection);
           if (stream !== undefined) this.#adopt(stream);
+          this.#repeatWish();
           this.#showLayers();
         },
       },
@@ -134,6 +135,15 @@ export class WhepClient extends TypedEventTarget<WhepEvents> {
     await resource?.setLayer(wish);
     this.#wish = wish;
     this.#wishTold = resource === null ? null : peer;
+    this.#repeatWish();
+  }
+
+  /** Chosen while the client was moving: the session in use has heard an older wish. */
+  #repeatWish(): void {
+    const { peer } = this.#runner;
+    if (peer === null || this.#wishTold === null || this.#wishTold === peer || !this.#layers.has(peer)) return;
+    this.#wishTold = peer;
+    peer.resource?.setLayer(this.#wish).catch(() => undefined);
   }
 
   /** Starts, or starts again after `stop` or failure. Does nothing while running. */

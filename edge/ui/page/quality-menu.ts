@@ -12,6 +12,8 @@ export class QualityMenu {
   readonly #video: HTMLVideoElement;
   #client: WhepClient | null = null;
   #layers: readonly VideoLayer[] = [];
+  /** Stays over reconnects, as the client's does: the element shows it whenever there is such a layer. */
+  #chosen = AUTOMATIC;
 
   constructor(video: HTMLVideoElement) {
     this.#video = video;
@@ -26,7 +28,7 @@ export class QualityMenu {
       if (this.#client === client) this.#show(detail.layers);
     });
     this.#show(client.layers);
-    if (this.#select.value !== AUTOMATIC) void this.#choose();
+    if (this.#chosen !== AUTOMATIC) void client.setLayer({ rid: this.#chosen }).catch(() => undefined);
   }
 
   #show(layers: readonly VideoLayer[]): void {
@@ -36,7 +38,7 @@ export class QualityMenu {
   }
 
   #render(): void {
-    const chosen = this.#select.value;
+    const chosen = this.#chosen;
     const size = this.#video.videoHeight;
     const automatic = chosen === AUTOMATIC && size > 0 ? `Auto (${size}p)` : 'Auto';
     const names = layerNames(this.#layers);
@@ -49,11 +51,14 @@ export class QualityMenu {
   }
 
   async #choose(): Promise<void> {
+    const before = this.#chosen;
     const rid = this.#select.value;
+    this.#chosen = rid;
     const wish: LayerWish | null = rid === AUTOMATIC ? null : { rid };
     this.#render();
     await this.#client?.setLayer(wish).catch(() => {
-      this.#select.value = AUTOMATIC;
+      if (this.#chosen === rid) this.#chosen = before;
+      this.#render();
     });
   }
 }
