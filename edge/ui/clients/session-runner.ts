@@ -251,7 +251,10 @@ export class SessionRunner {
   async #probe(): Promise<void> {
     const peer = this.#peer;
     const status = (await peer?.probe()) ?? null;
-    if (this.#peer === peer) this.dispatch({ kind: 'probed', status });
+    if (this.#peer !== peer) return;
+    // The server may have given its place to the next one: ending that now would end the room for all who watch.
+    if (status !== null && this.#next?.resourceUrl) return;
+    this.dispatch({ kind: 'probed', status });
   }
 
   #close(): void {
