@@ -37,15 +37,18 @@ async function relay(env: Env, writer: EventWriter, first: News, read: () => Pro
     await writer.write(`retry: ${RETRY_MS}\n\n`);
     let news: News | null = first;
     let told = -1;
-    for (let reads = 1; reads < MAX_READS && !writer.closed; reads++) {
+    for (let reads = 1; !writer.closed; reads++) {
       for (const { event, data } of news?.messages ?? []) await writer.message(event, data);
       if (news !== null && news.viewersOf !== null) {
         const viewercount = await viewersOf(env, news.viewersOf);
         if (viewercount !== told) await writer.message('viewercount', JSON.stringify({ viewercount }));
         told = viewercount;
       }
+      // What a read brings counts as told at the node: none is made whose news nobody would get.
+      if (reads === MAX_READS) return;
       await writer.rest();
       await writer.pause(READ_INTERVAL_MS);
+      if (writer.closed) return;
       const outcome = await read();
       // A node that is away for a moment says nothing new; a session that is gone ends its streams.
       if (!outcome.ok && outcome.problem.status === 404) return;

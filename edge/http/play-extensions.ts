@@ -125,7 +125,13 @@ async function readStream(c: AppContext): Promise<Response> {
   // Whether it is there is known before a stream begins.
   const probe = c.req.raw.method === 'HEAD';
   if (probe) unwrap(await node.request({ method: 'probe', session }));
-  return probe ? emptyOk() : eventStream(c, () => node.request({ method: 'read-events', session, stream }));
+  if (probe) return emptyOk();
+  let fresh = true;
+  return eventStream(c, () => {
+    const outcome = node.request({ method: 'read-events', session, stream, fresh });
+    fresh = false;
+    return outcome;
+  });
 }
 
 async function closeStream(c: AppContext): Promise<Response> {

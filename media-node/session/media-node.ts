@@ -72,7 +72,7 @@ export class MediaNode implements LinkHandler {
   #moving: MoveRound | null = null;
   readonly #recorded: RecordedLobbies;
   readonly #snapshots: Snapshots;
-  readonly #events = new EventStreams();
+  readonly #events: EventStreams;
 
   constructor(options: MediaNodeOptions) {
     this.#options = options;
@@ -83,6 +83,7 @@ export class MediaNode implements LinkHandler {
       send: (report) => options.report(report),
     });
     const { context, pushing } = options;
+    this.#events = new EventStreams(() => context.now());
     this.#recorded = new RecordedLobbies(options.recordings ?? null);
     this.#snapshots = new Snapshots({ context, ffmpeg: () => pushing.ffmpeg() });
     this.#rooms = new CarriedRooms(context, {
@@ -233,7 +234,7 @@ export class MediaNode implements LinkHandler {
         return this.#events.open(viewer, lobby, request.events);
       }
       case 'read-events':
-        return this.#events.read(this.#carried.viewer(request.session).viewer, request.stream);
+        return this.#events.read(this.#carried.viewer(request.session).viewer, request.stream, request.fresh);
       case 'close-events':
         this.#events.close(this.#carried.viewer(request.session).viewer, request.stream);
         return {};

@@ -153,7 +153,13 @@ const openEvents = z.object({
   session: sessionIdSchema,
   events: z.array(playEventSchema).min(1),
 });
-const readEvents = z.object({ method: z.literal('read-events'), session: sessionIdSchema, stream: z.string() });
+/** `fresh`: somebody begins to read, who is told what is so now, whoever was told before. Older nodes do not know it. */
+const readEvents = z.object({
+  method: z.literal('read-events'),
+  session: sessionIdSchema,
+  stream: z.string(),
+  fresh: z.boolean().optional(),
+});
 const closeEvents = z.object({ method: z.literal('close-events'), session: sessionIdSchema, stream: z.string() });
 /** Base64 of 1 MB. */
 const MAX_SNAPSHOT_CHARACTERS = 1_400_000;

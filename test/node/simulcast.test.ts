@@ -127,6 +127,9 @@ test('an event stream tells what is news: who is live, its layers, and that it i
   expect(layers?.map(({ rid }) => rid)).toEqual(['high', 'mid', 'low']);
   expect(read(all).messages).toEqual([]);
   expect(read(some)).toEqual({ messages: [], viewersOf: null });
+  const anew = bed.node.request<'read-events'>({ method: 'read-events', session, stream: all, fresh: true });
+  expect(anew.messages.map(({ event }) => event)).toEqual(['active', 'layers']);
+  expect(read(all).messages).toEqual([]);
 
   publisher.layer('high').active = false;
   await until(() => read(all).messages.some(({ event }) => event === 'layers'), 'a layer less', 5_000);
