@@ -46,10 +46,12 @@ export function streamRoutes(app: App): void {
 /** Nothing is set, and nothing is kept, unless everything went well. */
 async function enterLobby(c: AppContext): Promise<Response> {
   limitRate(c);
-  const member = await membership(c);
+  await membership(c);
   const offer = await readOffer(c);
   if (offer === '') throw emptyBody();
   checkJoinOffer(parseSdp(offer));
+  // Again: a body may take its time, and who was sent out of the lobby meanwhile does not come back by it.
+  const member = await membership(c);
   const { session, answer, etag, token } = await join(c, member, { fixed: false, offer });
   const { sessionSecret } = settingsOf(c);
   const response = created(c, {

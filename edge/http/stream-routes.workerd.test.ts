@@ -415,6 +415,33 @@ describe('leaving', () => {
     expect((await call(removed.location)).status).toBe(404);
   });
 
+  it('who is sent out while an offer is on its way does not come back by it', async () => {
+    const admin = stage({ ADMIN_TOKEN: 'operators-only' });
+    await visitorIn(call, 'u1');
+    const removed = await visitorIn(call, 'u3');
+    const removal = {
+      method: 'PUT',
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer operators-only' },
+      body: JSON.stringify({ title: 'Show', owner: 'u1', guests: ['u2'] }),
+    };
+    // Its first byte is asked for when the member has been let in.
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          expect((await admin(P, removal)).status).toBe(200);
+          controller.enqueue(new TextEncoder().encode(memberOffer(['1 2 Cam'])));
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+
+    const response = await call(`${P}/whip`, { method: 'POST', headers: { ...SDP, ...removed.bearer }, body });
+
+    expect(response.status).toBe(403);
+    expect((await storedLobby())?.members.map(({ user }) => user)).toEqual(['u1']);
+  });
+
   it('deleting the stream ends its lobby', async () => {
     const admin = stage({ ADMIN_TOKEN: 'admin' });
     const visitor = await visitorIn(call, 'u1');

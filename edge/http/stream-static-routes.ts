@@ -33,10 +33,12 @@ export function staticStreamRoutes(app: App): void {
 /** For the members of the stream. */
 async function publishMain(c: AppContext): Promise<Response> {
   limitRate(c);
-  const member = await membership(c);
+  await membership(c);
   const offer = await readOffer(c);
   if (offer === '') throw emptyBody();
   checkPublishOffer(parseSdp(offer));
+  // Again: a body may take its time, and who was sent out of the lobby meanwhile does not come back by it.
+  const member = await membership(c);
   const { session, answer, etag } = await join(c, member, { fixed: true, offer });
   const location = await memberLocation(c, 'member', member, session);
   return created(c, { sdp: answer, etag, location, acceptPatch: SDPFRAG_TYPE });
