@@ -25,6 +25,7 @@ const A_RESTARTED: Carrier = { node: 'a' as NodeId, boot: mintBootId() };
 const B: Carrier = { node: 'b' as NodeId, boot: mintBootId() };
 const S1 = mintSessionId();
 const S2 = mintSessionId();
+const S3 = mintSessionId();
 
 /** Feeds events one after the other and remembers what came of them. */
 class Room {
@@ -113,6 +114,19 @@ describe('publish', () => {
     room.report('connected', { session: S2, generation }, B);
     expect(room.state).toMatchObject({ publisher: { session: S2, phase: 'live' }, successor: null });
     expect(room.applied(A)).toMatchObject([{ desired: { publisher: null } }]);
+  });
+
+  test('who has become the publisher while still connecting has its time, too', () => {
+    const room = new Room();
+    room.live(S1);
+    room.feed({ type: 'publish', lobby: LOBBY, session: S2, replaces: S1 });
+    room.feed({ type: 'placed', session: S2, ...B });
+    const revision = room.state?.revision ?? 0;
+    room.feed({ type: 'opened', lobby: LOBBY, session: S2, revision, tracks: TRACKS, resumed: false, ...B });
+    room.feed({ type: 'unpublish', session: S1 });
+    expect(room.state).toMatchObject({ publisher: { session: S2, phase: 'connecting' } });
+    room.now += 1_000;
+    expect(room.feed({ type: 'publish', lobby: LOBBY, session: S3 }).refusal).toMatchObject({ status: 409 });
   });
 
   test('a refused offer leaves nothing behind', () => {

@@ -100,9 +100,10 @@ function publish(turn: LobbyTurn, { lobby, session, replaces }: EventOf<'publish
 }
 
 /** Another one may take its place. */
-function isGivenUp({ phase, deadline }: Publisher, now: number): boolean {
+function isGivenUp({ phase, deadline, generation }: Publisher, now: number): boolean {
   if (phase !== 'connecting' || deadline === null) return phase === 'lost';
-  return now >= deadline - CONNECTING_DEADLINE_MS + CONNECTING_PATIENCE_MS;
+  // A successor has a nearer deadline; its generation is the time at which it came.
+  return now >= Math.max(generation, deadline - CONNECTING_DEADLINE_MS) + CONNECTING_PATIENCE_MS;
 }
 
 function placed(turn: LobbyTurn, { session, node, boot }: EventOf<'placed'>): Problem | null {
