@@ -79,7 +79,11 @@ export class RecordsKeeper {
   /** Of a node that is silent for too long. `kept`: the store that has what it sent is not configured now. */
   async #giveUp(id: RecordId, now: number): Promise<Outcome<'done' | 'kept'>> {
     const entry = this.#host.store.get(id);
-    if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) return succeeded('done');
+    if (entry === null || (abandonedAt(entry) ?? Number.POSITIVE_INFINITY) > now) {
+      // The next alarm is worked out from what is written: that must not be in the past.
+      this.#host.store.flush(id);
+      return succeeded('done');
+    }
     const store = entry.upload === null ? null : storeFor(this.#host.env(), entry.upload.via);
     const isFreed = entry.upload === null || store !== null;
     // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.

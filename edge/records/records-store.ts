@@ -90,19 +90,30 @@ export class RecordsStore {
 
   /** False: it is known and not written, because only its progress changed, and that was written a moment ago. */
   put(entry: RecordEntry): boolean {
-    const { id, name, lobby, state, startedAt, updatedAt, endedAt } = entry;
+    const { id, updatedAt } = entry;
     const before = this.get(id);
     const writtenAt = this.#fresh.get(id)?.writtenAt ?? before?.updatedAt ?? 0;
     if (before !== null && isProgress(before, entry) && Math.abs(updatedAt - writtenAt) < PROGRESS_KEPT_MS) {
       this.#fresh.set(id, { entry, writtenAt });
       return false;
     }
+    this.#write(entry);
+    return true;
+  }
+
+  /** Writes the newest word about it, should it be in memory only: what comes next is worked out from the table. */
+  flush(id: RecordId): void {
+    const fresh = this.#fresh.get(id);
+    if (fresh !== undefined) this.#write(fresh.entry);
+  }
+
+  #write(entry: RecordEntry): void {
+    const { id, name, lobby, state, startedAt, updatedAt, endedAt } = entry;
     this.#fresh.delete(id);
     this.#sql.exec(
       'INSERT OR REPLACE INTO records (id, name, lobby, state, started, updated, ended, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, name, lobby, state, startedAt, updatedAt, endedAt, JSON.stringify(entry)],
     );
-    return true;
   }
 
   delete(id: RecordId): void {

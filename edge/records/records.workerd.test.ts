@@ -492,3 +492,20 @@ test('a retention that was set later finds what is old', async () => {
   expect(await listed()).toHaveLength(1);
   await expect.poll(() => listed()).toHaveLength(0);
 });
+
+test('a node that fell silent is looked for again when its time is over, and not at once for a minute', async () => {
+  const one = draft('a');
+  await begin(one);
+  const t0 = Date.now();
+  vi.useFakeTimers({ now: t0 + 30_000, toFake: ['Date'] });
+  try {
+    const told = { id: one.id, state: 'recording', bytes: 1, durationMs: 1, uploadedBytes: 0 };
+    await call('/node/records', asNode('PATCH', { records: [told] }));
+    vi.setSystemTime(t0 + 86_400_000 + 5_000);
+    await runDurableObjectAlarm(stub(records()));
+    const alarmAt = await runInDurableObject(stub(records()), (_, { storage }) => storage.getAlarm());
+    expect(alarmAt).toBeGreaterThanOrEqual(t0 + 86_400_000 + 30_000);
+  } finally {
+    vi.useRealTimers();
+  }
+});
