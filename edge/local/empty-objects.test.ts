@@ -55,6 +55,16 @@ test('a directory that is not there has none', () => {
   expect(removeEmptyObjects(join(directory, 'nothing'))).toBe(0);
 });
 
+test('one that was put aside while its object wrote goes back to its log', () => {
+  const path = join(directory, 'Lobby', objectFile('a'));
+  writeFileSync(`${path}.empty`, 'the first page');
+  writeFileSync(`${path}-wal`, 'a write');
+
+  expect(removeEmptyObjects(directory)).toBe(0);
+
+  expect(left()).toEqual([objectFile('a'), `${objectFile('a')}-wal`]);
+});
+
 describe('while a runtime uses them', () => {
   const inAnHour = Date.now() + 3_600_000;
   const sweep = (meanwhile: () => void = () => undefined, now = inAnHour) =>

@@ -31,7 +31,12 @@ const MISSED_AFTER_MS = 2_000;
  * Returns how many.
  */
 export function removeEmptyObjects(directory: string): number {
-  for (const path of objectFiles(directory, ASIDE_FILE)) rmSync(path);
+  for (const aside of objectFiles(directory, ASIDE_FILE)) {
+    const path = aside.slice(0, -ASIDE_SUFFIX.length);
+    // Cut off before it was put back: what its object wrote is in the log, which is nothing without the file.
+    if (!existsSync(path) && existsSync(`${path}-wal`)) renameSync(aside, path);
+    else rmSync(aside);
+  }
   const empty = objectFiles(directory).filter(isEmpty);
   for (const path of empty) for (const suffix of ['', ...OPEN_SUFFIXES]) rmSync(path + suffix, { force: true });
   return empty.length;
