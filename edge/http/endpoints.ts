@@ -22,6 +22,7 @@ import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-ty
 import { emptyOk, type Resource, route } from './methods.ts';
 import { extensionLinks } from './play-extensions.ts';
 import { type RoomReader, roomInPath, roomInQuery } from './room-name.ts';
+import { endpointPage, isNavigation } from './sign-page.ts';
 
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
 export const SERVER_OFFER_VALID_MS = 30_000;
@@ -121,7 +122,10 @@ export function emptyBody(): ProblemError {
 function endpoint(room: RoomReader, permission: Permission, post: (c: AppContext) => Promise<Response>): Resource {
   return {
     check: room,
-    GET: () => emptyOk({ 'Content-Type': SDP_TYPE, 'Accept-Post': SDP_TYPE }),
+    GET: (c) =>
+      isNavigation(c.req.raw)
+        ? endpointPage(room(c), permission)
+        : emptyOk({ 'Content-Type': SDP_TYPE, 'Accept-Post': SDP_TYPE }),
     POST: async (c) => {
       limitRate(c);
       await requireRoomAccess(c, room(c), permission);

@@ -375,6 +375,33 @@ describe('other methods', () => {
       expect((await problemOf(response)).code).toBe('not_found');
     }
   });
+
+  const navigation = { headers: { 'Sec-Fetch-Mode': 'navigate' } };
+
+  it.each([
+    ['/rooms/<b>', 404, 'There is nothing here', ['/web/index.html']],
+    ['/resource/abc', 404, 'That did not work', ['/web/index.html']],
+    ['/web/nothing.html', 404, 'There is nothing here', ['/web/index.html']],
+    ['/api/whip/publish/a%2Fb', 400, 'Invalid room: its name must be', ['/web/index.html']],
+    [
+      '/api/whip/publish/show?token=secret',
+      200,
+      'This address is for an encoder',
+      ['/web/publisher.html?room=show', '/web/player.html?room=show'],
+    ],
+    ['/webrtc/whep?streamid=show', 200, 'This address is for a player', ['/web/player.html?room=show']],
+  ])('shows people whose browser was led to %s a page of %s', async (path, status, words, links) => {
+    const response = await call(path, navigation);
+
+    expect(response.status).toBe(status);
+    expect(response.headers.get('Content-Type')).toBe('text/html; charset=utf-8');
+    expect(response.headers.get('Content-Security-Policy')).toContain("default-src 'self'");
+    expect(response.headers.get('Cache-Control')).toContain('no-store');
+    const page = await response.text();
+    expect(page).toContain(words);
+    for (const link of links) expect(page).toContain(`href="${link}"`);
+    expect(page).not.toMatch(/<b>|secret/);
+  });
 });
 
 describe('fuzz', () => {

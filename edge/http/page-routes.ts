@@ -3,18 +3,10 @@ import { ProblemError } from '../../shared/errors.ts';
 import { FLEET_NAME } from '../env.ts';
 import { type App, settingsOf } from '../middleware/context.ts';
 import { route } from './methods.ts';
+import { PAGE_HEADERS } from './page-headers.ts';
 
 const START_PAGE = '/web/index.html';
 const READY_RETRY_SECONDS = 1;
-/**
- * The pages use what is served beside them and nothing else; a token in their address is not for other sites. Other pages
- * may show them in a frame: a player is made for that.
- */
-const PAGE_HEADERS = {
-  'Content-Security-Policy': "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'",
-  'Referrer-Policy': 'same-origin',
-  'X-Content-Type-Options': 'nosniff',
-};
 const PLAIN_TEXT = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
 
 export function pageRoutes(app: App): void {
