@@ -7,7 +7,7 @@
 import { tsnAdd, tsnDistance } from './sctp-packet.ts';
 
 /** DATA chunk flags (RFC 9260 §3.3.1). */
-export const DATA_FLAG = { last: 0x01, first: 0x02, unordered: 0x04 } as const;
+export const DATA_FLAG = { last: 0x01, first: 0x02, unordered: 0x04, immediate: 0x08 } as const;
 const DATA_HEADER_BYTES = 12;
 
 /** Bytes of chunks that may wait for what precedes them. */

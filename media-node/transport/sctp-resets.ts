@@ -45,7 +45,8 @@ export class SctpResets {
 
   /** When `tick` has something to do. */
   get nextTickMs(): number {
-    return this.#pending === null ? Number.POSITIVE_INFINITY : this.#pending.sentMs + this.#outbound.rtoMs;
+    const pending = this.#pending;
+    return pending === null ? Number.POSITIVE_INFINITY : pending.sentMs + this.#outbound.timeoutMs(pending.sends - 1);
   }
 
   request(stream: number, nowMs: number): void {
@@ -73,7 +74,7 @@ export class SctpResets {
   /** Repeats the request. False when the peer never answers. */
   tick(nowMs: number): boolean {
     const pending = this.#pending;
-    if (pending === null || nowMs - pending.sentMs < this.#outbound.rtoMs) return true;
+    if (pending === null || nowMs < this.nextTickMs) return true;
     if (pending.sends >= MAX_REQUESTS) return false;
     pending.sends += 1;
     pending.sentMs = nowMs;
@@ -96,7 +97,11 @@ export class SctpResets {
     const pending = this.#pending;
     if (pending === null || value.length < RESPONSE_BYTES) return;
     if (value.readUInt32BE(0) !== pending.parameter.requestSequence) return;
-    if (value.readUInt32BE(4) === RESULT.inProgress) return;
+    if (value.readUInt32BE(4) === RESULT.inProgress) {
+      // It is there, and waits for what was sent before.
+      pending.sends = 1;
+      return;
+    }
     this.#pending = null;
     for (const stream of pending.parameter.streams) this.#outbound.resetStream(stream);
     this.flush(nowMs);

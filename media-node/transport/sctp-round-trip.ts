@@ -3,34 +3,38 @@
 /** RFC 9260 wants 1 s; a peer may delay its SACK by 200 ms, and everything above that is waiting for nothing. */
 const MIN_TIMEOUT_MS = 300;
 const INITIAL_TIMEOUT_MS = 500;
-const MAX_TIMEOUT_MS = 5_000;
+/** Of doubling: RFC 9260 has 60 s, so that a peer that was away for some seconds would wait for as long again. */
+const MAX_TIMEOUT_MS = 2_000;
+/** Shorter waits are for the operating system's scheduler, not for the path. */
+const MIN_PATIENCE_MS = 20;
 const ALPHA = 1 / 8;
 const BETA = 1 / 4;
 
 export class RoundTrip {
   #smoothedMs = Number.NaN;
   #deviationMs = 0;
-  #timeoutMs = INITIAL_TIMEOUT_MS;
 
-  get timeoutMs(): number {
-    return this.#timeoutMs;
+  /** By when an answer is to be expected; Infinity before the first measurement. */
+  get patienceMs(): number {
+    if (Number.isNaN(this.#smoothedMs)) return Number.POSITIVE_INFINITY;
+    return Math.max(MIN_PATIENCE_MS, this.#smoothedMs + 4 * this.#deviationMs);
+  }
+
+  /** Doubled with each of `timeouts` in a row that went before (RFC 9260 §6.3.3). */
+  timeoutMs(timeouts: number): number {
+    const { patienceMs } = this;
+    const baseMs = patienceMs === Number.POSITIVE_INFINITY ? INITIAL_TIMEOUT_MS : Math.max(MIN_TIMEOUT_MS, patienceMs);
+    return Math.min(Math.max(MAX_TIMEOUT_MS, baseMs), baseMs * 2 ** timeouts);
   }
 
   measure(roundTripMs: number): void {
     if (Number.isNaN(this.#smoothedMs)) {
       this.#smoothedMs = roundTripMs;
       this.#deviationMs = roundTripMs / 2;
-    } else {
-      const difference = Math.abs(this.#smoothedMs - roundTripMs);
-      this.#deviationMs += BETA * (difference - this.#deviationMs);
-      this.#smoothedMs += ALPHA * (roundTripMs - this.#smoothedMs);
+      return;
     }
-    const timeoutMs = this.#smoothedMs + 4 * this.#deviationMs;
-    this.#timeoutMs = Math.min(MAX_TIMEOUT_MS, Math.max(MIN_TIMEOUT_MS, timeoutMs));
-  }
-
-  /** After a timeout, until the next measurement. */
-  backOff(): void {
-    this.#timeoutMs = Math.min(2 * this.#timeoutMs, MAX_TIMEOUT_MS);
+    const difference = Math.abs(this.#smoothedMs - roundTripMs);
+    this.#deviationMs += BETA * (difference - this.#deviationMs);
+    this.#smoothedMs += ALPHA * (roundTripMs - this.#smoothedMs);
   }
 }

@@ -62,6 +62,11 @@ export class RawPeer {
     this.send(this.open(0, 'signal'));
   }
 
+  /** The tag that packets to us carry. */
+  get tag(): number {
+    return this.#tag;
+  }
+
   /** One packet of these chunks. */
   packet(...chunks: Buffer[]): Buffer {
     const header = Buffer.alloc(12);
