@@ -1,7 +1,7 @@
 /** Data channels with libwebrtc over real UDP, with and without loss. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MAX_MESSAGE_BYTES } from './data-channels.ts';
-import { eventually } from './testing/eventually.ts';
+import { eventually, LOSSY_PATIENCE_MS, LOSSY_TEST_MS } from './testing/eventually.ts';
 import { type LossProxy, openLossProxy } from './testing/loss-proxy.ts';
 import { openLoopback, openSession } from './testing/session.ts';
 import { openWrtcChannels, type WrtcChannel, type WrtcChannels } from './testing/wrtc-channels.ts';
@@ -76,10 +76,11 @@ async function connect(
     port = proxy.port;
   }
   await peer.answer({ local: session.local, fingerprint: endpoint.fingerprint, port });
-  await eventually(() => expect(opened).toHaveLength(1));
+  const patienceMs = loss === undefined ? undefined : LOSSY_PATIENCE_MS;
+  await eventually(() => expect(opened).toHaveLength(1), patienceMs);
   const [ours] = opened;
   if (ours === undefined) throw new Error('no channel');
-  await eventually(() => expect(theirs?.readyState).toBe('open'));
+  await eventually(() => expect(theirs?.readyState).toBe('open'), patienceMs);
   return { peer, theirs, channels, ours, heard, answered, closed, transport: session.transport };
 }
 
@@ -115,7 +116,7 @@ describe.each([
   });
 
   test('60 KB messages arrive whole both ways while a tenth of the datagrams is lost', {
-    timeout: 15_000,
+    timeout: LOSSY_TEST_MS,
   }, async () => {
     const { theirs, ours, heard, answered } = await connect(options, { rate: 0.1, seed: 5 });
 
@@ -124,7 +125,8 @@ describe.each([
       expect(ours.send(pattern(60_000, 100 + seed))).toBe(true);
     }
 
-    await eventually(() => expect([heard.length, answered.length]).toEqual([4, 4]));
+    // How soon that is to be: sctp-recovery.test.ts.
+    await eventually(() => expect([heard.length, answered.length]).toEqual([4, 4]), LOSSY_PATIENCE_MS);
     const firsts = (messages: readonly Buffer[]): number[] =>
       messages.map((data) => data[0] ?? -1).sort((a, b) => a - b);
     expect(firsts(heard.map(({ data }) => data))).toEqual([0, 1, 2, 3]);

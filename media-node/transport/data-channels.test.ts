@@ -134,6 +134,73 @@ describe('a peer without manners', () => {
   });
 });
 
+describe('a channel that is closed', () => {
+  const RECONFIG = 130;
+  const RESULT = { performed: 1, inProgress: 6 } as const;
+
+  /** Two channels, the second of which we close; the peer says nothing. */
+  function closing(): RawPeer {
+    const peer = new RawPeer();
+    peer.send(peer.open(2, 'second'));
+    peer.acknowledge();
+    peer.replies.length = 0;
+    peer.opened[1]?.close();
+    return peer;
+  }
+
+  const requests = (peer: RawPeer): Buffer[] => peer.replies.filter((packet) => packet[12] === RECONFIG);
+
+  function wait(peer: RawPeer, ms: number): void {
+    const untilMs = peer.nowMs + ms;
+    while (peer.channels.nextTickMs <= untilMs) {
+      peer.nowMs = peer.channels.nextTickMs;
+      peer.channels.tick(peer.nowMs);
+    }
+    peer.nowMs = untilMs;
+  }
+
+  function respond(peer: RawPeer, result: number): void {
+    const response = Buffer.from('0010000c0000000000000000', 'hex');
+    const [request] = requests(peer);
+    response.writeUInt32BE(request?.readUInt32BE(20) ?? 0, 4);
+    response.writeUInt32BE(result, 8);
+    peer.send(chunk(RECONFIG, 0, response));
+  }
+
+  test('while the way is gone for ten seconds leaves the others open', () => {
+    const peer = closing();
+
+    wait(peer, 10_000);
+
+    expect(requests(peer).length).toBeGreaterThan(5);
+    expect(peer.opened.map(({ open }) => open)).toEqual([true, false]);
+    respond(peer, RESULT.performed);
+    expect(peer.channels.nextTickMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('is asked for as long as the peer says that it is about to', () => {
+    const peer = closing();
+
+    for (let second = 0; second < 100; second++) {
+      wait(peer, 1_000);
+      respond(peer, RESULT.inProgress);
+    }
+
+    expect(peer.opened[0]?.open).toBe(true);
+    respond(peer, RESULT.performed);
+    expect(peer.channels.nextTickMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('at a peer that never answers ends all of them', () => {
+    const peer = closing();
+
+    wait(peer, 60_000);
+
+    expect(peer.opened.map(({ open }) => open)).toEqual([false, false]);
+    expect(requests(peer).length).toBeLessThan(20);
+  });
+});
+
 test('idle, it sends nothing and has no timer', () => {
   const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();

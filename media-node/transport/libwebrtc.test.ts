@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RtpHeader, SrtpSession } from 'werift';
 import { mintIceCredentials } from './ice-credentials.ts';
-import { eventually } from './testing/eventually.ts';
+import { eventually, LOSSY_PATIENCE_MS, LOSSY_TEST_MS } from './testing/eventually.ts';
 import { type LossProxy, openLossProxy } from './testing/loss-proxy.ts';
 import { openLoopback, openSession } from './testing/session.ts';
 import { openWrtcPeer, type WrtcPeer } from './testing/wrtc-peer.ts';
@@ -48,10 +48,10 @@ async function begin(
   return { peer, session, answer };
 }
 
-async function connect(role: 'server' | 'client', port?: number) {
+async function connect(role: 'server' | 'client', port?: number, patienceMs?: number) {
   const opened = await begin(role, port);
-  await eventually(() => expect(opened.session.log).toEqual(['connected']));
-  await eventually(() => expect(opened.peer.dtls.state).toBe('connected'));
+  await eventually(() => expect(opened.session.log).toEqual(['connected']), patienceMs);
+  await eventually(() => expect(opened.peer.dtls.state).toBe('connected'), patienceMs);
   return opened;
 }
 
@@ -120,14 +120,20 @@ describe.each(['server', 'client'] as const)('as DTLS %s', (role) => {
     await eventually(() => expect(session.log).toEqual(['connected', 'peer-closed']));
   });
 
-  test.each(LOSSY_SEEDS)('connects while a fifth of the datagrams is lost (seed %d)', async (seed) => {
-    const proxy = await openLossProxy(endpointPort(), 0.2, seed);
-    proxies.push(proxy);
+  test.each(LOSSY_SEEDS)(
+    'connects while a fifth of the datagrams is lost (seed %d)',
+    {
+      timeout: LOSSY_TEST_MS,
+    },
+    async (seed) => {
+      const proxy = await openLossProxy(endpointPort(), 0.2, seed);
+      proxies.push(proxy);
 
-    await connect(role, proxy.port);
+      await connect(role, proxy.port, LOSSY_PATIENCE_MS);
 
-    expect(proxy.lost).toBeGreaterThan(0);
-  });
+      expect(proxy.lost).toBeGreaterThan(0);
+    },
+  );
 });
 
 test('restarts ICE onto another path while the session lives on', async () => {

@@ -8,7 +8,8 @@ const PARAMETER = { outgoingReset: 13, incomingReset: 14, response: 16, addOutgo
 const RESULT = { performed: 1, denied: 2, badSequence: 5, inProgress: 6 } as const;
 const RESET_HEADER_BYTES = 12;
 const RESPONSE_BYTES = 8;
-const MAX_REQUESTS = 10;
+/** As many as chunks are sent: a way that is gone for a while ends nothing. */
+const MAX_REQUESTS = 15;
 /** Streams that wait for their reset. */
 const MAX_WAITING = 256;
 /** What one request of the peer may name. */
@@ -71,7 +72,7 @@ export class SctpResets {
     this.#events.send(parameter);
   }
 
-  /** Repeats the request. False when the peer never answers. */
+  /** Repeats the request, ever more seldom. False when the peer never answers. */
   tick(nowMs: number): boolean {
     const pending = this.#pending;
     if (pending === null || nowMs < this.nextTickMs) return true;
