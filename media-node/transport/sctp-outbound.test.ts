@@ -248,6 +248,11 @@ describe('timeouts', () => {
     sender.wait(2 * TIMEOUT_MS);
 
     expect(sender.take()[0]).toBe(4);
+    for (const tsn of [4, 5, 6, 7, 8]) {
+      sender.nowMs += ROUND_TRIP_MS;
+      sender.sack(tsn);
+    }
+    expect([sender.take(), sender.outbound.bufferedBytes()]).toEqual([[5, 6, 7, 8], 0]);
   });
 });
 

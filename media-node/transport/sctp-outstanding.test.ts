@@ -49,6 +49,7 @@ test('what is on the way is what was sent and is neither acknowledged nor lost',
 
         const flying = all.filter(({ state }) => state === 'in-flight');
         expect(outstanding.flightBytes).toBe(flying.reduce((sum, { bytes }) => sum + bytes, 0));
+        expect(outstanding.nextLost()).toBe(all.find(({ state }) => state === 'lost'));
         expect(flying.every(({ tsn }) => tsnDistance(cumulative, tsn) > 0)).toBe(true);
         if (kind === 'detect') expect(outstanding.nextLossMs(PATIENCE_MS)).toBeGreaterThan(nowMs);
         if (kind === 'time out') expect(flying).toEqual([]);

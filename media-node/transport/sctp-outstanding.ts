@@ -40,6 +40,7 @@ export class SctpOutstanding {
   /** In order of TSN, from the one after the cumulative acknowledgement. */
   #chunks: SentChunk[] = [];
   #flightBytes = 0;
+  #lostCount = 0;
   #nextOrder = 0;
   /** Of the acknowledged chunks that were sent last: highest, second, third. */
   #arrived: readonly [number, number, number] = [NEVER, NEVER, NEVER];
@@ -67,7 +68,7 @@ export class SctpOutstanding {
   }
 
   nextLost(): SentChunk | undefined {
-    return this.#chunks.find(({ state }) => state === 'lost');
+    return this.#lostCount === 0 ? undefined : this.#chunks.find(({ state }) => state === 'lost');
   }
 
   /** What was sent last and is on the way. */
@@ -83,11 +84,15 @@ export class SctpOutstanding {
   add(chunk: Pick<SentChunk, 'tsn' | 'stream' | 'chunk' | 'bytes'>): SentChunk {
     const added: SentChunk = { ...chunk, sentMs: 0, order: NEVER, transmissions: 0, state: 'lost' };
     this.#chunks.push(added);
+    this.#lostCount += 1;
     return added;
   }
 
   sent(chunk: SentChunk, nowMs: number): void {
-    if (chunk.state === 'lost') this.#flightBytes += chunk.bytes;
+    if (chunk.state === 'lost') {
+      this.#flightBytes += chunk.bytes;
+      this.#lostCount -= 1;
+    }
     chunk.state = 'in-flight';
     chunk.sentMs = nowMs;
     chunk.order = this.#nextOrder++;
@@ -137,12 +142,15 @@ export class SctpOutstanding {
 
   /** After a timeout. */
   loseAll(): void {
-    let isFirst = true;
+    let isReneged = true;
     for (const sent of this.#chunks) {
+      isReneged &&= sent.state === 'acknowledged';
       if (sent.state === 'in-flight') this.#lose(sent);
       // The cumulative acknowledgement would have gone past it: the peer has dropped what it had reported (§6.2.1).
-      if (sent.state === 'acknowledged' && isFirst) sent.state = 'lost';
-      isFirst &&= sent.state === 'acknowledged';
+      if (isReneged) {
+        sent.state = 'lost';
+        this.#lostCount += 1;
+      }
     }
   }
 
@@ -169,6 +177,7 @@ export class SctpOutstanding {
   #settle(sent: SentChunk, settled: SentChunk[]): void {
     if (sent.state === 'acknowledged') return;
     if (sent.state === 'in-flight') this.#flightBytes -= sent.bytes;
+    else this.#lostCount -= 1;
     sent.state = 'acknowledged';
     settled.push(sent);
   }
@@ -176,6 +185,7 @@ export class SctpOutstanding {
   #lose(sent: SentChunk): void {
     sent.state = 'lost';
     this.#flightBytes -= sent.bytes;
+    this.#lostCount += 1;
   }
 
   #learn(settled: readonly SentChunk[], nowMs: number): Omit<Acknowledged, 'advanced'> {
