@@ -8,7 +8,7 @@ import { TEST_BINDINGS } from './test-support/bindings.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 // As in test/vitest.config.ts: for slow machines, and it costs nothing but when a test fails.
-const shared = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
+const shared = { testTimeout: 90_000, hookTimeout: 90_000, expect: { poll: { timeout: 20_000 } } };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({

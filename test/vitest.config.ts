@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const NODES = 'test/node/**/*.test.ts';
 // Slow machines have other things to do as well; what hangs hangs for longer than this. It costs nothing but when a test
 // fails: what a test waits for has deadlines of its own, that say what did not come.
-const shared = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
+const shared = { testTimeout: 90_000, hookTimeout: 90_000, expect: { poll: { timeout: 20_000 } } };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({

@@ -31,7 +31,7 @@ beforeAll(async () => {
     onLog: (line) => log.push(line),
     onProcess: () => undefined,
   });
-}, 60_000);
+});
 afterAll(async () => {
   await edge?.close();
   await endBundler();

@@ -36,7 +36,7 @@ beforeAll(async () => {
   await new Promise((resolve) => server.once('listening', resolve));
   state = mkdtempSync(join(tmpdir(), 'vestibule-keys-'));
   await buildWeb(PROJECT_ROOT, join(PROJECT_ROOT, readWranglerConfig(PROJECT_ROOT).assets.directory));
-}, 60_000);
+});
 afterAll(async () => {
   await edge?.close();
   await endBundler();
@@ -77,7 +77,7 @@ test('a key server that fails is 503, and is left alone after that', async () =>
   const before = fetches;
   expect(new Set(await statuses())).toEqual(new Set([503]));
   expect(fetches).toBe(before);
-}, 30_000);
+});
 
 test('many at once on a cold start are let in, and nobody asks for the keys again', async () => {
   answers = true;
@@ -86,4 +86,4 @@ test('many at once on a cold start are let in, and nobody asks for the keys agai
   const before = fetches;
   expect(new Set(await statuses())).toEqual(new Set([200]));
   expect(fetches).toBe(before);
-}, 30_000);
+});

@@ -231,14 +231,14 @@ describe('requests', () => {
   });
 
   test('a machine goes dark while somebody asks for a session there: 404 as soon as the node is given up', async () => {
-    const node = await dial();
+    const node = await dial({ pings: false });
     node.ignore('probe');
-    // It pings no more, so this is the time that its silence may last.
+    // It does not ping, so this is the time that its silence may last.
     const asked = await probe(mintSessionId(), 3 * LINK_SILENCE_MS);
     expect(asked).toMatchObject({ problem: { status: 404, code: 'no_session' } });
     await node.until(() => node.closed !== null);
     expect(node.closed).toMatchObject({ reason: 'silent' });
-  }, 30_000);
+  });
 
   test('a request for an earlier life of the node does not reach this one', async () => {
     const node = await dial();
@@ -343,13 +343,13 @@ describe('the link is lost', () => {
     await unlinked();
     const { alarm } = await stored(nodeLink(NODE));
     expect(alarm).toBeGreaterThanOrEqual(closedAt + RELINK_GRACE_MS);
-    expect(alarm).toBeLessThan(closedAt + RELINK_GRACE_MS + 1_000);
+    expect(alarm).toBeLessThanOrEqual(Date.now() + RELINK_GRACE_MS);
   });
 });
 
 describe('silence', () => {
   test('without pings the link is closed and the room is free at once', async () => {
-    const node = await dial();
+    const node = await dial({ pings: false });
     await publishIn('r');
     await backdate(LINK_SILENCE_MS);
     expect(await runDurableObjectAlarm(stub(nodeLink(NODE)))).toBe(true);
@@ -360,7 +360,7 @@ describe('silence', () => {
   });
 
   test('a ping that the runtime answered counts, even when the object was evicted since', async () => {
-    const node = await dial();
+    const node = await dial({ pings: false });
     const { session } = await publishIn('r');
     node.sendRaw(PING_FRAME);
     await node.until(() => node.pongs.length > 0);

@@ -15,6 +15,8 @@ import {
   type NodeMethod,
   type NodeRequest,
   type NodeResult,
+  PING_FRAME,
+  PING_INTERVAL_MS,
   PONG_FRAME,
   type RelayReport,
   type Report,
@@ -45,6 +47,8 @@ export interface DialOptions {
   lobbies?: LobbyLoad[];
   /** False: send no hello (the caller does). */
   hello?: boolean;
+  /** False: go dark once hello is said. Real nodes ping, and so a test may last for longer than silence may. */
+  pings?: boolean;
 }
 
 export class FakeNode {
@@ -61,6 +65,7 @@ export class FakeNode {
   readonly #options: DialOptions;
   readonly #scripts = new Map<NodeMethod, Script<NodeMethod>>();
   readonly #watchers = new Set<() => void>();
+  #pinging: ReturnType<typeof setInterval> | undefined;
 
   constructor(socket: WebSocket, options: DialOptions) {
     this.#socket = socket;
@@ -71,6 +76,7 @@ export class FakeNode {
     socket.addEventListener('message', (event) => void this.#received(String(event.data)));
     socket.addEventListener('close', (event) => {
       this.closed = { code: event.code, reason: event.reason };
+      clearInterval(this.#pinging);
       this.#changed();
     });
   }
@@ -158,6 +164,7 @@ export class FakeNode {
       load: { sessions: this.sessions.count, packetsPerSecond: 0, cpu: 0 },
       ...changes,
     });
+    if (this.#options.pings !== false) this.#pinging ??= setInterval(() => this.#ping(), PING_INTERVAL_MS);
   }
 
   /** Reports `ingress` (the model's own by default) and the present counts. */
@@ -204,7 +211,13 @@ export class FakeNode {
   }
 
   close(code = 1000, reason = 'done'): void {
+    clearInterval(this.#pinging);
     this.#socket.close(code, reason);
+  }
+
+  #ping(): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.sendRaw(PING_FRAME);
+    else clearInterval(this.#pinging);
   }
 
   async #received(text: string): Promise<void> {

@@ -158,7 +158,7 @@ describe('publishing', () => {
     return `rtmp://127.0.0.1:${(server.address() as AddressInfo).port}/live/key`;
   }
 
-  function open(url: string, timeoutMs = 2_000): Promise<RtmpPublisher> {
+  function open(url: string, timeoutMs = 20_000): Promise<RtmpPublisher> {
     const target = parsePushTarget(url);
     if (target === null) throw new Error('not a target');
     const lookup = new AddressPolicy(['127.0.0.1']).lookupFor(target.host);
@@ -194,7 +194,7 @@ describe('publishing', () => {
     ]);
   });
 
-  test.each<[string, Parameters<typeof serve>[0], RegExp]>([
+  test.each<[string, Parameters<typeof serve>[0], RegExp, number?]>([
     [
       'no',
       (name, id) => (name === 'connect' ? ['_error', id, null, { description: 'no such app' }] : null),
@@ -205,7 +205,7 @@ describe('publishing', () => {
       (name, id) => (name === 'publish' ? status('error', 'NetStream.Publish.BadName') : accepting(name, id)),
       /BadName, so/,
     ],
-    ['nothing', () => null, /within 0.2 s/],
+    ['nothing', () => null, /within 0.2 s/, 200],
     [
       'goodbye',
       (_, __, socket) => {
@@ -214,8 +214,8 @@ describe('publishing', () => {
       },
       /closed the connection|ECONNRESET/,
     ],
-  ])('fails with the words of a server that says %s', async (_, answer, words) => {
-    await expect(serve(answer).then((url) => open(url, 200))).rejects.toThrow(words);
+  ])('fails with the words of a server that says %s', async (_, answer, words, timeoutMs) => {
+    await expect(serve(answer).then((url) => open(url, timeoutMs))).rejects.toThrow(words);
   });
 
   test('ends when a server asks for ever and reads nothing', async () => {

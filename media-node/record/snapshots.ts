@@ -18,7 +18,8 @@ const FRESH_MS = 1_000;
 /** Those who ignore requests send a keyframe every few seconds; the caller waits no longer than a control request may. */
 const KEYFRAME_PATIENCE_MS = 2_500;
 const POLL_MS = 50;
-const FFMPEG_PATIENCE_MS = 2_000;
+/** It gives way to everybody else: on a busy machine it needs long for a picture. Both together are less than the edge waits. */
+const FFMPEG_PATIENCE_MS = 4_500;
 const MAX_PROGRAMS = 4;
 const MAX_JPEG_BYTES = 1024 * 1024;
 /** How ffmpeg says that it was built without what this codec needs. */

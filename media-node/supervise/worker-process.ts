@@ -23,7 +23,8 @@ const LONGEST_RESTART_MS = 5_000;
 const MOST_DOUBLINGS = 10;
 /** A worker that lived this long did not die of what the one before it died of. */
 const HEALTHY_MS = 10_000;
-const STATUS_DEADLINE_MS = 1_000;
+/** A worker that is busy for a moment is well; who asks for its health waits for 4 s. */
+const STATUS_DEADLINE_MS = 2_500;
 const LEFT = 'exit code 0';
 
 /** How long to wait before the next start, after `failures` starts in a row that did not last. */
@@ -79,7 +80,7 @@ export class WorkerProcess {
     return this.#child?.pid;
   }
 
-  /** What the worker says of itself; null when it does not within a second. */
+  /** What the worker says of itself; null when it does not in time. */
   async status(): Promise<NodeStatus | null> {
     const child = this.#child;
     if (child === null || !child.connected || !this.#isReady) return null;

@@ -8,8 +8,6 @@ import { testSources, type WrtcConnection, wrtc } from '../support/wrtc.ts';
 import { withVideoCodec } from '../support/wrtc-peer.ts';
 import { openFleet, ROOM } from './fleet-bed.ts';
 
-const DEADLINE_MS = 10_000;
-
 /** A libwebrtc client with the data channel that our own clients open; what it is told. */
 async function connect(node: NodeUnderTest, purpose: 'publish' | 'play', label = 'vestibule-events') {
   const connection: WrtcConnection = new wrtc.RTCPeerConnection();
@@ -26,11 +24,11 @@ async function connect(node: NodeUnderTest, purpose: 'publish' | 'play', label =
   }
   const { sdp } = await connection.createOffer();
   await connection.setLocalDescription({ type: 'offer', sdp: withVideoCodec(sdp, 'VP8') });
-  await until(() => connection.iceGatheringState === 'complete', 'gathering', DEADLINE_MS);
+  await until(() => connection.iceGatheringState === 'complete', 'gathering');
   const signalling = purpose === 'publish' ? node.publishing(ROOM) : node.playing(ROOM);
   const answer = await signalling.open(connection.localDescription?.sdp ?? '');
   await connection.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-  await until(() => connection.connectionState === 'connected', 'a connection', DEADLINE_MS);
+  await until(() => connection.connectionState === 'connected', 'a connection');
   return { connection, channel, told, signalling };
 }
 
@@ -44,12 +42,12 @@ test('publishers, viewers and members are asked to move; new sessions are refuse
   await member.enter('guest');
   await member.listen();
   const open = [publisher, ...viewers].map(({ channel }) => channel);
-  await until(() => open.every(({ readyState }) => readyState === 'open'), 'the channels', DEADLINE_MS);
+  await until(() => open.every(({ readyState }) => readyState === 'open'), 'the channels');
 
   a.request<'drain'>({ method: 'drain', timeoutMs: 60_000 });
 
-  await until(() => publisher.told.length > 0 && (viewers[0]?.told.length ?? 0) > 0, 'words', DEADLINE_MS);
-  await until(() => member.moves > 0, 'words to the member', DEADLINE_MS);
+  await until(() => publisher.told.length > 0 && (viewers[0]?.told.length ?? 0) > 0, 'words');
+  await until(() => member.moves > 0, 'words to the member');
   expect([publisher.told, viewers[0]?.told, viewers[1]?.told, member.moves]).toEqual([
     [{ type: 'reconnect', data: {} }],
     [{ type: 'reconnect', data: {} }],
@@ -65,13 +63,13 @@ test('publishers, viewers and members are asked to move; new sessions are refuse
   b.relayFrom(a, ROOM);
   const moved = await play(b, { video: { VP8: 96 } });
   const before = plain.video.packets;
-  await until(() => plain.video.packets > before + 10 && moved.video.packets > 10, 'media', DEADLINE_MS);
+  await until(() => plain.video.packets > before + 10 && moved.video.packets > 10, 'media');
   await viewers[0]?.signalling.close();
   expect(a.drained).toBe(false);
 
   a.request<'drain'>({ method: 'drain', timeoutMs: 0 });
   await until(() => a.drained, 'the end');
-}, 40_000);
+});
 
 test('a node that is empty has drained', async () => {
   const { nodes, publish } = await openFleet(1);
@@ -83,4 +81,4 @@ test('a node that is empty has drained', async () => {
   await publisher.close();
 
   await until(() => a.drained, 'the end');
-}, 20_000);
+});

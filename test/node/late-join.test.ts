@@ -1,22 +1,22 @@
 /** A viewer that comes in the middle: it has to see a picture at once, and the same picture as everybody else. */
 import { expect, test } from 'vitest';
 import { VIDEO } from '../support/client/pattern.ts';
-import type { Publisher } from '../support/client/publisher.ts';
 import type { Viewer } from '../support/client/viewer.ts';
 import { until } from '../support/until.ts';
 import { moreFrames, openBed } from './bed.ts';
 
 const FRAME_MS = 1_000 / VIDEO.framesPerSecond;
-/** From a publisher that ignores PLI and sends a keyframe every 10 s. */
-const STUBBORN = { answersPli: false, video: { ...VIDEO, keyframeEveryMs: 10_000 } } as const;
+/** So many after the first that came are no history any more. */
+const FRAMES_OF_JOINING = 15;
+/** From a publisher that ignores PLI and sends no second keyframe while a test lasts. */
+const STUBBORN = { answersPli: false, video: { ...VIDEO, keyframeEveryMs: 600_000 } } as const;
 
-/** How old the newest frames were when they came. */
-function delaysMs(viewer: Viewer, publisher: Publisher, count: number): number[] {
-  return viewer.video.frames.slice(-count).map(({ number, arrivedMs }) => {
-    const sentMs = publisher.video.sentAtMs(number);
-    if (sentMs === undefined) throw new Error(`frame ${number} was never sent`);
-    return arrivedMs - sentMs;
-  });
+/** How much later than the other one a viewer got its newest frames: the machine's own delays are the same for both. */
+function laterMs(viewer: Viewer, other: Viewer, count: number): number[] {
+  const arrivals = new Map(other.video.frames.map(({ number, arrivedMs }) => [number, arrivedMs]));
+  return viewer.video.frames
+    .slice(-count)
+    .map(({ number, arrivedMs }) => arrivedMs - (arrivals.get(number) ?? arrivedMs));
 }
 
 function median(values: readonly number[]): number {
@@ -30,15 +30,15 @@ test('with a publisher that ignores PLI a viewer starts from the cached keyframe
   await moreFrames(first, 45);
 
   const late = await bed.play();
-  await until(() => late.video.keyframes > 0, 'a keyframe', 500);
-  await until(() => late.video.lastFrame?.number === first.video.lastFrame?.number, 'the live edge', 500);
+  await until(() => late.video.keyframes > 0, 'a keyframe');
+  await until(() => late.video.lastFrame?.number === first.video.lastFrame?.number, 'the live edge');
   await moreFrames(late, 30);
 
   expect(publisher.video.keyframes).toBe(1);
   expect(late.video).toMatchObject({ firstIsKeyframe: true, missing: 0, duplicates: 0, timestampRegressions: 0 });
   // It has the history, from the keyframe on.
   expect(late.video.frames[0]?.number).toBe(0);
-  expect(median(delaysMs(late, publisher, 15))).toBeLessThan(FRAME_MS);
+  expect(median(laterMs(late, first, 15))).toBeLessThan(FRAME_MS);
   // Frames at the live edge have true timestamps: both viewers see the same distances.
   expect(timestampOf(late, -1) - timestampOf(late, -15)).toBe(timestampOf(first, -1) - timestampOf(first, -15));
 });
@@ -50,17 +50,17 @@ test('the history is stamped so densely that no player plays it slowly', async (
   await moreFrames(first, 45);
 
   const late = await bed.play();
-  await moreFrames(late, 60);
+  await moreFrames(late, 75);
 
   const [oldest] = late.video.frames;
-  const joined = late.video.frames.findIndex(({ arrivedMs }) => arrivedMs - late.video.firstArrivalMs > 3 * FRAME_MS);
-  const edge = late.video.frames[joined];
+  const live = first.video.frames.findLast(({ arrivedMs }) => arrivedMs <= late.video.firstArrivalMs)?.number ?? 0;
+  const edge = late.video.frames.find(({ number }) => number > live + FRAMES_OF_JOINING);
   if (oldest === undefined || edge === undefined) throw new Error('no frames');
   const spanMs = ((edge.timestamp - oldest.timestamp) >>> 0) / 90;
   const passedMs = edge.arrivedMs - oldest.arrivedMs;
   expect(edge.number - oldest.number).toBeGreaterThan(40);
   // Its age when it arrived was 1.5 s; its timestamps may span little more than the time that passed.
-  expect(spanMs).toBeLessThan(passedMs + 200);
+  expect(spanMs).toBeLessThan(passedMs + 750);
 });
 
 test('a publisher that answers PLI is asked once for many viewers that come together', async () => {

@@ -7,6 +7,8 @@ import { describeVideo, moreFrames, openBed } from './bed.ts';
 
 const LOSS = 0.05;
 const FRAMES = 60;
+/** On the long way: enough to count in a few seconds. */
+const HIGH_LOSS = 0.15;
 /** One way. Viewers ask again after 100 to 120 ms: well before the answer to the first time can be there. */
 const WAY_MS = 75;
 /** They take longer than a report and its way. */
@@ -24,34 +26,30 @@ test.each([
   ['RTX on both sides', true, true],
   ['no RTX with the publisher', false, true],
   ['no RTX with the viewer', true, false],
-])(
-  'loss of a twentieth on every way is repaired: %s',
-  async (_, publisherRtx, viewerRtx) => {
-    const bed = await openBed();
-    const publisher = await bed.publish({
-      rtx: publisherRtx,
-      impair: { outgoing: mediaLoss(LOSS, 1), incoming: mediaLoss(LOSS, 2) },
-    });
-    const viewer = await bed.play({
-      rtx: viewerRtx,
-      impair: { outgoing: mediaLoss(LOSS, 3), incoming: mediaLoss(LOSS, 4) },
-    });
+])('loss of a twentieth on every way is repaired: %s', async (_, publisherRtx, viewerRtx) => {
+  const bed = await openBed();
+  const publisher = await bed.publish({
+    rtx: publisherRtx,
+    impair: { outgoing: mediaLoss(LOSS, 1), incoming: mediaLoss(LOSS, 2) },
+  });
+  const viewer = await bed.play({
+    rtx: viewerRtx,
+    impair: { outgoing: mediaLoss(LOSS, 3), incoming: mediaLoss(LOSS, 4) },
+  });
 
-    await moreFrames(viewer, FRAMES);
-    publisher.session.transport.socket.impair = {};
-    viewer.session.transport.socket.impair = {};
-    await moreFrames(viewer, 5);
-    await healed(viewer);
+  await moreFrames(viewer, FRAMES);
+  publisher.session.transport.socket.impair = {};
+  viewer.session.transport.socket.impair = {};
+  await moreFrames(viewer, 5);
+  await healed(viewer);
 
-    expect(publisher.retransmitted).toBeGreaterThan(0);
-    expect(viewer.nacksSent).toBeGreaterThan(0);
-    expect(viewer.video.recovered > 0).toBe(viewerRtx);
-    // Every frame of the publisher came, once.
-    const numbers = viewer.video.frames.map(({ number }) => number).toSorted((a, b) => a - b);
-    expect(numbers).toEqual(numbers.map((_value, index) => (numbers[0] ?? 0) + index));
-  },
-  15_000,
-);
+  expect(publisher.retransmitted).toBeGreaterThan(0);
+  expect(viewer.nacksSent).toBeGreaterThan(0);
+  expect(viewer.video.recovered > 0).toBe(viewerRtx);
+  // Every frame of the publisher came, once.
+  const numbers = viewer.video.frames.map(({ number }) => number).toSorted((a, b) => a - b);
+  expect(numbers).toEqual(numbers.map((_value, index) => (numbers[0] ?? 0) + index));
+});
 
 test('a viewer that asks for nothing gets the stream as it is', async () => {
   const bed = await openBed();
@@ -82,14 +80,15 @@ test('a viewer on a long way gets its lost packets once each, not once for each 
   const viewer = await bed.play({ impair: { outgoing: () => WAY_MS, incoming: () => WAY_MS } });
   await knowsTheWay(viewer);
 
-  viewer.session.transport.socket.impair = { outgoing: () => WAY_MS, incoming: delayedLoss(WAY_MS, LOSS, 8) };
+  viewer.session.transport.socket.impair = { outgoing: () => WAY_MS, incoming: delayedLoss(WAY_MS, HIGH_LOSS, 8) };
   await moreFrames(viewer, FRAMES);
   viewer.session.transport.socket.impair = { outgoing: () => WAY_MS, incoming: () => WAY_MS };
   await moreFrames(viewer, 10);
   await healed(viewer);
 
-  expect(viewer.video.recovered).toBeGreaterThan(0);
-  expect(viewer.video.duplicates).toBeLessThan(viewer.video.recovered / 4);
+  expect(viewer.video.recovered).toBeGreaterThan(10);
+  // As many as were recovered when each asking is answered; a machine that is late now and then makes some.
+  expect(viewer.video.duplicates).toBeLessThan(viewer.video.recovered / 2);
 });
 
 test('datagrams that come twice are forwarded once', async () => {

@@ -46,7 +46,7 @@ test('loss of a twentieth on every way is repaired', async () => {
     () => `gaps: ${describeVideo(viewer)}`,
   );
   expect(viewer.video.recovered).toBeGreaterThan(0);
-}, 15_000);
+});
 
 test('packets follow a viewer to another port and through an ICE restart', async () => {
   const { bed, engine } = await openNativeBed();

@@ -25,7 +25,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'vestibule-kernel-'));
   await buildAddon();
   await run('c++', ['-x', 'c', '-shared', '-fPIC', here('refusing-kernel.c'), '-o', join(directory, 'kernel.so')]);
-}, 60_000);
+});
 
 afterAll(() => rm(directory, { recursive: true }));
 

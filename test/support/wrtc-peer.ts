@@ -1,7 +1,7 @@
 /** A WHIP publisher and a WHEP viewer in Node, on libwebrtc (@roamhq/wrtc). */
 import { testSources, type WrtcConnection, wrtc } from './wrtc.ts';
 
-const CONNECT_DEADLINE_MS = 15_000;
+const CONNECT_DEADLINE_MS = 30_000;
 const POLL_MS = 50;
 const CHECKED_STATES = ['failed', 'closed'];
 

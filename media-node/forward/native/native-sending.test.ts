@@ -10,7 +10,7 @@ import { loadAddon } from './addon.ts';
 import { NativeEngine } from './native-engine.ts';
 
 const MAPPING = { fromSequence: 0, sequenceDelta: 0, timestampDelta: 0 };
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 30_000;
 const addon = await loadAddon();
 
 interface Rig {

@@ -20,44 +20,40 @@ function headerInto(out: Buffer, length: number, sequence: number): void {
   out.writeUInt32BE(SSRC, 8);
 }
 
-test.each(PROFILES)(
-  '%s: whatever the lengths and the order of numbers, it is what the plain way makes',
-  (profile) => {
-    // RFC 3711's own vectors are the plain way's tests.
-    const packet = fc.record({
-      // Most in order, as it is; some far ahead, some again, some before.
-      step: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, fc.integer({ min: -20, max: 30 })),
-      header: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 12, max: 80 }) }, fc.integer({ min: 12, max: 2_048 })),
-      payload: fc.oneof(fc.constantFrom(0, 1, 15, 16, 17, 1_160, 1_200, 4_000), fc.integer({ min: 0, max: 1_500 })),
-    });
-    const first = fc.oneof(fc.integer({ min: 40, max: 70_000 }), fc.constantFrom(0xfff8, 0xffff_ffff, 2 ** 40));
-    fc.assert(
-      fc.property(first, fc.array(packet, { minLength: 1, maxLength: 25 }), (start, packets) => {
-        const keys = keysOf(profile, randomBytes(16), randomBytes(14));
-        const plainWay = new SrtpSender(keys);
-        const stream = new SrtpStreams(keys).open(SSRC);
-        const loaded = new LoadedPayload();
-        const [out, expected] = [Buffer.alloc(6_400), Buffer.alloc(6_400)];
-        let index = start;
-        for (const { step, header, payload } of packets) {
-          index = Math.max(0, index + step);
-          const plain = randomBytes(payload);
-          headerInto(out, header, index);
-          headerInto(expected, header, index);
-          loaded.load(plain);
-          const length = stream.protect(out, header, loaded, index);
-          const expectedLength = plainWay.protectRtp(expected, header, plain, Math.floor(index / 0x10000) >>> 0);
-          expect(length).toBe(expectedLength);
-          expect(out.subarray(0, length).equals(expected.subarray(0, length)), `${header} + ${payload}, ${index}`).toBe(
-            true,
-          );
-        }
-      }),
-      { numRuns: 40 },
-    );
-  },
-  30_000,
-);
+test.each(PROFILES)('%s: whatever the lengths and the order of numbers, it is what the plain way makes', (profile) => {
+  // RFC 3711's own vectors are the plain way's tests.
+  const packet = fc.record({
+    // Most in order, as it is; some far ahead, some again, some before.
+    step: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, fc.integer({ min: -20, max: 30 })),
+    header: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 12, max: 80 }) }, fc.integer({ min: 12, max: 2_048 })),
+    payload: fc.oneof(fc.constantFrom(0, 1, 15, 16, 17, 1_160, 1_200, 4_000), fc.integer({ min: 0, max: 1_500 })),
+  });
+  const first = fc.oneof(fc.integer({ min: 40, max: 70_000 }), fc.constantFrom(0xfff8, 0xffff_ffff, 2 ** 40));
+  fc.assert(
+    fc.property(first, fc.array(packet, { minLength: 1, maxLength: 25 }), (start, packets) => {
+      const keys = keysOf(profile, randomBytes(16), randomBytes(14));
+      const plainWay = new SrtpSender(keys);
+      const stream = new SrtpStreams(keys).open(SSRC);
+      const loaded = new LoadedPayload();
+      const [out, expected] = [Buffer.alloc(6_400), Buffer.alloc(6_400)];
+      let index = start;
+      for (const { step, header, payload } of packets) {
+        index = Math.max(0, index + step);
+        const plain = randomBytes(payload);
+        headerInto(out, header, index);
+        headerInto(expected, header, index);
+        loaded.load(plain);
+        const length = stream.protect(out, header, loaded, index);
+        const expectedLength = plainWay.protectRtp(expected, header, plain, Math.floor(index / 0x10000) >>> 0);
+        expect(length).toBe(expectedLength);
+        expect(out.subarray(0, length).equals(expected.subarray(0, length)), `${header} + ${payload}, ${index}`).toBe(
+          true,
+        );
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
 
 test('two streams of a session do not disturb each other', () => {
   const keys = keysOf('AEAD_AES_128_GCM', randomBytes(16), randomBytes(14));

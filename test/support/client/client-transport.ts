@@ -15,7 +15,7 @@ import type { RemoteAnswer } from './remote-answer.ts';
 import { everyTick } from './ticker.ts';
 
 const LOOPBACK = '127.0.0.1';
-const CONNECT_DEADLINE_MS = 10_000;
+const CONNECT_DEADLINE_MS = 20_000;
 const MAX_DATAGRAM_BYTES = 2048;
 
 export interface TransportOptions {

@@ -10,8 +10,8 @@ import { type MemberMedia, memberMedia, type Sends } from './member-media.ts';
 import { type Pictures, watchPictures } from './pictures.ts';
 import { type Section, sectionsOf, tracksOf, withInfo } from './sections.ts';
 
-const CONNECT_DEADLINE_MS = 15_000;
-const CHANGE_DEADLINE_MS = 10_000;
+const CONNECT_DEADLINE_MS = 30_000;
+const CHANGE_DEADLINE_MS = 20_000;
 const OFFER = 1;
 const ANSWER = 2;
 const MUTE = 3;

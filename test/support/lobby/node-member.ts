@@ -12,7 +12,7 @@ import { memberMedia } from './member-media.ts';
 import { sectionsOf, tracksOf, withInfo } from './sections.ts';
 
 export const LOBBY = 'stream:s1/5f0c7d1e-6f55-4b07-9a0e-0d8e2b6a1c11' as LobbyId;
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 export class NodeMember {
   readonly session: SessionId = mintSessionId();
