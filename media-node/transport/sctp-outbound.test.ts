@@ -162,6 +162,21 @@ describe('what is lost', () => {
   });
 });
 
+test('an answer that comes too soon after a repetition is one to the first time, and condemns nothing', () => {
+  const sender = new Sender();
+  sender.send(8);
+  sender.wait(2 * ROUND_TRIP_MS);
+  expect(sender.take().at(-1)).toBe(10);
+
+  sender.nowMs += ROUND_TRIP_MS / 8;
+  sender.sack(2, [[10, 10]]);
+  expect(sender.take()).toEqual([]);
+
+  sender.nowMs += ROUND_TRIP_MS / 8;
+  sender.sack(10);
+  expect(sender.take()).toEqual([]);
+});
+
 test('packets that overtake each other are noticed: then only time tells what is lost', () => {
   const sender = new Sender();
   sender.send(30);
