@@ -217,6 +217,22 @@ describe('timeouts', () => {
     expect(timeout(sender)).toBeLessThanOrEqual(fresh);
   });
 
+  test('are counted from when the earliest chunk was sent again', () => {
+    const sender = new Sender();
+    sender.send(8);
+    sender.take();
+    sender.nowMs += ROUND_TRIP_MS;
+    sender.sack(2, [[4, 10]]);
+    const againMs = sender.nowMs;
+
+    sender.wait(2 * TIMEOUT_MS);
+
+    const sinceMs = sender.sent.map(({ tsn, atMs }) => [tsn, atMs - againMs]);
+    expect(sinceMs.map(([tsn]) => tsn)).toEqual([3, 3, 3, 3]);
+    expect(sinceMs[2]?.[1]).toBeLessThan(TIMEOUT_MS - ROUND_TRIP_MS);
+    expect(sinceMs[3]?.[1]).toBe(TIMEOUT_MS);
+  });
+
   test('do not learn from an answer that came after a repetition: its SACK may have been lost long before', () => {
     const sender = new Sender();
     const fresh = timeout(sender);
