@@ -6,7 +6,7 @@ import { mintBootId, nodeIdSchema } from '../../shared/ids.ts';
 import { RecorderThread } from './recorder-thread.ts';
 
 const THREAD_NICENESS = 10;
-const START_MS = 20_000;
+const START_MS = 40_000;
 /** Place of the niceness in `stat`, counted behind the name, which may hold anything (proc_pid_stat(5)). */
 const NICE_FIELD = 16;
 

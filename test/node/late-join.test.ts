@@ -72,7 +72,9 @@ test('a publisher that answers PLI is asked once for many viewers that come toge
   await Promise.all(viewers.map((viewer) => until(() => viewer.video.keyframes > 0, 'a keyframe')));
 
   expect(publisher.plisReceived).toBeGreaterThanOrEqual(1);
-  expect(publisher.plisReceived).toBeLessThanOrEqual(2);
+  // On a slow machine some come after the keyframe that the first of them asked for: they have to ask, too.
+  const begun = new Set(viewers.map(({ video }) => video.frames[0]?.number));
+  expect(publisher.plisReceived).toBeLessThanOrEqual(2 * begun.size);
   for (const { video } of viewers) expect(video.firstIsKeyframe).toBe(true);
 });
 
@@ -82,17 +84,17 @@ test('without the cache a stubborn publisher makes viewers wait, but never shows
   const publisher = await bed.publish({ answersPli: false, video });
   await until(() => publisher.video.frames > 10, 'the publisher to stream');
 
+  const sent = publisher.video.frames;
   const viewer = await bed.play();
   await moreFrames(viewer, 10);
 
   expect(viewer.video).toMatchObject({ firstIsKeyframe: true, missing: 0 });
-  expect(viewer.video.frames[0]?.number).toBe(VIDEO.framesPerSecond);
+  expect(viewer.video.frames[0]?.number).toBeGreaterThanOrEqual(sent);
 });
 
 test('a viewer may come before the first packet', async () => {
   const bed = await openBed();
-  const publishing = bed.publish();
-  const publisher = await publishing;
+  const publisher = await bed.publish({ video: { ...VIDEO, keyframeEveryMs: Number.POSITIVE_INFINITY } });
   const viewer = await bed.play();
 
   await moreFrames(viewer, 10);

@@ -98,9 +98,9 @@ test.each([
 ] as const)('%s arrives as H.264 and AAC, and stop ends it', async (kind, size) => {
   const [server, node] = await Promise.all([sink(), studio(kind)]);
   const { live, reports, state } = push(node, `${server.url}/${KEY}`);
+  await state('online');
   const media = await server.event('media', KEY, ON_AIR_MS);
   expect(media).toMatchObject({ videoCodec: AVC, audioCodec: AAC, audioSamplerate: 48_000, audioChannels: 2, ...size });
-  await state('online');
   const [running, ...others] = ffmpegs();
   expect(others).toEqual([]);
   expect(running?.args).not.toContain(KEY);
