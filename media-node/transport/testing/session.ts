@@ -31,9 +31,10 @@ export function openSession(endpoint: UdpMediaEndpoint, options: Partial<PeerTra
   const media: Buffer[] = [];
   const transport = endpoint.createTransport({
     remote: NO_PEER,
-    connectTimeoutMs: 40_000,
-    silenceMs: 5_000,
-    expiryMs: 30_000,
+    // Peers of tests say nothing for as long as a slow machine needs; silence is for those that ask for it.
+    connectTimeoutMs: 120_000,
+    silenceMs: 300_000,
+    expiryMs: 600_000,
     ...options,
     local,
     events: {
