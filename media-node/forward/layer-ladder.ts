@@ -3,13 +3,24 @@ import type { IngressStream } from './ingress-stream.ts';
 
 /** A layer without a packet for this long, while another has some, does not flow. */
 const STALL_MS = 500;
+/**
+ * The layers of one frame come one after the other: with a frame a second (a screen that stands still) the first of them
+ * is far ahead of the others for a moment. A layer that has stopped stays behind for longer than this.
+ */
+const LATE_MS = 200;
 /** A layer must have been there for this long to be worth a switch. */
 const PROVEN_MS = 1000;
 /** Bitrates of layers whose sizes nobody knows differ by at least this much before their order does. */
 const BETTER_FACTOR = 1.2;
+/** And for this long: a keyframe, or a pause between two frames, makes any layer the largest for a second. */
+const BETTER_MS = 2000;
 
 export class LayerLadder {
   readonly #steps: IngressStream[] = [];
+  /** Those that are behind others, and since when. */
+  readonly #behindMs = new Map<IngressStream, number>();
+  /** Those that have a higher bitrate than the one above them, and since when. */
+  readonly #risingMs = new Map<IngressStream, number>();
   /** Of what the sizes were at the last look. */
   #sizesSeen = 0;
 
@@ -28,6 +39,8 @@ export class LayerLadder {
   /** @param layers those that are left; a new one with the same rid takes the place. True: the steps are others now. */
   remove(layer: IngressStream, layers: readonly IngressStream[]): boolean {
     const at = this.#steps.indexOf(layer);
+    this.#behindMs.delete(layer);
+    this.#risingMs.delete(layer);
     if (at < 0) return false;
     const successor = layers.find((other) => other.rid === layer.rid && !this.#steps.includes(other));
     if (successor !== undefined) this.#steps[at] = successor;
@@ -41,8 +54,8 @@ export class LayerLadder {
   update(layers: readonly IngressStream[], nowMs: number): boolean {
     const latestMs = latestOf(layers)?.lastArrivalMs ?? nowMs;
     const entered = this.#enter(layers, latestMs, nowMs);
-    const left = this.#leave(latestMs);
-    const sorted = this.#sort(nowMs);
+    const left = this.#leave(latestMs, nowMs);
+    const sorted = this.#sort(entered ? this.#steps.length : 1, entered, nowMs);
     let sizes = 0;
     for (const layer of this.#steps) sizes += layer.sizeChanges;
     const resized = sizes !== this.#sizesSeen;
@@ -52,6 +65,8 @@ export class LayerLadder {
 
   clear(): void {
     this.#steps.length = 0;
+    this.#behindMs.clear();
+    this.#risingMs.clear();
   }
 
   #enter(layers: readonly IngressStream[], latestMs: number, nowMs: number): boolean {
@@ -66,36 +81,65 @@ export class LayerLadder {
   }
 
   /** Nothing leaves while nothing flows: the publisher pauses. */
-  #leave(latestMs: number): boolean {
+  #leave(latestMs: number, nowMs: number): boolean {
     const before = this.#steps.length;
     for (let at = before - 1; at >= 0 && this.#steps.length > 1; at--) {
       const layer = this.#steps[at] as IngressStream;
-      if (latestMs - layer.lastArrivalMs > STALL_MS) this.#steps.splice(at, 1);
+      if (!this.#hasStopped(layer, latestMs, nowMs)) continue;
+      this.#steps.splice(at, 1);
+      this.#behindMs.delete(layer);
+      this.#risingMs.delete(layer);
     }
     return this.#steps.length !== before;
   }
 
-  /** One pass: what is better by far rises all the way, and nothing goes in circles. */
-  #sort(nowMs: number): boolean {
+  #hasStopped(layer: IngressStream, latestMs: number, nowMs: number): boolean {
+    const aheadMs = latestMs - layer.lastArrivalMs;
+    if (aheadMs <= STALL_MS - LATE_MS) {
+      this.#behindMs.delete(layer);
+      return false;
+    }
+    const sinceMs = this.#behindMs.get(layer) ?? nowMs;
+    this.#behindMs.set(layer, sinceMs);
+    return aheadMs > STALL_MS && nowMs - sinceMs >= LATE_MS;
+  }
+
+  /**
+   * In one pass what is better by far rises all the way; a bounded number of passes, so that nothing goes in circles.
+   * @param atOnce a layer is new here, and finds its place
+   */
+  #sort(passes: number, atOnce: boolean, nowMs: number): boolean {
     const steps = this.#steps;
     let changed = false;
-    for (let at = steps.length - 1; at > 0; at--) {
-      const lower = steps[at] as IngressStream;
-      const upper = steps[at - 1] as IngressStream;
-      if (!isBetter(lower, upper, nowMs)) continue;
-      steps[at - 1] = lower;
-      steps[at] = upper;
-      changed = true;
+    for (let pass = 0; pass < passes; pass++) {
+      for (let at = steps.length - 1; at > 0; at--) {
+        const lower = steps[at] as IngressStream;
+        const upper = steps[at - 1] as IngressStream;
+        if (!this.#rises(lower, upper, atOnce, nowMs)) continue;
+        steps[at - 1] = lower;
+        steps[at] = upper;
+        changed = true;
+      }
     }
     return changed;
   }
+
+  #rises(lower: IngressStream, upper: IngressStream, atOnce: boolean, nowMs: number): boolean {
+    const larger = areaOf(lower) - areaOf(upper);
+    const isSizeKnown = areaOf(lower) > 0 && areaOf(upper) > 0 && larger !== 0;
+    const isBetter = isSizeKnown || lower.meter.bitrateBps(nowMs) > upper.meter.bitrateBps(nowMs) * BETTER_FACTOR;
+    if (isSizeKnown || !isBetter) {
+      this.#risingMs.delete(lower);
+      return isSizeKnown && larger > 0;
+    }
+    const sinceMs = this.#risingMs.get(lower) ?? nowMs;
+    this.#risingMs.set(lower, sinceMs);
+    return atOnce || nowMs - sinceMs >= BETTER_MS;
+  }
 }
 
-function isBetter(a: IngressStream, b: IngressStream, nowMs: number): boolean {
-  const areaA = a.width * a.height;
-  const areaB = b.width * b.height;
-  if (areaA > 0 && areaB > 0 && areaA !== areaB) return areaA > areaB;
-  return a.meter.bitrateBps(nowMs) > b.meter.bitrateBps(nowMs) * BETTER_FACTOR;
+function areaOf({ width, height }: IngressStream): number {
+  return width * height;
 }
 
 /** The layer that a packet came from last. */
