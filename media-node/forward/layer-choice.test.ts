@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { AUTOMATIC, choicesOf, chooseLayer } from './layer-choice.ts';
+import { AUTOMATIC, choicesOf, chooseLayer, ViewerLayer } from './layer-choice.ts';
+import type { LayerStep } from './layer-step.ts';
 import type { LayerChoice } from './types.ts';
 
 const HIGH = { rid: 'h', width: 1280, height: 720 };
@@ -36,5 +37,58 @@ describe('a choice of layers', () => {
     [within(100), 0],
   ])('counts what there is to choose from', (choice, expected) => {
     expect(choicesOf(ALL, choice)).toBe(expected);
+  });
+});
+
+describe('a viewer whose line bears the middle layer', () => {
+  const steps = (...layers: (typeof HIGH)[]): LayerStep[] =>
+    layers.map((layer) => ({ ...layer, stream: null, bitrateBps: () => 1_000_000 }));
+  const all = steps(HIGH, MIDDLE, LOW);
+
+  /** One that went down once. */
+  function held() {
+    const viewer = new ViewerLayer();
+    let nowMs = 0;
+    /** Told of these layers, it reports each second; the layer at the end of that. */
+    const report = (layers: readonly LayerStep[], seconds: number, loss: number): string | null => {
+      viewer.from(layers);
+      for (let second = 0; second < seconds; second++, nowMs += 1000) {
+        if (viewer.noteReport(layers, loss, null, 1_000_000, nowMs)) viewer.from(layers);
+      }
+      return viewer.from(layers)?.rid ?? null;
+    };
+    expect(viewer.from(all)?.rid).toBe('h');
+    expect(report(all, 3, 0.3)).toBe('m');
+    return { viewer, report };
+  }
+
+  it('keeps it when the publisher stops the best one, and when it begins that again', () => {
+    const { viewer, report } = held();
+    expect(viewer.from(steps(MIDDLE, LOW))?.rid).toBe('m');
+    expect(report(steps(MIDDLE, LOW), 30, 0)).toBe('m');
+    expect(viewer.from(all)?.rid).toBe('m');
+    expect(report(all, 12, 0)).toBe('h');
+    // Now nothing holds it.
+    expect(viewer.from(steps(MIDDLE, LOW))?.rid).toBe('m');
+    expect(viewer.from(all)?.rid).toBe('h');
+  });
+
+  it('goes down and up from there', () => {
+    const { viewer, report } = held();
+    expect(report(steps(MIDDLE, LOW), 8, 0.3)).toBe('l');
+    expect(report(steps(MIDDLE, LOW), 15, 0)).toBe('m');
+    expect(viewer.from(all)?.rid).toBe('m');
+  });
+
+  it('goes down when it stops', () => {
+    const { viewer } = held();
+    expect(viewer.from(steps(HIGH, LOW))?.rid).toBe('l');
+  });
+
+  it('a choice of its own holds it no longer', () => {
+    const { viewer } = held();
+    viewer.choice = AUTOMATIC;
+    expect(viewer.from(steps(MIDDLE, LOW))?.rid).toBe('m');
+    expect(viewer.from(all)?.rid).toBe('h');
   });
 });

@@ -44,15 +44,41 @@ function fits({ width, height }: Layer, { maxWidth, maxHeight }: LayerChoice): b
 export class ViewerLayer {
   #choice = AUTOMATIC;
   #line = GOOD_LINE;
+  /** Of the layer that was chosen last. */
+  #rid: string | null = null;
+  /** Of the layer that was too much for its line; null: none was, or it has come back to it since. */
+  #failedRid: string | null = null;
 
   set choice(choice: LayerChoice) {
     this.#choice = choice;
     this.#line = GOOD_LINE;
+    this.#failedRid = null;
   }
 
   /** The layer to send of `steps`; null: none flows. */
   from(steps: readonly LayerStep[]): LayerStep | null {
-    return chooseLayer(steps, this.#choice, this.#line.down);
+    this.#keepPlace(steps);
+    const chosen = chooseLayer(steps, this.#choice, this.#line.down);
+    this.#rid = chosen?.rid ?? null;
+    if (this.#rid === this.#failedRid) this.#failedRid = null;
+    return chosen;
+  }
+
+  /**
+   * A publisher stops its best layer and begins it again as it pleases. For whoever is held below it that is no reason to go
+   * down as well, nor to be thrown up: the layer that the line bears stays, as long as it flows.
+   */
+  #keepPlace(steps: readonly LayerStep[]): void {
+    if (this.#failedRid === null || this.#rid === null) return;
+    let place = 0;
+    for (const layer of steps) {
+      if (!fits(layer, this.#choice)) continue;
+      if (layer.rid === this.#rid) {
+        if (place !== this.#line.down) this.#line = { ...this.#line, down: place };
+        return;
+      }
+      place++;
+    }
   }
 
   /**
@@ -73,6 +99,9 @@ export class ViewerLayer {
     const choices = choicesOf(steps, this.#choice);
     const { down } = this.#line;
     this.#line = step(this.#line, { fractionLost, estimateBps, sentBps, choices }, nowMs);
-    return this.#line.down !== down;
+    if (this.#line.down === down) return false;
+    if (this.#line.down > down) this.#failedRid ??= this.#rid;
+    this.#rid = null;
+    return true;
   }
 }
