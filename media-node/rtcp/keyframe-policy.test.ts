@@ -96,6 +96,23 @@ describe('KeyframePolicy', () => {
     expect(sentBetween(policy, 0, 1000)).toEqual([]);
   });
 
+  it.each(['loss', 'viewer-pli', 'relay', 'recording'] as const)(
+    'a picture that is broken is not forgotten because somebody else waits no more: %s',
+    (reason) => {
+      const policy = new KeyframePolicy();
+      policy.request('new-viewer', 0);
+      expect(policy.due(0)).toBe(true);
+      policy.request(reason, 100);
+      policy.cancel();
+      expect(sentBetween(policy, 101, 1000).length).toBe(1);
+
+      policy.keyframeSeen(1000);
+      policy.request('layer-switch', 1100);
+      policy.cancel();
+      expect(policy.wanted).toBe(false);
+    },
+  );
+
   it('never sends two within 500 ms, and never leaves a wish alone for more than 3 s', () => {
     const event = fc.record({
       afterMs: fc.integer({ min: 0, max: 900 }),

@@ -29,6 +29,8 @@ export class KeyframePolicy {
     loss: 0,
   };
   #wanted = false;
+  /** Somebody whose picture is broken, or another node, asked: they are not among those who wait here. */
+  #isOwed = false;
   #wantedSinceMs = 0;
   #lastWaitMs: number | null = null;
   #sent = 0;
@@ -72,6 +74,7 @@ export class KeyframePolicy {
     if (!this.#wanted || !repeats) this.#intervalMs = MIN_INTERVAL_MS;
     if (!this.#wanted) this.#wantedSinceMs = nowMs;
     this.#wanted = true;
+    if (reason !== 'new-viewer' && reason !== 'layer-switch') this.#isOwed = true;
   }
 
   /** True: send one request now; it counts as sent. Cheap: call it after each `request` and on every tick. */
@@ -91,11 +94,12 @@ export class KeyframePolicy {
     if (this.#wanted) this.#lastWaitMs = nowMs - this.#wantedSinceMs;
     this.#lastKeyframeMs = nowMs;
     this.#wanted = false;
+    this.#isOwed = false;
     this.#intervalMs = MIN_INTERVAL_MS;
   }
 
-  /** Nobody waits any more (the last viewer left). */
+  /** Nobody waits any more (the last viewer left, or wants another layer). What was broken still is. */
   cancel(): void {
-    this.#wanted = false;
+    if (!this.#isOwed) this.#wanted = false;
   }
 }
