@@ -84,7 +84,8 @@ export class PublishedTrack implements SourceTrack {
   describeLayers(nowMs: number): LayerInfo[] {
     const flowing = this.steps.map((layer) => ({
       rid: layer.rid,
-      bitrateBps: Math.round(layer.bitrateBps(nowMs)),
+      // Between two frames of a screen that stands still it is 0 for a moment, which would say that the layer has stopped.
+      bitrateBps: Math.max(1, Math.round(layer.bitrateBps(nowMs))),
       width: layer.width,
       height: layer.height,
     }));
