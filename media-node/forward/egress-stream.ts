@@ -62,6 +62,8 @@ export class EgressStream implements TrackSink {
   #step: LayerStep | null = null;
   /** Of one layer to a node that relays. */
   #leaseEndMs = Number.NEGATIVE_INFINITY;
+  /** Of one layer: what flows here is sent in its place until it comes. */
+  #hasStandIn = true;
 
   /**
    * @param cachedStart false: never begin with packets from the cache, which come in a burst
@@ -146,8 +148,13 @@ export class EgressStream implements TrackSink {
     const current = source !== null && nowMs - source.lastArrivalMs < STALL_MS ? source : null;
     const wanted = this.#step?.stream ?? null;
     // A layer that has to be fetched first is waited for; meanwhile there is what flows.
-    const comes = wanted !== null && (current !== null || track.flows(wanted));
-    this.#aim(comes ? wanted : (current ?? track.best), nowMs);
+    const comes = wanted !== null && (current !== null || track.flows(wanted) || this.#isAwaited(wanted, nowMs));
+    this.#aim(comes ? wanted : (current ?? (this.#hasStandIn ? track.best : null)), nowMs);
+  }
+
+  /** It has just come, and nothing stands in for it. */
+  #isAwaited({ highest, lastArrivalMs }: IngressStream, nowMs: number): boolean {
+    return !this.#hasStandIn && (highest < 0 || nowMs - lastArrivalMs < STALL_MS);
   }
 
   #chosenOf(steps: readonly LayerStep[], nowMs: number): LayerStep | null {
@@ -167,8 +174,12 @@ export class EgressStream implements TrackSink {
     if (rid !== null) rids.add(rid);
   }
 
-  /** A node that relays says whether it wants this layer. */
-  setWanted(wanted: boolean, nowMs: number): void {
+  /**
+   * A node that relays says whether it wants this layer.
+   * @param hasStandIn another layer may be sent in its place until it is here: that node has nothing to show otherwise
+   */
+  setWanted(wanted: boolean, hasStandIn: boolean, nowMs: number): void {
+    this.#hasStandIn = hasStandIn;
     const before = nowMs < this.#leaseEndMs;
     this.#leaseEndMs = wanted ? nowMs + LEASE_MS : Number.NEGATIVE_INFINITY;
     if (wanted !== before) this.#aimAtChoice(nowMs);
@@ -192,6 +203,12 @@ export class EgressStream implements TrackSink {
     if (stream === null || (stream === current && this.rewriter.mode !== 'held')) return;
     this.#waitFor(stream);
     if (stream.plan.kind === 'audio') return; // starts with the next packet
+    // A stream without a packet yet is about to deliver its first, which most likely is a keyframe.
+    if (stream.highest < 0 && this.#cachedStart) {
+      this.#mayAsk = true;
+      this.#tryCacheMs = nowMs;
+      return;
+    }
     const flows = current !== null && nowMs - current.lastArrivalMs < STALL_MS;
     const isClose = this.#cachedStart && stream.gopAgeMs(nowMs) <= SWITCH_GOP_MS;
     if (flows && !isClose) {
@@ -203,9 +220,7 @@ export class EgressStream implements TrackSink {
       return;
     }
     this.#mayAsk = true;
-    // A stream without a packet yet is about to deliver its first, which most likely is a keyframe.
-    if (stream.highest < 0) this.#tryCacheMs = nowMs;
-    else this.#startFromCache(stream, nowMs);
+    this.#startFromCache(stream, nowMs);
   }
 
   #startFromCache(stream: IngressStream, nowMs: number): void {

@@ -37,7 +37,10 @@ export class RelayedLayers {
       const named = streams.filter(({ plan }) => wanted.includes(plan.ssrc));
       const best = wanted.includes(BEST) ? bestOf(streams) : null;
       const chosen = named.length > 0 || best === null ? named : [best];
-      for (const stream of streams) stream.setWanted(chosen.includes(stream), nowMs);
+      // A viewer over there that changes layers keeps what it has: it must not get the best one, nor make its publisher send
+      // everybody a keyframe of that, only because this node has to fetch the layer first.
+      const hasNothing = streams.every(({ rewriter }) => rewriter.source === null);
+      for (const stream of streams) stream.setWanted(chosen.includes(stream), hasNothing, nowMs);
     }
   }
 
