@@ -23,7 +23,7 @@ import { answerRelay } from './relay-answer.ts';
 import { acceptRelayAnswer, offerRelay } from './relay-offer.ts';
 
 const RUNS = 10_000;
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 240_000;
 const OFFERS = offerNames().map((name) => readOffer(name).split('\r\n'));
 const SOURCES = [source('opus', 'stereo=1'), source('H264', 'packetization-mode=1;profile-level-id=42e01f')];
 const PENDING = offerPlay(SOURCES, LOCAL, fixedIds());

@@ -14,7 +14,7 @@ import { FFMPEG, h265Pictures } from './testing/h265.ts';
 const LOBBY = 'room:a' as LobbyId;
 const SESSION = 's' as SessionId;
 const H265: Codec = { name: 'H265', kind: 'video', clockRate: 90_000, channels: 1, fmtp: '' };
-const CODEC_MS = 30_000;
+const CODEC_MS = 90_000;
 
 const h265Payloads = async (): Promise<Buffer[]> => (await h265Pictures('320x180', 1)).flat();
 

@@ -6,8 +6,8 @@ import { LineProcess, PROJECT_ROOT } from './line-process.ts';
 
 const CLIP_SECONDS = 10;
 const CLIP_DEADLINE_MS = 120_000;
-const START_DEADLINE_MS = 20_000;
-const STOP_DEADLINE_MS = 10_000;
+const START_DEADLINE_MS = 40_000;
+const STOP_DEADLINE_MS = 20_000;
 
 export interface ClipOptions {
   /** Frames from keyframe to keyframe, at 30 a second; 60 when not given. */

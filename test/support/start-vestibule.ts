@@ -7,6 +7,9 @@ import { LineProcess } from './line-process.ts';
 
 /** The first start after a clone compiles the native engine, on a busy machine for more than half a minute. */
 const READY_DEADLINE_MS = 120_000;
+/** The launcher says that it is ready after some seconds also without a link: people want to know. A test needs the node. */
+const LINK_DEADLINE_MS = 20_000;
+const RESTART_DEADLINE_MS = 30_000;
 
 const nodeSchema = z.object({
   node: z.string(),
@@ -72,6 +75,8 @@ export class Vestibule implements AsyncDisposable {
     });
     try {
       const ready = readySchema.parse(await process.event('ready', READY_DEADLINE_MS));
+      // Those that never link are a few tests' subject.
+      if (ready.node?.linked === false) await process.event('linked', LINK_DEADLINE_MS).catch(() => undefined);
       return new Vestibule(process, ready, state);
     } catch (error) {
       await process.end('SIGKILL');
@@ -108,7 +113,7 @@ export class Vestibule implements AsyncDisposable {
   }
 
   /** Kills workerd with SIGKILL and resolves when another one answers. */
-  async killWorkerd(deadlineMs = 10_000): Promise<void> {
+  async killWorkerd(deadlineMs = RESTART_DEADLINE_MS): Promise<void> {
     const before = this.#process.events.length;
     process.kill(this.workerdPid, 'SIGKILL');
     await this.#process.event('workerd', deadlineMs, before);
@@ -116,7 +121,7 @@ export class Vestibule implements AsyncDisposable {
   }
 
   /** Kills the media node with SIGKILL and resolves when another one is ready. It may take longer until it is linked. */
-  async killNode(deadlineMs = 10_000): Promise<void> {
+  async killNode(deadlineMs = RESTART_DEADLINE_MS): Promise<void> {
     const before = this.#process.events.length;
     process.kill(this.node.pid, 'SIGKILL');
     await this.#process.event('node', deadlineMs, before);
