@@ -66,6 +66,11 @@ export class ConsentedPath {
     this.#step({ type: 'nominated', address }, nowMs);
   }
 
+  /** The peer checked this address without wanting media there. */
+  check(address: PeerAddress, nowMs: number): void {
+    this.#step({ type: 'checked', address }, nowMs);
+  }
+
   /** The peer has shown otherwise that it is there. */
   reach(address: PeerAddress, nowMs: number): void {
     this.#step({ type: 'reached', address }, nowMs);

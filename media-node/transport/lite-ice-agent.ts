@@ -68,8 +68,9 @@ export class LiteIceAgent<T extends DatagramMember> {
     if (!this.#step({ type: 'check', request, from }, nowMs)) return;
     this.#path.noteUsername(request.username ?? '');
     const { nominated } = this.#ice;
-    if (nominated === null || !this.#followsNominations || !sameAddress(nominated, from)) return;
-    this.#path.nominate(nominated, nowMs);
+    if (!this.#followsNominations) return;
+    if (nominated !== null && sameAddress(nominated, from)) this.#path.nominate(from, nowMs);
+    else this.#path.check(from, nowMs);
   }
 
   receiveAnswer(datagram: Buffer, from: PeerAddress, nowMs: number): void {

@@ -1,11 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PeerAddress } from './ice-lite-machine.ts';
-import { ASK_SPACING_MS, MAX_ASKS, openPath, type PathEvent, type PathState, step } from './path-machine.ts';
+import {
+  ABANDONED_MS,
+  ASK_SPACING_MS,
+  MAX_ASKS,
+  openPath,
+  type PathEvent,
+  type PathState,
+  step,
+} from './path-machine.ts';
 
 const at = (port: number): PeerAddress => ({ address: '192.0.2.1', port, socket: 0 });
 const nominated = (port: number): PathEvent => ({ type: 'nominated', address: at(port) });
 const reached = (port: number): PathEvent => ({ type: 'reached', address: at(port) });
+const checked = (port: number): PathEvent => ({ type: 'checked', address: at(port) });
 const later: PathEvent = { type: 'time-passed' };
 
 /** The effects of each event, as `ask 1` or `moved 1`, at these times. */
@@ -58,6 +67,32 @@ describe('the path of media', () => {
     expect(effects.flat().filter((effect) => effect.startsWith('ask'))).toHaveLength(100 / ASK_SPACING_MS);
   });
 
+  test('follows a peer that left it for another place without a word', () => {
+    const { effects } = play([
+      [0, reached(1)],
+      [5_000, checked(1)],
+      // As it may have more than one.
+      [6_000, checked(2)],
+      [5_000 + ABANDONED_MS - 1, checked(2)],
+      [5_000 + ABANDONED_MS, checked(2)],
+      [5_040 + ABANDONED_MS, reached(2)],
+      // It was here only just now.
+      [5_050 + ABANDONED_MS, checked(1)],
+    ]);
+    expect(effects).toEqual([['moved 1'], [], [], [], ['ask 2'], ['moved 2'], []]);
+  });
+
+  test('stays with a peer that checks it, by whatever checks', () => {
+    const { effects } = play([
+      [0, reached(1)],
+      [5_000, nominated(1)],
+      [10_000, checked(2)],
+      [11_000, checked(1)],
+      [17_000, checked(2)],
+    ]);
+    expect(effects.flat()).toEqual(['moved 1']);
+  });
+
   test('a place that was forgotten is asked again', () => {
     const { effects } = play([
       [0, reached(1)],
@@ -71,12 +106,13 @@ describe('the path of media', () => {
   test('never goes where nobody has shown to be, whatever happens', () => {
     const event = fc.oneof(
       fc.nat(4).map(nominated),
+      fc.nat(4).map(checked),
       fc.nat(4).map(reached),
       fc.nat(4).map((port): PathEvent => ({ type: 'forgotten', address: at(port) })),
       fc.constant(later),
     );
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(200), event), { maxLength: 60 }), (course) => {
+      fc.property(fc.array(fc.tuple(fc.nat(1_000), event), { maxLength: 60 }), (course) => {
         let state = openPath();
         let nowMs = 0;
         let lastAskMs = Number.NEGATIVE_INFINITY;

@@ -15,6 +15,12 @@ export const MAX_ASKS = 4;
 export const ASK_SPACING_MS = 50;
 /** More than a client has interfaces. */
 const MAX_REACHED = 8;
+/**
+ * A path that the peer has not checked for so long while it checks another is a path that it has left: RFC 7675 §5.1 has it
+ * check every 4 to 6 s. Not all say so by a nomination. Firefox and Pion ask for consent without one, and so does who does
+ * not know that a NAT gave it another address; Firefox moreover nominates all that it tries, and uses the best of them.
+ */
+export const ABANDONED_MS = 7_000;
 
 export interface PathState {
   /** Where media goes; null: nowhere yet. */
@@ -24,11 +30,15 @@ export interface PathState {
   /** Where the peer wants to have it, while that is being asked. */
   readonly asking: { readonly to: PeerAddress; readonly asks: number; readonly nextMs: number } | null;
   readonly lastAskMs: number;
+  /** When media came to the path, or the peer checked it last. */
+  readonly checkedMs: number;
 }
 
 export type PathEvent =
   /** The peer wants media there; say it each time that it does. */
   | { type: 'nominated'; address: PeerAddress }
+  /** The peer checked this address, and does not say where it wants media. */
+  | { type: 'checked'; address: PeerAddress }
   /** From there came an answer that only who is there can give. */
   | { type: 'reached'; address: PeerAddress }
   /** The address made room for a newer one. */
@@ -47,15 +57,17 @@ export interface PathStep {
 }
 
 export function openPath(): PathState {
-  return { path: null, reached: [], asking: null, lastAskMs: Number.NEGATIVE_INFINITY };
+  return { path: null, reached: [], asking: null, lastAskMs: Number.NEGATIVE_INFINITY, checkedMs: 0 };
 }
 
 export function step(state: PathState, event: PathEvent, nowMs: number): PathStep {
   switch (event.type) {
     case 'nominated':
       return nominated(state, event.address, nowMs);
+    case 'checked':
+      return checked(state, event.address, nowMs);
     case 'reached':
-      return reached(state, event.address);
+      return reached(state, event.address, nowMs);
     case 'forgotten':
       return { state: { ...state, reached: without(state.reached, event.address) }, effects: [] };
     case 'time-passed':
@@ -64,23 +76,29 @@ export function step(state: PathState, event: PathEvent, nowMs: number): PathSte
 }
 
 function nominated(state: PathState, address: PeerAddress, nowMs: number): PathStep {
-  if (isAt(state.path, address)) return { state: { ...state, asking: null }, effects: [] };
+  if (isAt(state.path, address)) return { state: { ...state, asking: null, checkedMs: nowMs }, effects: [] };
   if (state.reached.some((known) => sameAddress(known, address))) {
-    return moveTo({ ...state, asking: null }, address);
+    return moveTo({ ...state, asking: null }, address, nowMs);
   }
   if (isAt(state.asking?.to ?? null, address)) return { state, effects: [] };
   const nextMs = Math.max(nowMs, state.lastAskMs + ASK_SPACING_MS);
   return askWhenDue({ ...state, asking: { to: address, asks: 0, nextMs } }, nowMs);
 }
 
-function reached(before: PathState, address: PeerAddress): PathStep {
-  const state = { ...before, reached: [...without(before.reached, address), address].slice(-MAX_REACHED) };
-  if (isAt(state.asking?.to ?? null, address)) return moveTo({ ...state, asking: null }, address);
-  return state.path === null ? moveTo(state, address) : { state, effects: [] };
+function checked(state: PathState, address: PeerAddress, nowMs: number): PathStep {
+  if (isAt(state.path, address)) return { state: { ...state, checkedMs: nowMs }, effects: [] };
+  const isLeft = state.path !== null && nowMs - state.checkedMs >= ABANDONED_MS;
+  return isLeft ? nominated(state, address, nowMs) : { state, effects: [] };
 }
 
-function moveTo(state: PathState, address: PeerAddress): PathStep {
-  return { state: { ...state, path: address }, effects: [{ type: 'moved', to: address }] };
+function reached(before: PathState, address: PeerAddress, nowMs: number): PathStep {
+  const state = { ...before, reached: [...without(before.reached, address), address].slice(-MAX_REACHED) };
+  if (isAt(state.asking?.to ?? null, address)) return moveTo({ ...state, asking: null }, address, nowMs);
+  return state.path === null ? moveTo(state, address, nowMs) : { state, effects: [] };
+}
+
+function moveTo(state: PathState, address: PeerAddress, nowMs: number): PathStep {
+  return { state: { ...state, path: address, checkedMs: nowMs }, effects: [{ type: 'moved', to: address }] };
 }
 
 function askWhenDue(state: PathState, nowMs: number): PathStep {
