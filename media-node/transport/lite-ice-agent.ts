@@ -82,14 +82,16 @@ export class LiteIceAgent<T extends DatagramMember> {
    * there is nothing to send, and the handshake shows where it is without any question.
    *
    * libwebrtc nominates a lite agent's pair only with the check after the one that proved it, 50 ms later, but it shakes
-   * hands on that pair at once: media that waited for the nomination would make every viewer wait.
+   * hands on that pair at once: media that waited for the nomination would make every viewer wait. Firefox nominates all
+   * pairs that it tries, the best one first, and uses that one: where its handshake came from says more than what it
+   * nominated last, which it may never check again.
    * @param shown where the peer certainly is; null: it could not be told
    * @param from where its handshake came from
    */
   begin(shown: PeerAddress | null, from: PeerAddress | null, nowMs: number): void {
     this.#followsNominations = true;
     if (shown !== null) this.#path.reach(shown, nowMs);
-    const wanted = this.#ice.nominated ?? from;
+    const wanted = from ?? this.#ice.nominated;
     if (wanted !== null) this.#path.nominate(wanted, nowMs);
   }
 

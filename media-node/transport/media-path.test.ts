@@ -60,6 +60,23 @@ test('a neighbour that a peer names for itself is asked, and gets no media', asy
   await eventually(() => expect(neighbour.received).toContainEqual(Buffer.from([0x90, 2])));
 });
 
+test('who nominates all pairs, as Firefox does, gets media where it shook hands, and not where it nominated last', async () => {
+  const [best, other] = [await openPeer(), await openPeer()];
+  const session = open();
+  await best.check(session.local, { useCandidate: true });
+  await other.check(session.local, { useCandidate: true });
+  best.dtls('client', certificate);
+  await eventually(() => expect(session.log).toEqual(['connected']));
+
+  session.transport.send(Buffer.from([0x90, 1]));
+  await eventually(() => expect(best.received).toContainEqual(Buffer.from([0x90, 1])));
+  expect([other.asked, session.transport.remoteAddress]).toEqual([0, `127.0.0.1:${best.port}`]);
+
+  // Who changes its mind says so.
+  await other.check(session.local, { useCandidate: true });
+  await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${other.port}`));
+});
+
 test('a handshake that ends elsewhere than it began shows nothing: media waits for an answer', async () => {
   const [peer, neighbour] = [await openPeer(), await openPeer(false)];
   const session = open();
