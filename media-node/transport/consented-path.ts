@@ -51,9 +51,13 @@ export class ConsentedPath {
     return this.#state.asking?.nextMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** With what questions are signed; without, none is asked. */
-  addRemote(remote: IceCredentials): void {
-    this.#remotes = [remote, ...this.#remotes].slice(0, MAX_REMOTES);
+  /**
+   * With what questions are signed; without, none is asked.
+   * @param replacesNewest what came last was never used: a restart during a restart
+   */
+  addRemote(remote: IceCredentials, replacesNewest = false): void {
+    const before = replacesNewest ? this.#remotes.slice(1) : this.#remotes;
+    this.#remotes = [remote, ...before].slice(0, MAX_REMOTES);
   }
 
   /** The user name of an authenticated check. A question has the same, the other way round: a restart goes by halves. */

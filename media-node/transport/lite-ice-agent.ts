@@ -60,8 +60,10 @@ export class LiteIceAgent<T extends DatagramMember> {
   }
 
   restart(local: IceCredentials, remote: IceCredentials, nowMs: number): void {
+    // The pair in use belongs to the older ones, as our own do.
+    const isRestarting = this.#ice.previous !== null;
     this.#step({ type: 'restart', local }, nowMs);
-    this.#path.addRemote(remote);
+    this.#path.addRemote(remote, isRestarting);
   }
 
   receiveCheck(request: BindingRequest, from: PeerAddress, nowMs: number): void {

@@ -1,6 +1,7 @@
 /** Where media goes when a peer lies about where it is: peers on real sockets. */
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { DtlsCertificate } from './certificate.ts';
+import { mintIceCredentials } from './ice-credentials.ts';
 import { MAX_ASKS } from './path-machine.ts';
 import { DtlsEnd, freshCertificate } from './testing/dtls-pair.ts';
 import { eventually } from './testing/eventually.ts';
@@ -99,4 +100,20 @@ test('a handshake that ends elsewhere than it began shows nothing: media waits f
   await peer.check(session.local, { useCandidate: true });
   await eventually(() => expect(session.log).toEqual(['connected']));
   expect(session.transport.remoteAddress).toBe(`127.0.0.1:${peer.port}`);
+});
+
+test('who moves before any of its restarts has come through is asked with the credentials that it still uses', async () => {
+  const [before, after] = [await openPeer(), await openPeer()];
+  const session = open();
+  await before.check(session.local, { useCandidate: true });
+  before.dtls('client', certificate);
+  await eventually(() => expect(session.log).toEqual(['connected']));
+
+  // The answer to the first PATCH request is lost with the network, and that to the second one has not come yet.
+  for (let restarts = 0; restarts < 2; restarts++) {
+    session.transport.restartIce(mintIceCredentials(), mintIceCredentials());
+  }
+  await after.check(session.local, { useCandidate: true });
+
+  await eventually(() => expect(session.transport.remoteAddress).toBe(`127.0.0.1:${after.port}`));
 });
