@@ -76,3 +76,10 @@ it('what a firewall refuses is lost and counted, and is no reason to cut no more
   expect(counters).toMatchObject({ packets: 3 * rest.length, failed: 24 });
   expect(sending.segmented).toBe(3 * rest.length);
 });
+
+it('what a firewall refuses now and then is sent piece by piece, and is no reason either', async () => {
+  const { received, counters, sending } = await under('limit', 10);
+  expect(received).toEqual([ALL, ALL, ALL]);
+  expect(counters).toMatchObject({ packets: DATAGRAMS, failed: 0 });
+  expect(sending.segmented).toBeGreaterThan(DATAGRAMS / 2);
+});

@@ -1,7 +1,7 @@
 // For a test, preloaded: a kernel that refuses what REFUSE says. `batch`: no sendmmsg; `receive`: no recvmmsg; `cut`: no
 // UDP_SEGMENT; `tunnel`: the same to whom is sent first; `full`: a socket buffer that is full at each second attempt;
-// `stuck`: one that stays full; `deny`: a firewall that lets nothing out at first; `error`: a socket that has an error of
-// its own after a hundred datagrams.
+// `stuck`: one that stays full; `deny`: a firewall that lets nothing out at first; `limit`: one that refuses each third
+// batch; `error`: a socket that has an error of its own after a hundred datagrams.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +40,7 @@ static int is_refused_cut(const struct msghdr* message) {
 static int is_denied(int is_batch) {
   static int batches;
   batches += is_batch;
+  if (refuses("limit")) return is_batch && batches % 3 == 0;
   return refuses("deny") && batches <= 6;
 }
 

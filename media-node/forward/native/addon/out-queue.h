@@ -211,6 +211,12 @@ class OutQueue {
   // ENOBUFS: the device's queue is full.
   static bool isFull() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS; }
 
+  // What a firewall says, and who has no way or no memory: nothing of which is about cutting.
+  static bool isAboutTheWay() {
+    return errno == EPERM || errno == EACCES || errno == ENETUNREACH || errno == EHOSTUNREACH || errno == ENETDOWN ||
+           errno == ENOMEM;
+  }
+
   // How many left, or -1 with errno.
   int sendSome(mmsghdr* messages, size_t count) {
     counters_.systemCalls++;
@@ -223,12 +229,13 @@ class OutQueue {
   }
 
   // The kernel refused this message. What it refuses to cut is sent piece by piece; else it is lost. Only when pieces get
-  // through was it the cutting: a firewall, or a way that is gone, says nothing of what the kernel can do.
+  // through may it be the cutting: a firewall, or a way that is gone, says nothing of what the kernel can do.
   void giveUp(const msghdr& message, const Mark& mark) {
     if (mark.datagrams == 1) {
       counters_.failed++;
       return;
     }
+    const bool mayBeCutting = !isAboutTheWay();
     bool gotThrough = false;
     int at = mark.to->head;
     for (uint32_t i = 0; i < mark.datagrams; i++, at = entries_[size_t(at)].next) {
@@ -246,7 +253,7 @@ class OutQueue {
         countSent(single, 1);
       }
     }
-    if (!gotThrough) return;
+    if (!gotThrough || !mayBeCutting) return;
     mark.to->cuts = false;
     if (++segmentFailures_ >= kSegmentFailures) segments_ = false;
   }
