@@ -227,6 +227,22 @@ test('a handshake survives loss, and a cut way is noticed by checks although nob
   expect(dialled.ended).toBe('silence');
 });
 
+test('media goes on when a NAT has given us another port', async () => {
+  const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
+  await using proxy = await UdpProxy.open(`127.0.0.1:${lite.candidates[0]?.port}`);
+  const candidates = [{ address: '127.0.0.1', port: proxy.port, family: 4 as const }];
+  const { served, dialled } = pair(lite, other, { candidates });
+  await until(() => served.keys !== null && dialled.keys !== null, 'the connection');
+  const before = served.transport.remoteAddress;
+
+  proxy.rebind();
+  await until(() => served.transport.remoteAddress !== before, 'another path');
+  served.transport.send(packet('down'));
+
+  await until(() => dialled.media.length > 0, 'media');
+  expect([dialled.media, dialled.ended, served.ended]).toEqual([['down'], null, null]);
+});
+
 test('descriptors are given back on every path', async () => {
   const [lite, other] = await Promise.all([endpointOn('127.0.0.1'), endpointOn('127.0.0.1')]);
   const before = descriptors();

@@ -114,7 +114,8 @@ test('consent is asked for every 4 to 6 s while the peer is heard', () => {
   expect(gaps.length).toBeGreaterThanOrEqual(10);
   for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(4_000);
   for (const gap of gaps) expect(gap).toBeLessThanOrEqual(6_000 + TICK_MS);
-  expect(world.checks.slice(before).every(({ useCandidate }) => !useCandidate)).toBe(true);
+  // A lite agent follows no other checks to where a NAT may have put us.
+  expect(world.checks.slice(before).every(({ useCandidate }) => useCandidate)).toBe(true);
 });
 
 test('silence is looked into at once, and ends in lost consent', () => {

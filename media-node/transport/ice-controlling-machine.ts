@@ -180,7 +180,8 @@ function send(state: ControllingState, index: number, nominates: boolean, nowMs:
   const sent = [...state.sent, { number, pair: index, nominates, sentMs: nowMs }];
   return {
     state: { ...next, sent, nextNumber: number + 1 },
-    effects: [{ type: 'check', number, to: pair.to, useCandidate: nominates }],
+    // Those for consent say it, too: a NAT may have given us another address meanwhile, which a lite agent would not follow.
+    effects: [{ type: 'check', number, to: pair.to, useCandidate: nominates || index === state.nominated }],
   };
 }
 

@@ -69,6 +69,12 @@ export class UdpProxy implements AsyncDisposable {
     Object.assign(this.#down, change);
   }
 
+  /** As a NAT that forgets all it knows: clients have other ports towards the target from now on. */
+  rebind(): void {
+    for (const back of this.#backs.values()) back.close();
+    this.#backs.clear();
+  }
+
   /** The answer with the proxy as its only candidate: nobody can go around it. */
   rewrite(sdp: string): string {
     let kept = 0;
