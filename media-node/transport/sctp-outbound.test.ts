@@ -15,9 +15,12 @@ const WARM_UP = 8;
 /** A sender, and a peer that says what the test tells it to. */
 class Sender {
   readonly sent: { tsn: number; atMs: number; flags: number }[] = [];
+  /** What was planned when the last chunk was sent: a transport asks then, and not afterwards. */
+  plannedMs = Number.POSITIVE_INFINITY;
   nowMs = 0;
   readonly outbound = new SctpOutbound(tsnAdd(FIRST_TSN, -WARM_UP), WINDOW_BYTES, ({ tsn, flags }) => {
     this.sent.push({ tsn, atMs: this.nowMs, flags });
+    this.plannedMs = this.outbound.nextTickMs;
   });
 
   /** After chunks from which it knows the path. */
@@ -62,6 +65,13 @@ class Sender {
     return this.sent.splice(0).map(({ tsn }) => tsn);
   }
 }
+
+test.each([1, 3])('a transport that sends %i chunks learns with the last one when to be back', (chunks) => {
+  const sender = new Sender();
+  sender.send(chunks);
+  expect(sender.plannedMs).toBe(sender.outbound.nextTickMs);
+  expect(sender.plannedMs - sender.nowMs).toBeLessThan(TIMEOUT_MS);
+});
 
 describe('what is lost', () => {
   test('is sent again, once, when three that were sent later have arrived', () => {

@@ -211,6 +211,10 @@ export class SctpOutbound {
     if (this.#expiresMs === Number.POSITIVE_INFINITY || isEarliest) {
       this.#expiresMs = nowMs + this.timeoutMs(this.#timeouts);
     }
+    // Who carries the chunk looks at once when to be back, and may not look again: `#planCheck` is too late for that.
+    if (this.#timeouts === 0) {
+      this.#overdueMs = Math.min(this.#overdueMs, nowMs + this.#roundTrip.patienceMs * 2 ** this.#probes);
+    }
     this.#send(sent.chunk);
   }
 
