@@ -12,6 +12,8 @@ import type { DatagramRoute } from './types.ts';
 /** Whom datagrams are for. */
 export interface DatagramMember extends DatagramOwner {
   receiveCheck(request: BindingRequest, from: PeerAddress, nowMs: number): void;
+  /** Media goes there, and its peer was heard just now. */
+  holds(address: PeerAddress, nowMs: number): boolean;
   /** STUN that may be the answer to a question of the member's. */
   receiveAnswer(datagram: Buffer, from: PeerAddress, nowMs: number): void;
   receiveDtls(datagram: Buffer, from: PeerAddress, nowMs: number): void;
@@ -25,7 +27,7 @@ export interface DatagramCounters {
   received: number;
   /** Neither STUN, DTLS nor SRTP, or a source port nobody can answer. */
   unknownType: number;
-  /** Malformed STUN, or not for an open transport. */
+  /** Malformed STUN, or not for an open transport, or from where the peer of another one is. */
   unknownCheck: number;
   /** DTLS or SRTP from an address that proved nothing. */
   unknownAddress: number;
@@ -138,7 +140,12 @@ export class Demultiplexer<T extends DatagramMember> {
     const request = parseBindingRequest(datagram);
     const ufrag = request === null || request.username === null ? null : localFragment(request.username);
     const asked = ufrag === null ? undefined : this.#ufrags.get(ufrag);
-    if (request === null || asked === undefined) this.#counters.unknownCheck += 1;
+    if (request === null || asked === undefined) {
+      this.#counters.unknownCheck += 1;
+      return;
+    }
+    // Who forges the sender of a check must not get what a publisher sends: its stream would be cut off by one datagram.
+    if (owner !== null && owner !== asked && owner.holds(from, nowMs)) this.#counters.unknownCheck += 1;
     else asked.receiveCheck(request, from, nowMs);
   }
 }

@@ -8,7 +8,7 @@ import { hostAndPort } from './datagram-route.ts';
 import type { DatagramSockets } from './datagram-socket.ts';
 import type { DatagramMember, Demultiplexer } from './demultiplexer.ts';
 import type { HandshakeOwner, HandshakeQueue } from './handshake-queue.ts';
-import type { PeerAddress } from './ice-lite-machine.ts';
+import { type PeerAddress, sameAddress } from './ice-lite-machine.ts';
 import { InboundMedia } from './inbound-media.ts';
 import { LiteIceAgent } from './lite-ice-agent.ts';
 import { Liveness } from './liveness.ts';
@@ -38,6 +38,9 @@ export interface TransportHost {
   /** Called once, when everything else has been given back. */
   removed(owner: IceDtlsTransport): void;
 }
+
+/** A client is heard every 2.5 s at least, by its checks if not by its media; who is not may have left its address to another. */
+const HELD_MS = 3_000;
 
 export class IceDtlsTransport implements PeerTransport, DatagramMember, HandshakeOwner, Scheduled {
   dueTurn = NOT_SCHEDULED;
@@ -146,6 +149,12 @@ export class IceDtlsTransport implements PeerTransport, DatagramMember, Handshak
     if (this.#state === 'closed') return;
     this.#agent.receiveCheck(request, from, nowMs);
     this.#schedule();
+  }
+
+  holds(address: PeerAddress, nowMs: number): boolean {
+    const { path } = this.#agent;
+    if (this.#state !== 'connected' || path === null || !sameAddress(path, address)) return false;
+    return nowMs - this.#liveness.heardMs < HELD_MS;
   }
 
   receiveAnswer(datagram: Buffer, from: PeerAddress, nowMs: number): void {

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import fc from 'fast-check';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { DtlsCertificate } from './certificate.ts';
 import { freshCertificate } from './testing/dtls-pair.ts';
 import { eventually } from './testing/eventually.ts';
@@ -239,10 +239,14 @@ describe('a session', () => {
     await eventually(() => expect(endpoint.counters.unknownCheck).toBe(1));
   });
 
-  test('a newer session takes over the address of an older one', async () => {
+  test('a newer session takes over the address of an older one that is not heard any more', async () => {
     const { other, session: older } = await connected();
     const newer = openSession(endpoint, { remote: { ...NO_PEER, fingerprints: [certificate.fingerprint] } });
-    await other.check(newer.local, { useCandidate: true });
+    const check = stunCheck({ username: `${newer.local.ufrag}:peer`, password: newer.local.pwd, useCandidate: true });
+    const checks = setInterval(() => other.send(check), 50);
+    onTestFinished(() => clearInterval(checks));
+    const id = check.toString('hex', 8, 20);
+    await eventually(() => expect(other.received.map((data) => data.toString('hex', 8, 20))).toContain(id));
     other.dtls('client', certificate);
     await eventually(() => expect(newer.log).toEqual(['connected']));
 
@@ -251,6 +255,18 @@ describe('a session', () => {
 
     await eventually(() => expect(newer.media).toHaveLength(1));
     expect(older.media).toHaveLength(0);
+  });
+
+  test('a check under the address of a peer that is heard takes nothing from it', async () => {
+    const { other, session } = await connected();
+    const thief = openSession(endpoint);
+
+    // What somebody else would send under the address of the peer.
+    other.send(stunCheck({ username: `${thief.local.ufrag}:thief`, password: thief.local.pwd, useCandidate: true }));
+    other.send(Buffer.from([0x80, 1]));
+
+    await eventually(() => expect(session.media.length + thief.media.length + endpoint.counters.unknownCheck).toBe(2));
+    expect([session.media.length, endpoint.counters.unknownCheck]).toEqual([1, 1]);
   });
 
   test('tells silence, its end, and expires', async () => {
