@@ -34,7 +34,7 @@ describe('GET /api/rooms (row 30)', () => {
       (expectJson(await call('/api/rooms')) as { name: string }[]).find(({ name }) => name === room);
     const subscribers = async (count: number): Promise<void> => {
       await expect
-        .poll(find, { timeout: 5_000, interval: 50 })
+        .poll(find, { interval: 50 })
         .toEqual({ name: room, hasPublisher: true, tracks: 2, subscribers: count });
     };
     await subscribers(0);

@@ -8,7 +8,7 @@ import { playsOn } from './support/media-stats.ts';
 import { longestGapMs, measureGaps, publish, watch } from './support/project-pages.ts';
 import { freshRoom, until } from './support/until.ts';
 
-const LONGEST_GAP_MS = 1_000;
+const LONGEST_GAP_MS = 2_000;
 const ROOM_FREE_WITHIN_MS = 10_000;
 /** Chromium notices the dead path first, then our clients ask the edge and open anew. */
 const PAGES_BACK_WITHIN_MS = 30_000;

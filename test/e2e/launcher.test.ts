@@ -11,7 +11,7 @@ import { PROJECT_ROOT } from '../support/line-process.ts';
 import { startVestibule, type Vestibule } from '../support/start-vestibule.ts';
 import { playWithWrtc, publishWithWrtc } from '../support/wrtc-peer.ts';
 
-const GONE_WITHIN_MS = 5_000;
+const GONE_WITHIN_MS = 20_000;
 
 function isAlive(pid: number): boolean {
   try {
@@ -83,7 +83,7 @@ test('media goes on while workerd is killed, and the session URLs still work aft
   const restarted = vestibule.killWorkerd();
   await viewer.grown('framesDecoded', 30);
   await restarted;
-  await expect.poll(async () => (await fetch(`${vestibule.url}/readyz`)).status, { timeout: 10_000 }).toBe(200);
+  await expect.poll(async () => (await fetch(`${vestibule.url}/readyz`)).status).toBe(200);
   expect(vestibule.node.pid).toBe(pid);
   expect((await fetch(viewer.resource, { method: 'DELETE' })).status).toBe(200);
   expect((await fetch(publisher.resource, { method: 'DELETE' })).status).toBe(200);

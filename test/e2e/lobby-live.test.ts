@@ -12,8 +12,8 @@ import { pageState } from './support/project-pages.ts';
 
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 const SCREENSHOTS = join(PROJECT_ROOT, 'test/e2e/screenshots');
-const ON_AIR_MS = 10_000;
-const SHOWN_MS = 10_000;
+const ON_AIR_MS = 20_000;
+const SHOWN_MS = 20_000;
 
 let server: LobbyServer;
 let sink: RtmpSink;

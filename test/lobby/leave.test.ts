@@ -5,7 +5,7 @@ import { LobbyServer, type StreamPath } from '../support/lobby/lobby-server.ts';
 import { until } from '../support/until.ts';
 
 const SDP = { 'Content-Type': 'application/sdp' };
-const CLOSED_WITHIN_MS = 2_000;
+const CLOSED_WITHIN_MS = 10_000;
 const RACES = 5;
 
 let server: LobbyServer;

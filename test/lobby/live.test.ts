@@ -10,7 +10,7 @@ import { LobbyServer, type StreamPath } from '../support/lobby/lobby-server.ts';
 import { AAC, AVC, RtmpSink } from '../support/rtmp-sink.ts';
 
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
-const ON_AIR_MS = 10_000;
+const ON_AIR_MS = 20_000;
 /** A push that failed is tried again, later each time. */
 const BACK_ON_AIR_MS = 20_000;
 const JSON_TYPE = { 'Content-Type': 'application/json' };

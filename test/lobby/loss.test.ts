@@ -12,9 +12,9 @@ const GRACE_MS = 3_000;
 const REMOVED_WITHIN_MS = GRACE_MS + 5_000;
 const SDP = { 'Content-Type': 'application/sdp' };
 const JOINED_MS = 20_000;
-const ON_AIR_MS = 10_000;
+const ON_AIR_MS = 20_000;
 /** The node is known lost, and another one is linked. */
-const NODE_BACK_MS = 15_000;
+const NODE_BACK_MS = 30_000;
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 
 let server: LobbyServer;

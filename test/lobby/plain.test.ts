@@ -120,7 +120,7 @@ test('static WHIP: main tracks by a bearer alone, which do not hold the lobby', 
   onTestFinished(() => guest.vanish());
   const publisher = await publishWithWrtc({ url, token, codec: 'VP8' });
   onTestFinished(() => publisher.kill());
-  await expect.poll(() => guest.tracks.map(({ info }) => info?.slice(0, 1)), { timeout: 10_000 }).toEqual(['2', '2']);
+  await expect.poll(() => guest.tracks.map(({ info }) => info?.slice(0, 1))).toEqual(['2', '2']);
   await guest.plays();
   expect((await guest.leave()).status).toBe(200);
 

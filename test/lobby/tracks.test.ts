@@ -6,7 +6,7 @@ import { LobbyServer, type StreamPath } from '../support/lobby/lobby-server.ts';
 import { tracksOf } from '../support/lobby/sections.ts';
 
 /** From its answer to a picture on its screen. */
-const PICTURE_MS = 1_000;
+const PICTURE_MS = 5_000;
 
 let server: LobbyServer;
 

@@ -181,7 +181,7 @@ describe.concurrent('recorded', () => {
     const { url } = (await short.json()) as { url: string };
     const { pathname, search } = new URL(url);
     expect(await statusOf(pathname + search)).toBe(200);
-    await expect.poll(() => statusOf(pathname + search), { timeout: 5_000, interval: 300 }).toBe(403);
+    await expect.poll(() => statusOf(pathname + search), { interval: 300 }).toBe(403);
     // fetch would resolve plain dots itself.
     for (const name of ['..%2f..%2fsecrets.json', '%2e%2e%2fsecrets.json', '..%5c..%5csecrets', '%00', 'a%2fb.mp4']) {
       expect(await statusOf(`/records/${name}`, { headers: ADMIN }), name).toBe(404);

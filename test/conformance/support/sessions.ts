@@ -55,7 +55,7 @@ export function patch(body: string | null, headers: Record<string, string> = {})
 }
 
 /** Polls until `probe` holds; throws when it does not in time. */
-export async function eventually(probe: () => Promise<boolean>, deadlineMs = 5_000): Promise<void> {
+export async function eventually(probe: () => Promise<boolean>, deadlineMs = 20_000): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await probe())) {
     if (performance.now() > deadline) throw new Error('it did not come true in time');

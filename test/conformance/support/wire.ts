@@ -2,7 +2,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 20_000;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 

@@ -1,7 +1,7 @@
 /** A page of Chromium that publishes moving pictures and a tone; both have a mark that begins with each second. */
 import type { BrowserContext, Page } from 'playwright-core';
 
-const CONNECT_MS = 15_000;
+const CONNECT_MS = 30_000;
 
 /** What was published. */
 export interface PublishedMedia {

@@ -1,7 +1,7 @@
 /** Waiting for a state of the outside world, with a deadline. */
 
 const POLL_MS = 40;
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 30_000;
 
 /** A room of its own for each test. */
 export function freshRoom(): string {
