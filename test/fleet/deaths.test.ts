@@ -18,6 +18,8 @@ import { MUMBAI, NEW_YORK, PARIS, SYDNEY } from './places.ts';
 const DETECTED_MS = 10_000;
 const HEALED_MS = 5_000;
 const PAGE_BACK_MS = 3_000;
+/** Who had Paris in its path would do without until it is detected. */
+const UNTOUCHED_MS = 3_000;
 /** Nothing is waited for longer. */
 const DEADLINE_MS = 30_000;
 /** More than that is not in flight or in a buffer: the media goes on. */
@@ -59,6 +61,8 @@ interface Aftermath {
   detectedMs: number;
   viewersMs: number[];
   pagesMs: number[];
+  /** For how long their pictures stood still. */
+  stallsMs: number[];
 }
 
 /** Kills a node and says how long everybody had to do without, in ms since then. */
@@ -86,7 +90,13 @@ async function killUnder(id: string, signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL'):
     ...players.map((player) => playsOn(player, 60, DEADLINE_MS)),
   ]);
   const stalls = await Promise.all(players.map(pictureStalls));
-  return { unlinkedMs, detectedMs, viewersMs: gaps.longestMs(), pagesMs: stalls.map(({ againMs }) => againMs) };
+  return {
+    unlinkedMs,
+    detectedMs,
+    viewersMs: gaps.longestMs(),
+    pagesMs: stalls.map(({ againMs }) => againMs),
+    stallsMs: stalls.map(({ longestMs }) => longestMs),
+  };
 }
 
 async function isLinked(id: string): Promise<boolean> {
@@ -103,16 +113,17 @@ test('the inner relay of Paris dies: those below it have media in time, its page
   );
   expect(upstreams).toEqual(['new-york', 'paris', 'mumbai']);
 
-  const { unlinkedMs, detectedMs, viewersMs, pagesMs } = await killUnder('paris');
+  const { unlinkedMs, detectedMs, viewersMs, pagesMs, stallsMs } = await killUnder('paris');
 
   console.info(
     `Paris killed: known after ${inWords([unlinkedMs])}, lost after ${inWords([detectedMs])}; media again in Mumbai and Sydney after ${inWords(viewersMs)}; ` +
       `picture again on the pages of New York and Paris after ${inWords(pagesMs)}`,
   );
-  const [newYorkMs = Number.NaN, parisMs = Number.NaN] = pagesMs;
+  const [, parisMs = Number.NaN] = pagesMs;
+  const [newYorkStallMs = Number.NaN] = stallsMs;
   expect(Math.max(...viewersMs)).toBeLessThan(detectedMs + HEALED_MS);
   expect(parisMs).toBeLessThan(detectedMs + PAGE_BACK_MS);
-  expect(newYorkMs).toBeLessThan(HEALED_MS);
+  expect(newYorkStallMs).toBeLessThan(UNTOUCHED_MS);
 });
 
 test('the publisher’s node dies: its page publishes elsewhere by itself, and all viewers go on with it', async () => {

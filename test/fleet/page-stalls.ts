@@ -8,7 +8,7 @@ interface Watched {
   startMs: number;
   lastMs: number;
   longestMs: number;
-  /** End of the last time that it stood still; `startMs` when it never did. */
+  /** End of the longest time that it stood still; `startMs` when it never did. */
   movedAgainMs: number;
 }
 
@@ -27,8 +27,8 @@ export function watchPicture(page: Page): Promise<void> {
     const onFrame = (shownMs: number): void => {
       if (globalThis.watchedPicture !== watched) return;
       const gapMs = shownMs - watched.lastMs;
+      if (gapMs > Math.max(stallMs, watched.longestMs)) watched.movedAgainMs = shownMs;
       watched.longestMs = Math.max(watched.longestMs, gapMs);
-      if (gapMs > stallMs) watched.movedAgainMs = shownMs;
       watched.lastMs = shownMs;
       video.requestVideoFrameCallback(onFrame);
     };
@@ -36,7 +36,7 @@ export function watchPicture(page: Page): Promise<void> {
   }, STALL_MS);
 }
 
-/** `longestMs` between two frames; `againMs` from `watchPicture` until it moved for good. */
+/** `longestMs` between two frames; `againMs` from `watchPicture` until it moved after that: a busy machine has short ones at any time. */
 export function pictureStalls(page: Page): Promise<{ longestMs: number; againMs: number }> {
   return page.evaluate(() => {
     const watched = globalThis.watchedPicture;
