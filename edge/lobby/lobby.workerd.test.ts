@@ -342,12 +342,15 @@ describe('eviction', () => {
 });
 
 // Hundreds of calls: on a busy machine they take longer than the usual limit.
-test('200 rooms published, played and deleted: no row more than before', { timeout: 60_000 }, async () => {
+test('200 rooms published, played and deleted: no row more than before', async () => {
   const node = await dial();
   const cycle = async (name: string) => {
-    const { session } = await publishIn(name);
+    const { session, outcome } = await publishIn(name);
+    expect(outcome.ok ? null : outcome.problem).toBeNull();
     await playIn(name);
-    expect((await lobbyOf(name).unpublish({ session })).ok).toBe(true);
+    expect(await lobbyOf(name).unpublish({ session })).toMatchObject({ ok: true });
+    // As long as anything is left to do, the runtime looks after no timer and no alarm: nobody would hear of the node.
+    await new Promise((resolve) => setTimeout(resolve, 1));
   };
   await cycle('room-0');
   const emptied = await stored(lobbyOf('room-0'));
