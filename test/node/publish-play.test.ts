@@ -108,7 +108,7 @@ test('sequence numbers of the publisher may wrap', async () => {
 
 test('sender reports let a viewer play sound and picture in time', async () => {
   const bed = await openBed();
-  const publisher = await bed.publish();
+  await bed.publish();
   const viewer = await bed.play();
 
   await until(() => viewer.video.reports.length > 1 && viewer.audio.reports.length > 1, 'reports on both tracks');
@@ -120,14 +120,20 @@ test('sender reports let a viewer play sound and picture in time', async () => {
     const ntpMs = (report.ntpHigh + report.ntpLow / 2 ** 32) * 1_000;
     return ntpMs + (((frame.timestamp - report.timestamp) | 0) * 1_000) / track.info.clockRate;
   };
-  const videoFrame = viewer.video.frames.at(-1);
-  const audioFrame = viewer.audio.frames.at(-1);
-  if (videoFrame === undefined || audioFrame === undefined) throw new Error('no frames');
-  const shown = captureMs('video', videoFrame) - captureMs('audio', audioFrame);
-  const made = (videoFrame.number * 1_000) / 30 - (audioFrame.number * 1_000) / 50;
-  // Both tracks start with the publisher, so frame numbers tell capture times.
-  expect(Math.abs(shown - made)).toBeLessThan(10);
-  expect(publisher.video.frames).toBeGreaterThan(videoFrame.number);
+  /** How much later than the sound the picture is shown than it was made. */
+  const apartMs = (): number => {
+    const videoFrame = viewer.video.frames.at(-1);
+    const audioFrame = viewer.audio.frames.at(-1);
+    if (videoFrame === undefined || audioFrame === undefined) throw new Error('no frames');
+    // Both tracks start with the publisher, so frame numbers tell capture times.
+    const made = (videoFrame.number * 1_000) / 30 - (audioFrame.number * 1_000) / 50;
+    return captureMs('video', videoFrame) - captureMs('audio', audioFrame) - made;
+  };
+  // What the first reports say is of arrival times, on a slow machine late ones; those of the publisher count from then on.
+  await until(
+    () => Math.abs(apartMs()) < 10,
+    () => `sound and picture together, not ${apartMs()} ms apart`,
+  );
 });
 
 function frameNumbers(frames: readonly { number: number }[]): number[] {

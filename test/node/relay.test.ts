@@ -64,7 +64,11 @@ test.each([
       await until(() => viewer.video.reports.length > 1 && viewer.audio.reports.length > 1, 'sender reports');
       sequenceIsWhole(viewer);
       expect(viewer.video.firstIsKeyframe).toBe(true);
-      expect(Math.abs(lipOffsetMs(viewer))).toBeLessThan(25);
+      // What the first reports say is of arrival times, on a slow machine late ones; those of the publisher count from then on.
+      await until(
+        () => Math.abs(lipOffsetMs(viewer)) < 25,
+        () => `sound and picture together, not ${lipOffsetMs(viewer)} ms apart`,
+      );
     }
 
     const loads = [a, b, c].map((node) => node.node.hello());
