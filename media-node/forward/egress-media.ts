@@ -50,8 +50,6 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
   #outgoing: Outgoing[];
   /** Of all tracks, those that ended included: their ciphers have begun to count. */
   readonly #usedSsrcs = new Set<number>();
-  /** What the viewer says it can take (REMB), bits per second; null before it said so. */
-  estimateBps: number | null = null;
   /** Null: no other node gets layers from here. */
   #relayed: RelayedLayers | null;
   #nowMs = 0;
@@ -180,7 +178,7 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
       delaySinceLastSr,
       this.#nowMs,
     );
-    stream.onReport(this.estimateBps, this.#nowMs);
+    stream.onReport(this.#nowMs);
   }
 
   nack(_senderSsrc: number, mediaSsrc: number, sequence: number): void {
@@ -195,15 +193,13 @@ export class EgressSession implements EgressMedia, RtcpVisitor, Scheduled {
     this.#streamOf(mediaSsrc)?.onKeyframeRequest(this.#nowMs);
   }
 
-  remb(_senderSsrc: number, bitrateBps: number): void {
-    this.estimateBps = bitrateBps;
-  }
-
   application(_senderSsrc: number, subtype: number, name: number, words: readonly number[]): void {
     this.#relayed?.read(subtype, name, words, this.#nowMs);
   }
 
   senderReport(): void {}
+  /** Viewers are not asked for it: see `layer-machine.ts`. */
+  remb(): void {}
   /** The end of a viewer shows by its transport, not by the SSRC that it reports with. */
   bye(): void {}
 

@@ -10,6 +10,7 @@ import { type CachedStart, findCachedStart } from './cached-start.ts';
 import type { FanoutEngine, PeerHandle, SinkHandle } from './fanout-engine.ts';
 import { type IngressStream, removeFrom } from './ingress-stream.ts';
 import { ViewerLayer } from './layer-choice.ts';
+import { LineMeter } from './layer-line.ts';
 import type { LayerStep } from './layer-step.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 import { copiedExtensionIds, type SourcePacket } from './source-packet.ts';
@@ -58,6 +59,7 @@ export class EgressStream implements TrackSink {
   readonly #keyframeReason: KeyframeReason;
   readonly #onLayers: (() => void) | undefined;
   readonly #layer = new ViewerLayer();
+  readonly #line = new LineMeter();
   /** The layer that should be sent. */
   #step: LayerStep | null = null;
   /** Of one layer to a node that relays. */
@@ -120,14 +122,14 @@ export class EgressStream implements TrackSink {
     this.#onLayers?.();
   }
 
-  /** The viewer has reported on this stream. @param estimateBps what it can take of all streams; null: it does not say */
-  onReport(estimateBps: number | null, nowMs: number): void {
+  /** The viewer has reported on this stream. */
+  onReport(nowMs: number): void {
     const { source } = this.rewriter;
     // A node that relays speaks for many.
     if (this.#track === null || source === null || !this.#isOneViewer) return;
     const { steps } = this.#track;
-    const sentBps = source.meter.bitrateBps(nowMs);
-    if (this.#layer.noteReport(steps, this.report.fractionLost, estimateBps, sentBps, nowMs)) this.#aimAtChoice(nowMs);
+    if (steps.length < 2 || !this.#line.note(source, this.report, nowMs)) return;
+    if (this.#layer.noteReport(steps, this.#line, nowMs)) this.#aimAtChoice(nowMs);
   }
 
   /** Not a node that relays, nor a tap of ours. */
@@ -310,6 +312,8 @@ export class EgressStream implements TrackSink {
     if (extended < 0) return;
     const { stream, bytes } = this.rewriter.stored(extended);
     if (stream === null || bytes === 0) return;
+    // The layer was too much for the line, and the smaller one began with a keyframe: what is missing of it would be in its way.
+    if (stream !== this.rewriter.source && this.#layer.isHeld) return;
     const streamBps = stream.meter.bitrateBps(nowMs);
     if (!this.#budget.take(extended, bytes, streamBps, this.report.roundTripMs, nowMs)) return;
     if (this.rewriter.resend(extended, this.#hasRtx)) this.retransmitted++;

@@ -71,6 +71,8 @@ export class IngressStream implements LayerStep {
   highestReceived = -1;
   /** Newest number in our own numbering; -1 before the first packet. */
   highest = -1;
+  /** Numbers below `highest` under which nothing has come yet: lost on the way here. */
+  holes = 0;
   lastArrivalMs = Number.NEGATIVE_INFINITY;
   readonly openedMs: number;
   bytes = 0;
@@ -147,8 +149,11 @@ export class IngressStream implements LayerStep {
     packet.sequence = sequence;
     const { timestamp } = packet.header;
     if (sequence > this.highest) {
+      if (this.highest >= 0) this.holes += sequence - this.highest - 1;
       this.highest = sequence;
       this.clock.noteArrival(timestamp, nowMs);
+    } else {
+      this.holes--;
     }
     const isStart = this.#noteKeyframe(packet, nowMs);
     packet.logStart = this.ring.store(sequence, timestamp, packet.bytes, packet.length, nowMs, this.#keepFrom());

@@ -53,7 +53,7 @@ describe('a viewer whose line bears the middle layer', () => {
     const report = (layers: readonly LayerStep[], seconds: number, loss: number): string | null => {
       viewer.from(layers);
       for (let second = 0; second < seconds; second++, nowMs += 1000) {
-        if (viewer.noteReport(layers, loss, null, 1_000_000, nowMs)) viewer.from(layers);
+        if (viewer.noteReport(layers, { fractionLost: loss, queueMs: 0 }, nowMs)) viewer.from(layers);
       }
       return viewer.from(layers)?.rid ?? null;
     };

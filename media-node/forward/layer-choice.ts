@@ -1,6 +1,6 @@
 /** Which layer of a track a viewer gets: what it asked for, and how far down its line makes it go. */
 
-import { GOOD_LINE, step } from './layer-machine.ts';
+import { GOOD_LINE, type LineReport, step } from './layer-machine.ts';
 import type { LayerStep } from './layer-step.ts';
 import type { LayerChoice } from './types.ts';
 
@@ -55,6 +55,11 @@ export class ViewerLayer {
     this.#failedRid = null;
   }
 
+  /** Its line bears no more than it gets. */
+  get isHeld(): boolean {
+    return this.#failedRid !== null;
+  }
+
   /** The layer to send of `steps`; null: none flows. */
   from(steps: readonly LayerStep[]): LayerStep | null {
     this.#keepPlace(steps);
@@ -82,23 +87,18 @@ export class ViewerLayer {
   }
 
   /**
-   * The viewer has reported. Who asked for a layer gets it, whatever its line is like.
-   * @param fractionLost 0 to 1
-   * @param estimateBps what it can take; null: it does not say
-   * @param sentBps what it gets
+   * The viewer has reported on a second or so. Who asked for a layer gets it, whatever its line is like.
    * @returns whether another layer is due
    */
   noteReport(
     steps: readonly LayerStep[],
-    fractionLost: number,
-    estimateBps: number | null,
-    sentBps: number,
+    { fractionLost, queueMs }: Omit<LineReport, 'choices'>,
     nowMs: number,
   ): boolean {
     if (steps.length < 2 || this.#choice.rid !== null) return false;
     const choices = choicesOf(steps, this.#choice);
     const { down } = this.#line;
-    this.#line = step(this.#line, { fractionLost, estimateBps, sentBps, choices }, nowMs);
+    this.#line = step(this.#line, { fractionLost, queueMs, choices }, nowMs);
     if (this.#line.down === down) return false;
     if (this.#line.down > down) this.#failedRid ??= this.#rid;
     this.#rid = null;

@@ -10,8 +10,9 @@ import {
   type ViewerLine,
 } from './layer-machine.ts';
 
-const GOOD: LineReport = { fractionLost: 0, estimateBps: null, sentBps: 2_000_000, choices: 3 };
+const GOOD: LineReport = { fractionLost: 0, queueMs: 0, choices: 3 };
 const LOSSY: LineReport = { ...GOOD, fractionLost: 0.3 };
+const SLOW: LineReport = { ...GOOD, queueMs: 900 };
 
 /** One report a second; the states after each. */
 function course(reports: readonly LineReport[], from: ViewerLine = GOOD_LINE, startMs = 0): ViewerLine[] {
@@ -32,10 +33,13 @@ describe('a viewer’s line', () => {
     expect(new Set(downs(course(repeat(GOOD, 100))))).toEqual(new Set([0]));
   });
 
-  it('goes down a step at a time while loss lasts, to the lowest and no further', () => {
-    const states = downs(course(repeat(LOSSY, 30)));
-    expect(states.slice(0, 2)).toEqual([0, 0]);
-    expect(states[2]).toBe(1);
+  it.each([
+    ['loss', LOSSY],
+    ['a queue', SLOW],
+  ])('goes down a step at a time while %s lasts, to the lowest and no further', (_, bad) => {
+    const states = downs(course(repeat(bad, 30)));
+    expect(states[0]).toBe(0);
+    expect(states[1]).toBe(1);
     expect(states.at(-1)).toBe(2);
     expect(states.indexOf(2)).toBeGreaterThanOrEqual(2 + SETTLE_MS / 1000);
   });
@@ -45,18 +49,32 @@ describe('a viewer’s line', () => {
     expect(new Set(downs(states))).toEqual(new Set([0]));
   });
 
-  it.each([
-    ['too little that does not grow', [900_000, 900_000, 900_000, 900_000], 1],
-    ['little that still grows', [900_000, 960_000, 1_030_000, 1_110_000], 0],
-    ['enough', [1_900_000, 1_900_000, 1_900_000, 1_900_000], 0],
-  ])('reads an estimate: %s', (_, estimates, expected) => {
-    const states = course(estimates.map((estimateBps) => ({ ...GOOD, estimateBps })));
-    expect(states.at(-1)?.down).toBe(expected);
+  it('goes neither up nor down while it is neither good nor bad', () => {
+    const low = course(repeat(LOSSY, 30)).at(-1) ?? GOOD_LINE;
+    for (const report of [
+      { ...GOOD, fractionLost: 0.05 },
+      { ...GOOD, queueMs: 200 },
+    ]) {
+      expect(new Set(downs(course(repeat(report, 60))))).toEqual(new Set([0]));
+      expect(new Set(downs(course(repeat(report, 60), low, 30_000)))).toEqual(new Set([2]));
+    }
+  });
+
+  it('takes a way up back at once', () => {
+    const low = course(repeat(LOSSY, 30)).at(-1) ?? GOOD_LINE;
+    const up = course(repeat(GOOD, 20), low, 30_000);
+    const wentUpAt = up.findIndex(({ down }) => down === 1);
+    const upMs = 30_000 + (wentUpAt + 1) * 1000;
+    const bad = { ...GOOD, fractionLost: 0.15 };
+    expect(downs(course(repeat(LOSSY, 4), up[wentUpAt], upMs))).toEqual([2, 2, 2, 2]);
+    // As much as the burst of a keyframe may do: not before that is over.
+    expect(downs(course(repeat(bad, 4), up[wentUpAt], upMs))).toEqual([1, 2, 2, 2]);
+    expect(downs(course([bad, ...repeat(GOOD, 5)], up[wentUpAt], upMs))).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
   it('comes back up after a calm time, and waits longer each time that this was wrong', () => {
-    let state = course(repeat(LOSSY, 3)).at(-1) ?? GOOD_LINE;
-    let nowMs = 3000;
+    let state = course(repeat(LOSSY, 2)).at(-1) ?? GOOD_LINE;
+    let nowMs = 2000;
     const waits: number[] = [];
     for (let round = 0; round < 8; round++) {
       const downAt = nowMs;
@@ -78,8 +96,7 @@ describe('a viewer’s line', () => {
   const reports = fc.array(
     fc.record({
       fractionLost: fc.double({ min: 0, max: 1, noNaN: true }),
-      estimateBps: fc.option(fc.integer({ min: 0, max: 10_000_000 })),
-      sentBps: fc.integer({ min: 0, max: 5_000_000 }),
+      queueMs: fc.integer({ min: 0, max: 2_000 }),
       choices: fc.integer({ min: 0, max: 4 }),
     }),
     { maxLength: 200 },
@@ -102,7 +119,7 @@ describe('a viewer’s line', () => {
           expect(state.calmMs).toBeGreaterThanOrEqual(FIRST_CALM_MS);
           expect(state.calmMs).toBeLessThanOrEqual(LONGEST_CALM_MS);
           if (state.down === before.down) continue;
-          expect(nowMs - changedMs).toBeGreaterThanOrEqual(SETTLE_MS);
+          if (!before.wentUp) expect(nowMs - changedMs).toBeGreaterThanOrEqual(SETTLE_MS);
           changedMs = nowMs;
         }
       }),

@@ -1,19 +1,24 @@
 /**
- * How far below the best layer an automatic viewer stays: pure. It starts at the top, goes down when its reports tell of
- * lasting loss or of too little room, and comes back up after a calm time, which grows each time that coming back was
- * wrong.
+ * How far below the best layer an automatic viewer stays: pure. It starts at the top, goes down when its line loses or
+ * delays too much for a while, and comes back up after a calm time, which grows each time that coming back was wrong.
+ * Estimates of viewers (REMB) are neither asked for nor read: those of Chromium are a quarter of what arrives without loss or
+ * delay when a machine is busy, stay below it for half a minute after a way up, and never rise far enough to tell of room.
  */
 
 /** Loss that retransmission does not hide (draft-ietf-rmcat-gcc-02 §6: above it a sender gives way). */
 const BAD_LOSS = 0.1;
+/** Loss that no burst of a keyframe explains: a way up is taken back without waiting for more. */
+const HOPELESS_LOSS = 0.25;
 /** Loss that means nothing. */
 const CALM_LOSS = 0.02;
-/** An estimate (REMB) below this part of what is sent, and that does not grow, is too little. */
-const ROOM_FACTOR = 0.8;
-/** Trouble shorter than this is none. */
-const LASTING_MS = 2_000;
-/** After a switch reports still tell of what was before it. */
-export const SETTLE_MS = 4_000;
+/** A queue on the way that means nothing. */
+const CALM_QUEUE_MS = 100;
+/** A queue of a line that holds everything back and loses nothing. */
+const BAD_QUEUE_MS = 400;
+/** Between the first bad report and the last: two in a row, each of a second or so. */
+const LASTING_MS = 700;
+/** After a switch reports still tell of what was before it, and of the burst of its keyframe. */
+export const SETTLE_MS = 2_000;
 /** Calm before the first try upwards. */
 export const FIRST_CALM_MS = 8_000;
 export const LONGEST_CALM_MS = 240_000;
@@ -36,17 +41,13 @@ export interface ViewerLine {
   readonly changedMs: number;
   /** The last change was a way up. */
   readonly wentUp: boolean;
-  /** The last estimate; bits per second, null: none. */
-  readonly estimateBps: number | null;
 }
 
 export interface LineReport {
-  /** 0 to 1. */
+  /** By the viewer's own line; 0 to 1. */
   fractionLost: number;
-  /** What the viewer says it can take; null: it does not say. */
-  estimateBps: number | null;
-  /** Bitrate of what it gets. */
-  sentBps: number;
+  /** How much longer than necessary packets are on their way. */
+  queueMs: number;
   /** How many layers there are to choose from. */
   choices: number;
 }
@@ -58,31 +59,28 @@ export const GOOD_LINE: ViewerLine = {
   calmMs: FIRST_CALM_MS,
   changedMs: Number.NEGATIVE_INFINITY,
   wentUp: false,
-  estimateBps: null,
 };
 
-/** One report of the viewer came. */
+/** The viewer has reported on a second or so. */
 export function step(state: ViewerLine, report: LineReport, nowMs: number): ViewerLine {
   const lowest = Math.max(0, report.choices - 1);
-  const known: ViewerLine = { ...state, estimateBps: report.estimateBps };
-  if (nowMs - state.changedMs < SETTLE_MS) return { ...known, badSinceMs: null, calmSinceMs: null };
+  const isHopeless = state.wentUp && report.fractionLost > HOPELESS_LOSS;
+  const settles = nowMs - state.changedMs < SETTLE_MS;
+  if (settles && !isHopeless) return { ...state, badSinceMs: null, calmSinceMs: null };
   const held = state.wentUp && nowMs - state.changedMs >= HELD_UP_MS;
-  const line = held ? { ...known, wentUp: false, calmMs: FIRST_CALM_MS } : known;
-  if (report.fractionLost > BAD_LOSS || isTooLittle(state, report)) return stepBad(line, lowest, nowMs);
-  if (report.fractionLost > CALM_LOSS) return { ...line, badSinceMs: null, calmSinceMs: null };
+  const line = held ? { ...state, wentUp: false, calmMs: FIRST_CALM_MS } : state;
+  const { fractionLost, queueMs } = report;
+  if (fractionLost > BAD_LOSS || queueMs > BAD_QUEUE_MS) return stepBad(line, lowest, nowMs);
+  if (fractionLost > CALM_LOSS || queueMs > CALM_QUEUE_MS) return { ...line, badSinceMs: null, calmSinceMs: null };
   return stepCalm(line, lowest, nowMs);
-}
-
-function isTooLittle(before: ViewerLine, { estimateBps, sentBps }: LineReport): boolean {
-  if (estimateBps === null || before.estimateBps === null) return false;
-  // An estimate follows what is sent, and lags behind it: one that still grows has not found its limit.
-  return estimateBps < sentBps * ROOM_FACTOR && estimateBps <= before.estimateBps;
 }
 
 function stepBad(line: ViewerLine, lowest: number, nowMs: number): ViewerLine {
   const badSinceMs = line.badSinceMs ?? nowMs;
-  if (nowMs - badSinceMs < LASTING_MS || line.down >= lowest) return { ...line, badSinceMs, calmSinceMs: null };
   const failed = line.wentUp && nowMs - line.changedMs < FAILED_UP_MS;
+  // Whoever tried more than the line bears goes back at once: the picture stands still meanwhile.
+  const lasts = failed || nowMs - badSinceMs >= LASTING_MS;
+  if (!lasts || line.down >= lowest) return { ...line, badSinceMs, calmSinceMs: null };
   return {
     ...line,
     down: line.down + 1,

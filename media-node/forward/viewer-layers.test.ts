@@ -53,12 +53,17 @@ function stage(answers = true) {
 const streams = (viewer: TestViewer): number[] => viewedFrames(viewer.peer, SSRC).map(({ stream }) => stream);
 const wish = (rid: string) => ({ ...AUTOMATIC, rid });
 
-function report({ media, peer }: TestViewer, fractionLost: number, nowMs: number): void {
-  const block = { cumulativeLost: 0, highestSequence: 1, jitter: 0, lastSr: 0, delaySinceLastSr: 0 };
-  media.receive(
-    peer.rtcp((rtcp) => rtcp.receiverReport(1, [{ ...block, ssrc: SSRC, fractionLost }])),
-    nowMs,
-  );
+/** Reports on a hundred packets more, of which so many were lost. */
+function reporter({ media, peer }: TestViewer) {
+  const block = { ssrc: SSRC, cumulativeLost: 0, highestSequence: 0, jitter: 0, lastSr: 0, delaySinceLastSr: 0 };
+  return (fractionLost: number, nowMs: number): void => {
+    block.highestSequence += 100;
+    block.cumulativeLost += 100 * fractionLost;
+    media.receive(
+      peer.rtcp((rtcp) => rtcp.receiverReport(1, [{ ...block, fractionLost }])),
+      nowMs,
+    );
+  };
 }
 
 describe('layers per viewer', () => {
@@ -137,18 +142,19 @@ describe('layers per viewer', () => {
   it('goes down for the one whose line is bad, and up again when it is calm', () => {
     const { world, play, watch } = stage();
     const [good, bad] = [watch(), watch()];
+    const [reportGood, reportBad] = [reporter(good), reporter(bad)];
     play(60);
 
     for (let second = 0; second < 10; second++) {
-      report(good, 0, world.nowMs);
-      report(bad, 0.4, world.nowMs);
+      reportGood(0, world.nowMs);
+      reportBad(0.4, world.nowMs);
       play(30);
     }
     expect(streams(good).at(-1)).toBe(HIGH);
     expect(streams(bad).at(-1)).toBe(LOW);
 
     for (let second = 0; second < 40; second++) {
-      report(bad, 0, world.nowMs);
+      reportBad(0, world.nowMs);
       play(30);
     }
     expect(streams(bad).at(-1)).toBe(HIGH);
@@ -157,10 +163,11 @@ describe('layers per viewer', () => {
   it('who chose a layer gets it on a bad line as well', () => {
     const { world, play, watch } = stage();
     const viewer = watch();
+    const report = reporter(viewer);
     play(60);
     viewer.media.setLayer('v', wish('h'), world.nowMs);
     for (let second = 0; second < 10; second++) {
-      report(viewer, 0.4, world.nowMs);
+      report(0.4, world.nowMs);
       play(30);
     }
     expect(streams(viewer).at(-1)).toBe(HIGH);

@@ -100,7 +100,7 @@ describe('answerPlay', () => {
       playoutDelay: 5,
       colorSpace: 8,
     });
-    expect(tracks[0]?.feedback).toEqual({ nack: true, pli: true, fir: true, remb: true, transportCc: false });
+    expect(tracks[0]?.feedback).toEqual({ nack: true, pli: true, fir: true, remb: false, transportCc: false });
   });
 
   test('a data channel is taken: the node tells the player on it when it is about to leave', () => {

@@ -19,7 +19,8 @@ import { bundleOrder, liveSection, printDescription, rejectedSection, trackMid }
 import { type SenderIds, senderAttributes } from './sender-lines.ts';
 import { attribute, readRemoteTransport, roleAsAnswerer } from './transport-lines.ts';
 
-export const EGRESS_FEEDBACK: Feedback = { nack: true, pli: true, fir: true, remb: true, transportCc: false };
+/** No estimates of viewers (REMB): `forward/layer-machine.ts` says why. Chromium sends them nevertheless. */
+export const EGRESS_FEEDBACK: Feedback = { nack: true, pli: true, fir: true, remb: false, transportCc: false };
 
 export interface PlayAnswer {
   /** SDP text */

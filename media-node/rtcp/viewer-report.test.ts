@@ -51,4 +51,25 @@ describe('ViewerReport', () => {
     // Assert
     expect(viewer.roundTripMs).toBe(0);
   });
+
+  it('takes the least of what two sender reports measure for steady', () => {
+    // Arrange
+    const viewer = new ViewerReport(90_000);
+    const SECOND = 65_536;
+    for (const second of [1, 2, 3]) viewer.noteSenderReport(second * SECOND, second * 1000);
+    const seen: (number | null)[] = [];
+    const report = (second: number, roundTripMs: number): void => {
+      viewer.noteReportBlock(0, 0, 0, 0, second * SECOND, 0, second * 1000 + roundTripMs);
+      seen.push(viewer.steadyRoundTripMs);
+    };
+    // Act: the second one was late, and so was a report on the third
+    report(1, 20);
+    report(2, 500);
+    report(2, 400);
+    report(3, 60);
+    report(3, 30);
+    report(3, 90);
+    // Assert
+    expect(seen).toEqual([null, 20, 20, 60, 30, 30]);
+  });
 });

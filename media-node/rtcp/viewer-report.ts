@@ -15,6 +15,10 @@ export class ViewerReport {
   #highestSequence = 0;
   #jitterMs: number | null = null;
   #roundTripMs: number | null = null;
+  /** The sender report that was referred to last, and the least that was measured by it and by the one before it. */
+  #lastSr = 0;
+  #leastMs = Number.POSITIVE_INFINITY;
+  #leastBeforeMs = Number.POSITIVE_INFINITY;
   #reports = 0;
 
   /** @param clockRate Hz */
@@ -49,6 +53,14 @@ export class ViewerReport {
   /** The latest measurement; null before the first report that refers to a sender report of ours. */
   get roundTripMs(): number | null {
     return this.#roundTripMs;
+  }
+
+  /**
+   * The least of what was measured by the last two sender reports, so that one which was late by chance says nothing; null
+   * before there are two.
+   */
+  get steadyRoundTripMs(): number | null {
+    return this.#leastBeforeMs === Number.POSITIVE_INFINITY ? null : Math.min(this.#leastMs, this.#leastBeforeMs);
   }
 
   /** A sender report was sent. @param ntpMiddle32 the middle 32 bits of its NTP time */
@@ -89,7 +101,18 @@ export class ViewerReport {
       const roundTripMs = nowMs - (this.#sentAtMs[slot] ?? nowMs) - delaySinceLastSr / DLSR_UNITS_PER_MS;
       // Clock granularity at the viewer can make it slightly negative.
       this.#roundTripMs = Math.max(0, roundTripMs);
+      this.#noteLeast(lastSr, this.#roundTripMs);
       return;
     }
+  }
+  /** Of all reports that refer to one sender report, only the way back differs. */
+  #noteLeast(lastSr: number, roundTripMs: number): void {
+    if (lastSr === this.#lastSr) {
+      this.#leastMs = Math.min(this.#leastMs, roundTripMs);
+      return;
+    }
+    this.#lastSr = lastSr;
+    this.#leastBeforeMs = this.#leastMs;
+    this.#leastMs = roundTripMs;
   }
 }
