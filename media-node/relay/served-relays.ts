@@ -110,18 +110,32 @@ export class ServedRelays {
 
   /**
    * Sends each track from where it comes at present. A relay goes on when a publisher returns with tracks of the same
-   * codecs, whatever their mids; otherwise it ends, and the other node gets another.
+   * codecs, whatever their mids, and without layers that it cannot tell apart; otherwise it ends, and the other node gets
+   * another.
    */
   attach(): void {
     for (const [id, { session, source, offered }] of [...this.#relays]) {
       const from = this.#options.find(source);
-      if (from !== null && !offered.every((track) => successorOf(track, offered, from.sources) !== null)) {
+      if (from !== null && !fits(offered, from.sources, source !== null)) {
         this.close(id);
         continue;
       }
       session.attach((track) => (from === null ? null : trackFor(track, offered, from)));
     }
   }
+}
+
+/** @param isMember of a member's track one layer is relayed, whatever layers it has */
+function fits(offered: readonly SourceTrackInfo[], sources: readonly SourceTrackInfo[], isMember: boolean): boolean {
+  return offered.every((track) => {
+    const successor = successorOf(track, offered, sources);
+    return successor !== null && (isMember || !hasNewLayers(track, successor));
+  });
+}
+
+/** There is a choice that viewers behind the relay would not have. Fewer layers need no other relay: one stands for all. */
+function hasNewLayers({ rids: before = [] }: SourceTrackInfo, { rids = [] }: SourceTrackInfo): boolean {
+  return rids.length > 1 && rids.some((rid) => !before.includes(rid));
 }
 
 function trackFor(track: EgressTrackPlan, offered: readonly SourceTrackInfo[], from: TrackSource) {

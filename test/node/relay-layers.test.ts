@@ -5,6 +5,7 @@ import { NativeEngine } from '../../media-node/forward/native/native-engine.ts';
 import { PortableEngine } from '../../media-node/forward/portable-engine.ts';
 import type { SessionId } from '../../shared/ids.ts';
 import { VIDEO } from '../support/client/pattern.ts';
+import type { Publisher } from '../support/client/publisher.ts';
 import { play, type Viewer } from '../support/client/viewer.ts';
 import { droppedDatagrams } from '../support/dropped-datagrams.ts';
 import type { NodeUnderTest } from '../support/node-under-test.ts';
@@ -138,4 +139,44 @@ test('a layer that stops at the publisher is stood in for everywhere, and one wi
   await publisher.session.leave();
   await publish(a, { signalling: a.publishing(ROOM, signalling.session), video: { ...VIDEO, keyframeEveryMs: 1_000 } });
   await show([near, far], [LOW, LOW]);
+}, 120_000);
+
+test('a publisher who returns with other layers gets another relay, so that viewers far away can choose among them', async () => {
+  const { nodes, publish } = await openFleet(2);
+  const [a, b] = nodes as [NodeUnderTest, NodeUnderTest];
+  let last: SessionId | null = null;
+  const returnWith = async (rids: string[]): Promise<Publisher> => {
+    const signalling = last === null ? a.publishing(ROOM) : a.publishing(ROOM, last);
+    last = signalling.session;
+    return publish(a, { signalling, rids, video: { ...VIDEO, keyframeEveryMs: 1_000 } });
+  };
+  const ends = (session: SessionId): Promise<unknown> =>
+    until(() => b.lastRelayReport(session)?.state === 'closed', 'the relay ends');
+  const plain = await returnWith([]);
+  const first = b.relayFrom(a, ROOM).session;
+  const far = await watch(b);
+  await show([far], [LOW]);
+
+  await plain.session.leave();
+  const layered = await returnWith(RIDS);
+  await ends(first);
+  const second = b.relayFrom(a, ROOM).session;
+  far.choose('mid');
+  await show([far], [MID]);
+
+  // The same ones again: nothing has to be made anew.
+  await layered.session.leave();
+  const again = await returnWith(RIDS);
+  await moreFrames(far.viewer, WINDOW_FRAMES);
+  await show([far], [MID]);
+  expect(b.lastRelayReport(second)?.state).toBe('connected');
+
+  await again.session.leave();
+  await returnWith(['small', 'large']);
+  await ends(second);
+  b.relayFrom(a, ROOM);
+  far.choose('small');
+  await show([far], [LOW]);
+  far.choose('large');
+  await show([far], [MID]);
 }, 120_000);
