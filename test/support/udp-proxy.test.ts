@@ -56,6 +56,28 @@ test('lets nothing through while it is cut', async () => {
   expect(proxy.up.dropped).toBe(DATAGRAMS);
 });
 
+test('a narrow line passes what its queue holds, in order, and loses the rest of a burst', async () => {
+  const target = await openSocket();
+  const seen: number[] = [];
+  target.on('message', (datagram) => seen.push(datagram.readUInt16BE()));
+  const client = await openSocket();
+  await using proxy = await UdpProxy.open(`127.0.0.1:${target.address().port}`);
+  // 10 ms for each datagram.
+  proxy.impair({ rateBps: 800_000, queueMs: 200 });
+  for (let number = 0; number < 100; number += 1) {
+    const datagram = Buffer.alloc(1_000);
+    datagram.writeUInt16BE(number);
+    client.send(datagram, proxy.port, '127.0.0.1');
+  }
+  await expect.poll(() => proxy.up.dropped + seen.length).toBe(100);
+  client.close();
+  target.close();
+  expect(seen.slice(0, 20)).toEqual(Array.from({ length: 20 }, (_, number) => number));
+  expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+  // More only where the burst itself took long.
+  expect(seen.length).toBeLessThan(80);
+});
+
 test('puts itself in the place of the target and drops the other candidates', async () => {
   await using proxy = await UdpProxy.open('127.0.0.1:4000');
   const sdp = [
