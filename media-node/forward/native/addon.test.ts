@@ -175,11 +175,11 @@ describe('the addon', () => {
       buildAddon({ compilers: [${JSON.stringify(compiler)}], caches: [${JSON.stringify(directory)}] }))`;
     const node = spawn(process.execPath, ['-e', source], { stdio: 'inherit' });
     const ended = once(node, 'exit');
-    await expect.poll(() => existsSync(pids), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(pids)).toBe(true);
     node.kill(signal);
     expect(await ended).toEqual([null, signal]);
     for (const pid of (await readFile(pids, 'utf8')).trim().split(' ')) {
-      await expect.poll(() => hasEnded(Number(pid)), { timeout: 10_000 }).toBe(true);
+      await expect.poll(() => hasEnded(Number(pid))).toBe(true);
     }
   });
 });
