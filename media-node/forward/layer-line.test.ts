@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../test/support/udp-proxy.ts';
 import { ReceptionStats } from '../rtcp/reception-stats.ts';
+import { ViewerReport } from '../rtcp/viewer-report.ts';
+import { LineMeter } from './layer-line.ts';
 import { videoEgress, videoIngress } from './testing/plans.ts';
 import type { RtpSource } from './testing/rtp-source.ts';
 import { type TestViewer, World } from './testing/world.ts';
@@ -16,7 +18,7 @@ const FRAME_MS = 1000 / 30;
 const PACKETS_PER_FRAME = 3;
 const LOSS = 0.25;
 
-/** Three layers, of which the way to the node loses a part that is never repaired. */
+/** Three layers, of which the way to the node loses a part. */
 function stage(seed: number) {
   const world = new World();
   const random = seededRandom(seed);
@@ -25,7 +27,9 @@ function stage(seed: number) {
     publisher.source({ ssrc, payloadType: 96, extensions: { 4: Buffer.from('1'), 10: Buffer.from(rid) } }),
     bytes,
   ]);
-  const uplink = { loss: 0 };
+  /** What is lost is never repaired, or after a while. */
+  const uplink = { loss: 0, repairMs: Number.POSITIVE_INFINITY };
+  const missing: { datagram: Buffer; dueMs: number }[] = [];
   let asked = 0;
   let frames = 0;
   const viewers: (() => void)[] = [];
@@ -37,10 +41,14 @@ function stage(seed: number) {
         const isKeyframe = frames === 0 || wanted.includes(source.options.ssrc);
         for (const { datagram } of source.frame(isKeyframe, PACKETS_PER_FRAME, bytes)) {
           if (random() >= uplink.loss) publisher.media.receive(datagram, world.nowMs);
+          else if (uplink.repairMs < Infinity) missing.push({ datagram, dueMs: world.nowMs + uplink.repairMs });
         }
         source.timestamp += 3000;
       }
       world.pass(FRAME_MS);
+      while ((missing[0]?.dueMs ?? Infinity) <= world.nowMs) {
+        publisher.media.receive(missing.shift()?.datagram ?? Buffer.alloc(0), world.nowMs);
+      }
       for (const report of viewers) report();
     }
   };
@@ -87,18 +95,25 @@ function stage(seed: number) {
 }
 
 describe.each([500, 5_000])('a viewer that reports every %s ms', (intervalMs) => {
-  it.each([0, 150])('stays at the best, %s ms away, while only the way to the node loses packets', (delayMs) => {
-    const { uplink, play, watch } = stage(intervalMs);
-    const viewer = watch(intervalMs, delayMs);
-    play(10);
-    expect(viewer.rid()).toBe('h');
-
-    uplink.loss = LOSS;
-    for (let second = 0; second < 30; second++) {
-      play(1);
+  it.each([
+    [0, Infinity],
+    [150, Infinity],
+    [150, 100],
+  ])(
+    'stays at the best, %s ms away, while only the way to the node loses, repaired after %s ms',
+    (delayMs, repairMs) => {
+      const { uplink, play, watch } = stage(intervalMs);
+      const viewer = watch(intervalMs, delayMs);
+      play(10);
       expect(viewer.rid()).toBe('h');
-    }
-  });
+
+      Object.assign(uplink, { loss: LOSS, repairMs });
+      for (let second = 0; second < 20; second++) {
+        play(1);
+        expect(viewer.rid()).toBe('h');
+      }
+    },
+  );
 
   it('goes down for its own losses beside those, and comes back while those last', () => {
     const { uplink, play, watch } = stage(intervalMs);
@@ -113,5 +128,39 @@ describe.each([500, 5_000])('a viewer that reports every %s ms', (intervalMs) =>
     bad.line.loss = 0;
     play(60);
     expect([bad.rid(), good.rid()]).toEqual(['h', 'h']);
+  });
+});
+
+describe('the queue on the way', () => {
+  const SECOND_NTP = 65_536;
+
+  /** Second by second a sender report, and a viewer's report that refers to it, which comes so much later. */
+  function queues(roundTripsMs: readonly number[]): number[] {
+    const report = new ViewerReport(90_000);
+    const meter = new LineMeter();
+    const source = { holes: 0 };
+    return roundTripsMs.map((roundTripMs, index) => {
+      const second = index + 1;
+      report.noteSenderReport(second * SECOND_NTP, second * 1000);
+      const nowMs = second * 1000 + roundTripMs;
+      report.noteReportBlock(0, 0, second * 100, 0, second * SECOND_NTP, 0, nowMs);
+      meter.note(source, report, nowMs);
+      return Math.round(meter.queueMs);
+    });
+  }
+
+  it.each([
+    ['a round trip that is always long is none', [300, 310, 300, 305], [0, 0, 0, 0]],
+    ['one late report is none', [20, 20, 900, 20, 20], [0, 0, 0, 0, 0]],
+    ['two are one, at the lesser of them', [20, 20, 900, 700, 1200], [0, 0, 0, 677, 673]],
+    ['it ends with a quick one, when the next second is over', [20, 20, 900, 900, 20, 20], [0, 0, 0, 876, 876, 0]],
+  ])('%s', (_, roundTripsMs, expected) => {
+    expect(queues(roundTripsMs)).toEqual(expected);
+  });
+
+  it('a longer way becomes the normal one in some minutes', () => {
+    const long = queues([20, 20, ...Array<number>(1_000).fill(800)]);
+    expect(long[5]).toBeGreaterThan(700);
+    expect(long.at(-1)).toBeLessThan(10);
   });
 });
