@@ -13,7 +13,7 @@ import type { Permission } from '../auth/token-claims.ts';
 import { requireRoomAccess } from '../middleware/auth.ts';
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import { readResourceId, writeResourceId } from '../resource-id.ts';
+import { type ResourceId, readResourceId, writeResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
 import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
@@ -27,7 +27,7 @@ import { endpointPage, isNavigation } from './sign-page.ts';
 /** draft-ietf-wish-whep §4.3.2: how long an offer of ours waits for its answer. */
 export const SERVER_OFFER_VALID_MS = 30_000;
 
-/** The URL of the publisher's own session, when it is asked to move to another media node. */
+/** The URL of a publisher's or member's own session, when it is asked to move to another media node. */
 export const REPLACES_HEADER = 'Vestibule-Replaces';
 
 export function endpointRoutes(app: App): void {
@@ -54,21 +54,24 @@ function publishEndpoint(room: RoomReader): Resource {
 }
 
 /**
- * The session of its own that a publisher wants to move away from. Its URL is the proof that it is its own.
- * @throws ProblemError 403 `not_your_session` when the URL is not one that this edge has given to a publisher of this room
+ * The session that a client wants to move away from. Its URL is the proof that it is its own. Null: it does not want to.
+ * @throws ProblemError 403 `not_your_session` when this edge has not written the URL, or for something else than `isMeant`
  */
-async function replacedBy(c: AppContext, room: RoomName): Promise<SessionId | null> {
+export async function replacedBy(
+  c: AppContext,
+  isMeant: (resource: ResourceId) => boolean,
+  meant: string,
+): Promise<SessionId | null> {
   const url = c.req.header(REPLACES_HEADER)?.trim();
   if (url === undefined || url === '') return null;
   const rid = url.slice(url.lastIndexOf('/') + 1);
   const resource = await readResourceId(rid, settingsOf(c).sessionSecret);
-  const isPublisher = resource?.kind === 'ingress' || resource?.kind === 'join';
-  if (isPublisher && resource.room === room) return resource.session;
-  throw new ProblemError(
-    403,
-    'not_your_session',
-    `${REPLACES_HEADER} does not name a publisher's session of this room`,
-  );
+  if (resource !== null && isMeant(resource)) return resource.session;
+  throw new ProblemError(403, 'not_your_session', `${REPLACES_HEADER} does not name ${meant}`);
+}
+
+function isPublisherOf(room: RoomName): (resource: ResourceId) => boolean {
+  return (resource) => (resource.kind === 'ingress' || resource.kind === 'join') && resource.room === room;
 }
 
 /** Opens the publisher's session. @throws ProblemError 400, 403, 409, 422, 503 */
@@ -79,7 +82,7 @@ export async function publish(
   const { room, session, offer, location } = input;
   checkPublishOffer(parseSdp(offer));
   const lobby = roomLobbyId(room);
-  const replaces = await replacedBy(c, room);
+  const replaces = await replacedBy(c, isPublisherOf(room), 'a publisher’s session of this room');
   const near = clientPlace(c);
   const { answer, etag } = unwrap(
     await c.env.LOBBY.getByName(lobby).publish({ lobby, session, offer, near, replaces }),

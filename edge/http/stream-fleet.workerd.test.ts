@@ -15,6 +15,7 @@ import {
   MAIN,
   P,
   putStream,
+  STREAM,
   stage,
   storedLobby,
   Visitor,
@@ -42,17 +43,28 @@ afterEach(async () => {
   await reset();
 });
 
-/** Enters from there; connected as soon as the node says so. */
-async function enter(user: string, place: Coordinates, node: FakeNode, information = CAMERA) {
-  const visitor = await Visitor.named(call, user);
-  const response = await visitor.call(`${P}/whip`, {
+/** `POST P/whip` from there. `replaces`: URL of the own session that is to be left. */
+function ask(visitor: Visitor, place: Coordinates, { information = CAMERA, replaces = '' } = {}): Promise<Response> {
+  return visitor.call(`${P}/whip`, {
     method: 'POST',
-    headers: { ...SDP, ...visitor.bearer, ...at(place) },
+    headers: {
+      ...SDP,
+      ...visitor.bearer,
+      ...at(place),
+      ...(replaces === '' ? {} : { 'Vestibule-Replaces': `https://edge.example${replaces}` }),
+    },
     body: memberOffer(information),
   });
+}
+
+/** Enters from there; connected as soon as the node says so. */
+async function enter(user: string, place: Coordinates, node: FakeNode, information = CAMERA, replaces = '') {
+  const visitor = await Visitor.named(call, user);
+  const response = await ask(visitor, place, { information, replaces });
   expect(response.status).toBe(201);
   visitor.cookie = response.headers.get('Set-Cookie')?.split(';')[0] ?? '';
   visitor.token = response.headers.get('X-Req-Token') ?? '';
+  visitor.location = response.headers.get('Location') ?? '';
   const session = [...node.ingress.keys()].at(-1);
   if (session === undefined) throw new Error(`the member is not on ${node.node}`);
   const report = node.ingress.get(session);
@@ -205,6 +217,92 @@ describe('members', () => {
     expect(paris.requests.filter(({ method }) => method === 'relay-pull')).toHaveLength(1);
     again.reportMemberRelay(one.session, { state: 'closed' });
     expect(await again.request('relay-pull')).toMatchObject({ source: { session: one.session } });
+  });
+});
+
+describe('a member who is asked to move', () => {
+  /** Owner and guest in Paris, both listening; Paris is to be left. */
+  async function inParis() {
+    const paris = await dial('paris', PARIS);
+    const brussels = await dial('brussels', BRUSSELS);
+    const one = await enter('u1', PARIS, paris, MAIN);
+    const two = await enter('u2', PARIS, paris);
+    for (const { visitor } of [one, two]) expect((await visitor.listen()).status).toBe(201);
+    paris.refuse('join', { status: 503, code: 'node_draining', detail: 'leaving' });
+    return { paris, brussels, one, two };
+  }
+
+  it('opens another session beside the first, with the same cookie and lineage; both serve until one is left', async () => {
+    const { paris, brussels, one } = await inParis();
+    const { generation } = (await storedLobby())?.members[0] ?? {};
+    const next = await enter('u1', PARIS, brussels, MAIN, one.visitor.location);
+    expect((await brussels.request('join')).lineage).toEqual({ session: one.session, generation });
+    expect(next.visitor.cookie).toBe(one.visitor.cookie);
+    // Its tracks go to the guest in Paris before anything of the old session ends.
+    expect(await paris.request('relay-pull')).toMatchObject({
+      source: { session: next.session, lineage: { session: one.session, generation } },
+    });
+    expect((await next.visitor.listen()).status).toBe(201);
+    for (const { visitor } of [one, next]) expect((await visitor.guarded('GET', `${P}/live`)).status).toBe(200);
+    expect((await ask(one.visitor, PARIS)).status).toBe(409);
+
+    const left = await call(one.visitor.location, { method: 'DELETE', headers: { Cookie: one.visitor.cookie } });
+    expect([left.status, left.headers.get('Set-Cookie')]).toEqual([200, null]);
+    await paris.until(() => !paris.ingress.has(one.session));
+    expect((await one.visitor.guarded('GET', `${P}/live`)).status).toBe(403);
+    const live = { streamKey: 'k', rtmpUrl: 'rtmp://127.0.0.1/live' };
+    expect((await next.visitor.startLive(live)).status).toBe(201);
+    const over = await next.visitor.guarded('DELETE', `${P}/whip`);
+    expect([over.status, over.headers.get('Set-Cookie')]).toEqual([200, expect.stringContaining('Max-Age=0')]);
+    expect((await next.visitor.guarded('GET', `${P}/live`)).status).toBe(404);
+  });
+
+  it('stays where it is when nobody takes it, and nothing changes', async () => {
+    const { brussels, one } = await inParis();
+    brussels.refuse('join', { status: 503, code: 'node_full', detail: 'full' });
+    const before = await storedLobby();
+    const refused = await ask(one.visitor, PARIS, { replaces: one.visitor.location });
+    expect([refused.status, refused.headers.get('Set-Cookie')]).toEqual([503, null]);
+    expect((await storedLobby())?.members).toEqual(before?.members);
+    expect((await one.visitor.guarded('GET', `${P}/live`)).status).toBe(200);
+  });
+
+  it('has to name a session of its own in this lobby', async () => {
+    const { one, two } = await inParis();
+    const forged = one.visitor.location.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+    for (const replaces of [
+      two.visitor.location,
+      forged,
+      '/resource/none',
+      one.visitor.location.replace('/m.', '/l.'),
+    ]) {
+      expect((await ask(one.visitor, PARIS, { replaces })).status).toBe(403);
+    }
+    expect((await storedLobby())?.members).toHaveLength(2);
+  });
+
+  it('cannot come back this way after it was sent out, has left, or was ended with the lobby', async () => {
+    const { one, two } = await inParis();
+    expect((await call(two.visitor.location, { method: 'DELETE' })).status).toBe(200);
+    expect((await ask(two.visitor, PARIS, { replaces: two.visitor.location })).status).toBe(404);
+    await lobby().keep({ users: [] });
+    expect((await ask(one.visitor, PARIS, { replaces: one.visitor.location })).status).toBe(404);
+    expect(await storedLobby()).toBeUndefined();
+    await putStream(STREAM, ['u3']);
+    expect((await ask(two.visitor, PARIS, { replaces: two.visitor.location })).status).toBe(403);
+  });
+
+  it('keeps both sessions over a restart of the edge, and is there once in the end', async () => {
+    const { paris, brussels, one } = await inParis();
+    const next = await enter('u1', PARIS, brussels, MAIN, one.visitor.location);
+    await evictDurableObject(stub(lobby()));
+    for (const { visitor } of [one, next]) expect((await visitor.guarded('GET', `${P}/live`)).status).toBe(200);
+    paris.close();
+    await lobby().nodeLost({ node: paris.node, boot: paris.boot });
+    const members = (await storedLobby())?.members ?? [];
+    expect(members).toMatchObject([{ session: next.session, replaces: null, lineage: { session: one.session } }]);
+    expect((await next.visitor.guarded('GET', `${P}/live`)).status).toBe(200);
+    expect((await ask(one.visitor, BRUSSELS)).status).toBe(409);
   });
 });
 

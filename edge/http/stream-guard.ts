@@ -28,11 +28,10 @@ export function guarded(handle: (c: AppContext, call: GuardedCall) => Promise<Re
     const cookie = await readSessionCookie(c.req.header('Cookie') ?? null, settingsOf(c).sessionSecret);
     if (cookie === null) throw noCookie();
     const identity = await presentedIdentity(c);
-    const { session } = cookie;
     // The lobby of the cookie knows whether the session lives; that it is not this one comes after that.
-    const { user, token } = unwrap(
+    const { user, session, token } = unwrap(
       await c.env.STREAM_LOBBY.getByName(cookie.lobby).guard({
-        session,
+        session: cookie.session,
         lobby: path.lobby,
         bearer: identity === null ? null : [...identity.names],
         token: c.req.header(REQUEST_TOKEN_FIELD) ?? '',

@@ -28,17 +28,20 @@ export function memberSession(c: AppContext, resource: MemberResource): SessionO
 
 /**
  * The URL is the capability, and a bearer is not needed; but one that is good and speaks for somebody else is refused
- * (403 `wrong_user`). A cookie of this very session is expired.
+ * (403 `wrong_user`). The cookie of the one who leaves is expired, unless they have only moved.
  */
 export async function deleteMemberSession(c: AppContext, resource: MemberResource): Promise<Response> {
   const identity = await goodIdentity(c);
-  if (identity !== null) {
-    const user = await lobbyOf(c, resource).userOf({ session: resource.session });
-    if (user !== null && !isUser(identity, user)) throw ProblemError.from(WRONG_USER);
-  }
+  const lobby = lobbyOf(c, resource);
+  const owner = await lobby.ownerOf({ session: resource.session });
+  if (identity !== null && owner !== null && !isUser(identity, owner.user)) throw ProblemError.from(WRONG_USER);
   const response = await deleteSession(c, memberSession(c, resource));
   const cookie = await readSessionCookie(c.req.header('Cookie') ?? null, settingsOf(c).sessionSecret);
-  if (cookie?.session === resource.session) {
+  if (
+    owner !== null &&
+    cookie?.session === owner.lineage &&
+    (await lobby.ownerOf({ session: cookie.session })) === null
+  ) {
     response.headers.set('Set-Cookie', expiredSessionCookie(cookieAttributes(c)));
   }
   return response;

@@ -10,11 +10,11 @@ import { expiredSessionCookie, writeSessionCookie } from '../auth/session-cookie
 import { type App, type AppContext, settingsOf } from '../middleware/context.ts';
 import { cookieAttributes } from '../middleware/cookies.ts';
 import { limitRate } from '../middleware/rate-limit.ts';
-import { writeResourceId } from '../resource-id.ts';
+import { type ResourceId, writeResourceId } from '../resource-id.ts';
 import { MAX_SDP_BYTES, readText } from './body.ts';
 import { clientPlace } from './client-place.ts';
 import { created } from './created.ts';
-import { emptyBody, readOffer, SERVER_OFFER_VALID_MS } from './endpoints.ts';
+import { emptyBody, readOffer, replacedBy, SERVER_OFFER_VALID_MS } from './endpoints.ts';
 import { iceLinksFor } from './ice-links.ts';
 import { mediaTypeOf, SDP_TYPE, SDPFRAG_TYPE, unsupportedType } from './media-types.ts';
 import { emptyCreated, emptyOk, route } from './methods.ts';
@@ -52,7 +52,7 @@ async function enterLobby(c: AppContext): Promise<Response> {
   checkJoinOffer(parseSdp(offer));
   // Again: a body may take its time, and who was sent out of the lobby meanwhile does not come back by it.
   const member = await membership(c);
-  const { session, answer, etag, token } = await join(c, member, { fixed: false, offer });
+  const { session, lineage, answer, etag, token } = await join(c, member, { fixed: false, offer });
   const { sessionSecret } = settingsOf(c);
   const response = created(c, {
     sdp: answer,
@@ -60,16 +60,19 @@ async function enterLobby(c: AppContext): Promise<Response> {
     location: await memberLocation(c, 'member', member, session),
     acceptPatch: SDPFRAG_TYPE,
   });
-  const cookie = { lobby: member.lobby, session, user: member.user };
+  // Of the first session: who moves keeps the cookie, so a move that fails cannot spoil it.
+  const cookie = { lobby: member.lobby, session: lineage, user: member.user };
   response.headers.set('Set-Cookie', await writeSessionCookie(cookie, sessionSecret, cookieAttributes(c)));
   if (token !== null) response.headers.set(REQUEST_TOKEN_FIELD, token);
   return response;
 }
 
-/** Opens the session of a member. @throws ProblemError 404, 409, 422, 503 */
+/** Opens the session of a member. @throws ProblemError 403, 404, 409, 422, 503 */
 export async function join(c: AppContext, member: Membership, { fixed, offer }: { fixed: boolean; offer: string }) {
   const session = mintSessionId();
-  const { lobby, user } = member;
+  const { lobby, user, space, stream } = member;
+  const isOfLobby = (one: ResourceId): boolean => one.kind === 'member' && one.space === space && one.stream === stream;
+  const replaces = await replacedBy(c, isOfLobby, 'a member’s session in this lobby');
   const outcome = await c.env.STREAM_LOBBY.getByName(lobby).join({
     lobby,
     user,
@@ -77,6 +80,7 @@ export async function join(c: AppContext, member: Membership, { fixed, offer }: 
     fixed,
     offer,
     near: clientPlace(c),
+    replaces,
   });
   return { session, ...unwrap(outcome) };
 }
@@ -119,6 +123,6 @@ async function answerOffer(c: AppContext, { session, room }: GuardedCall): Promi
 }
 
 async function leaveLobby(c: AppContext, { session, room }: GuardedCall): Promise<Response> {
-  unwrap(await room.leave({ session }));
+  unwrap(await room.leave({ session, whole: true }));
   return emptyOk({ 'Set-Cookie': expiredSessionCookie(cookieAttributes(c)) });
 }

@@ -6,7 +6,7 @@
 
 import type { Outcome, Problem } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import type { DesiredRelay, TrackReport } from '../../shared/protocol/control.ts';
+import type { DesiredRelay, Lineage, TrackReport } from '../../shared/protocol/control.ts';
 import type { Carrier } from '../carrier.ts';
 import type { Env } from '../env.ts';
 import type { Hop } from './relay-tree.ts';
@@ -23,7 +23,7 @@ export interface Opening extends Carrier {
   hop: Hop;
   tracks: TrackReport[];
   /** The member of a stream lobby whose tracks these are; null: the room's. */
-  source: { session: SessionId; generation: number } | null;
+  source: { session: SessionId; generation: number; lineage?: Lineage } | null;
 }
 
 /** The object whose relay is opened. */

@@ -19,12 +19,26 @@ export const move = fc.oneof(
     weight: 4,
   },
   { arbitrary: fc.record({ do: fc.constant('leave' as const), pick, listener: fc.boolean() }), weight: 3 },
+  // Of a session that is to take another one's place: the request alone, and all of it in one go.
+  { arbitrary: fc.record({ do: fc.constant('replace' as const), pick }), weight: 3 },
+  {
+    arbitrary: fc.record({
+      do: fc.constant('move' as const),
+      pick,
+      node: fc.nat({ max: 2 }),
+      listens: fc.boolean(),
+      leaves: fc.boolean(),
+    }),
+    weight: 5,
+  },
+  { arbitrary: fc.record({ do: fc.constant('leave-whole' as const), pick }), weight: 1 },
   fc.record({ do: fc.constant('live' as const), pick, start: fc.boolean() }),
   {
     arbitrary: fc.record({
       do: fc.constant('say' as const),
       pick,
       said: fc.constantFrom('connected', 'silent', 'closed'),
+      goodbye: fc.boolean(),
     }),
     weight: 3,
   },

@@ -1,12 +1,22 @@
 /** A lobby, three nodes, and all that can happen between them, in any order. */
 import { expect } from 'vitest';
 import { mintSessionId, type SessionId } from '../../shared/ids.ts';
+import type { TrackReport } from '../../shared/protocol/control.ts';
 import { relayOn } from '../relay/relay-tree.ts';
 import type { Move } from './model-moves-under-test.ts';
 import { ModelNode } from './model-node-under-test.ts';
 import type { StreamPull, StreamStep } from './stream-events.ts';
 import { placesWanting } from './stream-places.ts';
-import { flows, isHeld, isMain, type Member, nextDeadline, streamRecordSchema } from './stream-state.ts';
+import {
+  flows,
+  isHeld,
+  isMain,
+  lineageOf,
+  type Member,
+  nextDeadline,
+  type StreamState,
+  streamRecordSchema,
+} from './stream-state.ts';
 import { GUEST_TRACK, LIVE_URL, LOBBY, LobbyUnderTest, MAIN_TRACK } from './stream-under-test.ts';
 
 export class World {
@@ -84,18 +94,29 @@ export class World {
       case 'enter': {
         const session = mintSessionId();
         if (room.begin(next.user, session).refusal !== null) return null;
-        const node = this.#node(next.node);
-        const tracks = [next.main ? MAIN_TRACK : GUEST_TRACK];
-        this.#obey(room.feed({ type: 'targeted', session, ...node.carrier }));
-        node.members.set(session, null);
-        this.#obey(room.feed({ type: 'opened', lobby: LOBBY, session, tracks, ...node.carrier }));
-        const entered = room.report(session, 'connected', {}, node.carrier);
-        if (!next.listens) return entered;
-        this.#obey(entered);
-        const listener = mintSessionId();
-        this.#obey(room.feed({ type: 'listen', member: session, listener }));
-        node.members.set(session, listener);
-        return room.feed({ type: 'listening', listener });
+        this.#enter(session, this.#node(next.node), [next.main ? MAIN_TRACK : GUEST_TRACK], next.listens);
+        return room.wait(0);
+      }
+      case 'replace': {
+        const member = this.#pick(next.pick, (one) => one.phase !== 'opening');
+        return member && room.begin(member.user, mintSessionId(), member.fixed, member.session);
+      }
+      case 'move': {
+        const member = this.#pick(next.pick, (one) => one.phase !== 'opening');
+        if (member === null) return null;
+        const session = mintSessionId();
+        const begun = room.begin(member.user, session, member.fixed, member.session);
+        if (begun.refusal !== null) return begun;
+        this.#obey(begun);
+        this.#enter(session, this.#node(next.node), member.tracks, next.listens && !member.fixed);
+        return next.leaves ? room.feed({ type: 'leave', session: member.session }) : room.wait(0);
+      }
+      case 'leave-whole': {
+        const member = this.#pick(next.pick, (one) => one.phase !== 'opening');
+        const left = member && room.feed({ type: 'leave', session: member.session, whole: true });
+        const stays = room.state?.members.some(({ user, fixed }) => user === member?.user && fixed === member.fixed);
+        if (member?.replaces === null) expect(stays ?? false, 'who leaves is not there any more').toBe(false);
+        return left;
       }
       case 'target': {
         const member = this.#pick(next.pick, (one) => one.phase === 'opening');
@@ -158,7 +179,9 @@ export class World {
         const listener = node.members.get(member.session) ?? null;
         if (state === 'closed') node.members.delete(member.session);
         const changes = listener === null ? {} : { listener: { session: listener, state: 'connected' as const } };
-        return room.report(member.session, state, changes, node.carrier);
+        const reason = next.goodbye ? ('peer-closed' as const) : ('silence' as const);
+        const said = { ...changes, ...(state === 'closed' ? { reason } : {}) };
+        return room.report(member.session, state, said, node.carrier);
       }
       case 'relink': {
         const node = this.#node(next.node);
@@ -210,6 +233,20 @@ export class World {
     }
   }
 
+  /** A session is answered, connects, and listens if it shall. */
+  #enter(session: SessionId, node: ModelNode, tracks: TrackReport[], listens: boolean): void {
+    const { room } = this;
+    this.#obey(room.feed({ type: 'targeted', session, ...node.carrier }));
+    node.members.set(session, null);
+    this.#obey(room.feed({ type: 'opened', lobby: LOBBY, session, tracks, ...node.carrier }));
+    this.#obey(room.report(session, 'connected', {}, node.carrier));
+    if (!listens) return;
+    const listener = mintSessionId();
+    this.#obey(room.feed({ type: 'listen', member: session, listener }));
+    node.members.set(session, listener);
+    this.#obey(room.feed({ type: 'listening', listener }));
+  }
+
   /** The node says all that it carries, and is told all that it shall carry. */
   #greet(node: ModelNode): StreamStep {
     const { room } = this;
@@ -242,6 +279,8 @@ export class World {
     for (let pick = 0; pick < (this.room.state?.members.length ?? 0); pick += 1) this.run({ do: 'mute', pick });
     this.#check();
     this.#checkRelays();
+    const moving = this.room.state?.members.filter(({ replaces }) => replaces !== null) ?? [];
+    expect(moving, 'nobody has two sessions for long').toEqual([]);
     if (this.room.state !== null) expect(streamRecordSchema.parse(this.room.state)).toEqual(this.room.state);
   }
 
@@ -290,8 +329,7 @@ export class World {
       return;
     }
     expect(isHeld(state)).toBe(true);
-    const places = state.members.map(({ user, fixed }) => `${user} ${fixed}`);
-    expect(new Set(places).size).toBe(places.length);
+    this.#checkPlaces(state);
     expect(nextDeadline(state) ?? now + 1).toBeGreaterThan(now);
     for (const { phase, deadline, target } of state.members) {
       expect(deadline === null).toBe(phase === 'live');
@@ -305,6 +343,21 @@ export class World {
         if (listener !== null) expect(known.get(session)).toBe(listener);
       }
       if (node.live !== null) expect(node.live).toBe(state.live?.live);
+    }
+  }
+
+  /** One session for each user and kind, and one that is to take its place at most. */
+  #checkPlaces({ members }: StreamState): void {
+    for (const moving of [false, true]) {
+      const own = members.filter(({ replaces }) => (replaces !== null) === moving);
+      expect(new Set(own.map(({ user, fixed }) => `${user} ${fixed}`)).size).toBe(own.length);
+    }
+    for (const member of members) {
+      if (member.replaces === null) continue;
+      const replaced = this.room.member(member.replaces.session);
+      expect(replaced, 'who replaces nobody has a place of its own').toBeDefined();
+      expect([replaced?.user, replaced?.fixed, replaced?.replaces]).toEqual([member.user, member.fixed, null]);
+      expect(replaced && lineageOf(replaced)).toEqual(lineageOf(member));
     }
   }
 

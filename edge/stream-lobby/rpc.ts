@@ -30,6 +30,8 @@ export interface StreamLobbyRpc {
   /**
    * A user enters: 409 `session_exists` while the user has a session of this kind here, 503 `no_media_node`. A `fixed`
    * one (static WHIP) gets no token, and 404 `lobby_not_running` without a human in the lobby. `near`: where the user is.
+   * `replaces`: a session of the same user and kind, which goes on until this one stands on another node: 403
+   * `not_your_session`, 404 `no_session`. `lineage` is what the cookie names: the member's first session.
    */
   join(input: {
     lobby: LobbyId;
@@ -38,10 +40,12 @@ export interface StreamLobbyRpc {
     fixed: boolean;
     offer: string;
     near?: Coordinates | null;
-  }): Promise<Outcome<{ answer: string; etag: string; token: string | null }>>;
+    replaces?: SessionId | null;
+  }): Promise<Outcome<{ answer: string; etag: string; token: string | null; lineage: SessionId }>>;
   /**
    * Checks a cookie's session and the request token of a call for `lobby`: 404 `no_session`, 403 `wrong_stream`, 403
    * `wrong_user` (a bearer of somebody else came along), 403 `bad_request_token`. When all is well the token is replaced.
+   * The result's `session` is the one whose token it was: a member who moves has two.
    */
   guard(input: {
     session: SessionId;
@@ -49,9 +53,12 @@ export interface StreamLobbyRpc {
     /** The names of whoever a bearer speaks for; null: none came along. */
     bearer: readonly string[] | null;
     token: string;
-  }): Promise<Outcome<{ user: string; token: string }>>;
-  /** The user of a member's or listener's session; null when there is no such session. */
-  userOf(input: { session: SessionId }): Promise<string | null>;
+  }): Promise<Outcome<{ user: string; session: SessionId; token: string }>>;
+  /**
+   * Whose session this is, a listener's included; null when there is no such session. A member's first one names the member
+   * as long as any other of its `lineage` is there.
+   */
+  ownerOf(input: { session: SessionId }): Promise<{ user: string; lineage: SessionId } | null>;
   /** A member begins to receive: 404 `no_session`, 409 `listener_exists`, 409 `signal_closed` with Retry-After. */
   listen(input: {
     member: SessionId;
@@ -67,8 +74,11 @@ export interface StreamLobbyRpc {
     strict: boolean;
   }): Promise<Outcome<NodeResult<'patch'>>>;
   probe(input: { session: SessionId }): Promise<Outcome<null>>;
-  /** A member's session (with its listener), or a listener alone; 404 `no_session`. */
-  leave(input: { session: SessionId }): Promise<Outcome<null>>;
+  /**
+   * A member's session (with its listener), or a listener alone; 404 `no_session`. `whole`: the member with all of its
+   * sessions, by any of them.
+   */
+  leave(input: { session: SessionId; whole?: boolean }): Promise<Outcome<null>>;
   /** Opens a session for somebody in the audience, who gets the main tracks: 404 `no_main_track` without any. */
   watch(input: {
     lobby: LobbyId;

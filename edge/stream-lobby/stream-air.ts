@@ -1,7 +1,7 @@
 /** Which node pushes what is on the air: one that has something to show, and the same one as long as it can. */
 import { type Carrier, isOn } from '../carrier.ts';
 import { memberPlaces } from './stream-places.ts';
-import { flows, isMain, type StreamState } from './stream-state.ts';
+import { flows, isMain, type Member, type StreamState } from './stream-state.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 export function placeAir(turn: StreamTurn): void {
@@ -34,10 +34,15 @@ function hasSomething(state: StreamState, place: Carrier): boolean {
 /** Where most of what goes on air is sent from; of those the one with most members. */
 function bestPlace(state: StreamState, draining: (place: Carrier) => boolean): Carrier | null {
   const places = memberPlaces(state).filter((place) =>
-    state.members.some(({ target, phase }) => phase !== 'opening' && isOn(target, place)),
+    state.members.some((member) => isThere(member) && isOn(member.target, place)),
   );
   const mains = (place: Carrier) =>
-    state.members.filter((member) => isMain(member) && member.phase !== 'opening' && isOn(member.target, place)).length;
+    state.members.filter((member) => isMain(member) && isThere(member) && isOn(member.target, place)).length;
   const rank = (place: Carrier) => (draining(place) ? 0 : 1_000_000) + mains(place);
   return places.toSorted((a, b) => rank(b) - rank(a))[0] ?? null;
+}
+
+/** One who moves is where the new session is as soon as that has something to show: the push goes along at once, and once. */
+function isThere(member: Member): boolean {
+  return member.phase !== 'opening' && (member.replaces === null || flows(member));
 }

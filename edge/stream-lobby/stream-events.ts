@@ -5,6 +5,7 @@ import type { LobbyId, SessionId } from '../../shared/ids.ts';
 import type {
   DesiredStream,
   IngressReport,
+  Lineage,
   LiveReport,
   RelayReport,
   TrackReport,
@@ -26,7 +27,16 @@ export interface StreamPolicy {
 export type RelayNews = Extract<TreeEvent, { type: 'offered' | 'pulled' | 'failed' }>;
 
 export type StreamEvent =
-  | { type: 'join'; lobby: LobbyId; user: string; session: SessionId; fixed: boolean; tokenHash: string | null }
+  | {
+      type: 'join';
+      lobby: LobbyId;
+      user: string;
+      session: SessionId;
+      fixed: boolean;
+      tokenHash: string | null;
+      /** A session of the same user whose place this one is to take. */
+      replaces?: SessionId | null;
+    }
   /** The offer is about to be sent to this node; it may be the second one, after another could not take it. */
   | ({ type: 'targeted'; session: SessionId } & Carrier)
   | ({ type: 'opened'; lobby: LobbyId; session: SessionId; tracks: TrackReport[] } & Carrier)
@@ -45,8 +55,8 @@ export type StreamEvent =
   | { type: 'listen'; member: SessionId; listener: SessionId }
   | { type: 'listening'; listener: SessionId }
   | { type: 'listen-failed'; listener: SessionId; uncertain: boolean }
-  /** Of a member or of a listener. */
-  | { type: 'leave'; session: SessionId }
+  /** Of a member or of a listener. `whole`: of the member with all of its sessions, by any of them. */
+  | { type: 'leave'; session: SessionId; whole?: boolean }
   | { type: 'start-live'; session: SessionId; live: string; url: string }
   /** The node cannot push at all. */
   | { type: 'live-refused'; live: string; error: string }
@@ -71,7 +81,7 @@ export type StreamApply = { type: 'apply'; desired: DesiredStream } & Carrier;
 /** Opens a relay of a member's tracks. */
 export type StreamPull = Extract<TreeEffect, { type: 'pull' }> & {
   lobby: LobbyId;
-  source: { session: SessionId; generation: number };
+  source: { session: SessionId; generation: number; lineage?: Lineage };
 };
 export type StreamEffect = StreamApply | StreamPull | Extract<TreeEffect, { type: 'hang-up' }>;
 

@@ -22,11 +22,14 @@ import {
   firstState,
   hasMainTrack,
   isHeld,
+  lineageOf,
   type Member,
   memberListeningAs,
   memberWith,
   type StreamState,
+  sessionsOf,
 } from './stream-state.ts';
+import { endHandovers, endUnfinished, placeFor, SUCCESSOR_DEADLINE_MS } from './stream-successors.ts';
 import { StreamTurn } from './stream-turn.ts';
 
 /** Of a request token that nobody uses. */
@@ -40,6 +43,7 @@ export function step(state: StreamState | null, event: StreamEvent, now: number,
   for (const member of turn.members) {
     if (member.deadline !== null && member.deadline <= now) turn.remove(member, true);
   }
+  endHandovers(turn);
   const refusal = take(turn, event);
   return { ...turn.settle(event), refusal };
 }
@@ -69,7 +73,7 @@ function take(turn: StreamTurn, event: StreamEvent): Problem | null {
       turn.unlisten(event.listener, event.uncertain);
       return null;
     case 'leave':
-      return leave(turn, event.session);
+      return leave(turn, event);
     case 'start-live':
       return startLive(turn, event);
     case 'live-refused':
@@ -108,8 +112,9 @@ function take(turn: StreamTurn, event: StreamEvent): Problem | null {
 
 function join(turn: StreamTurn, event: EventOf<'join'>): Problem | null {
   const { lobby, user, session, fixed, tokenHash } = event;
+  const place = placeFor(turn, event);
+  if (place.problem !== null) return place.problem;
   const state = turn.state ?? firstState(lobby);
-  if (state.members.some((member) => member.user === user && member.fixed === fixed)) return problems.SESSION_EXISTS;
   if (fixed && !isHeld(state)) return problems.LOBBY_NOT_RUNNING;
   const generation = Math.max(state.generation + 1, turn.now);
   const member: Member = {
@@ -124,6 +129,8 @@ function join(turn: StreamTurn, event: EventOf<'join'>): Problem | null {
     tracks: [],
     listener: null,
     relays: null,
+    lineage: place.lineage,
+    replaces: place.replaces,
     token: tokenHash === null ? null : { hash: tokenHash, expiresAt: turn.now + TOKEN_LIFE_MS },
   };
   turn.state = { ...state, generation, members: [...state.members, member] };
@@ -153,10 +160,11 @@ function opened(turn: StreamTurn, event: EventOf<'opened'>): Problem | null {
     return problems.LOBBY_CLOSED;
   }
   const isLive = member.early === 'connected';
+  const patienceMs = member.replaces === null ? CONNECTING_DEADLINE_MS : SUCCESSOR_DEADLINE_MS;
   turn.update({
     ...member,
     phase: isLive ? 'live' : 'connecting',
-    deadline: isLive ? null : turn.now + CONNECTING_DEADLINE_MS,
+    deadline: isLive ? null : turn.now + patienceMs,
     early: null,
     tracks: event.tracks,
   });
@@ -186,15 +194,19 @@ function recovered(turn: StreamTurn): null {
   return null;
 }
 
-/** The order is part of the contract: alive, stream, (user,) token. Only a check that is passed uses the token up. */
+/**
+ * The order is part of the contract: alive, stream, (user,) token. Only a check that is passed uses the token up. A member
+ * who moves has two sessions with a token each: the token says which of them is meant.
+ */
 function guard(turn: StreamTurn, event: EventOf<'guard'>): Problem | null {
-  const member = memberWith(turn.state, event.session);
-  if (member === null || member.token === null) return problems.NO_SESSION;
+  const own = sessionsOf(turn.state, event.session).filter(({ token }) => token !== null);
+  const [first] = own;
+  if (first === undefined) return problems.NO_SESSION;
   if (turn.state?.lobby !== event.lobby) return problems.WRONG_STREAM;
-  if (event.bearer !== null && !event.bearer.includes(member.user)) return problems.WRONG_USER;
+  if (event.bearer !== null && !event.bearer.includes(first.user)) return problems.WRONG_USER;
   // Hashes of what was sent: the time that this takes says nothing about the token.
-  const isRight = event.presented === member.token.hash;
-  if (!isRight || member.token.expiresAt <= turn.now) return problems.BAD_REQUEST_TOKEN;
+  const member = own.find(({ token }) => token?.hash === event.presented) ?? null;
+  if ((member?.token?.expiresAt ?? 0) <= turn.now || member === null) return problems.BAD_REQUEST_TOKEN;
   turn.update({ ...member, token: { hash: event.next, expiresAt: turn.now + TOKEN_LIFE_MS } });
   return null;
 }
@@ -215,10 +227,14 @@ function listening(turn: StreamTurn, listener: SessionId): Problem | null {
   return null;
 }
 
-function leave(turn: StreamTurn, session: SessionId): Problem | null {
+function leave(turn: StreamTurn, { session, whole = false }: EventOf<'leave'>): Problem | null {
   const member = memberWith(turn.state, session);
-  if (member !== null) turn.remove(member, true);
-  else if (memberListeningAs(turn.state, session)) turn.unlisten(session, true);
+  if (member !== null) {
+    const all = whole ? lineageOf(member).session : null;
+    for (const own of turn.members) if (lineageOf(own).session === all) turn.remove(own, true);
+    endUnfinished(turn, member);
+    if (turn.member(session) !== null) turn.remove(member, true);
+  } else if (memberListeningAs(turn.state, session)) turn.unlisten(session, true);
   else return problems.NO_SESSION;
   return null;
 }

@@ -28,11 +28,13 @@ import { NO_SESSION } from './stream-problems.ts';
 import { StreamSessions } from './stream-sessions.ts';
 import {
   desiredOn,
+  lineageOf,
   liveStatusOf,
   memberOf,
   memberWith,
   nextDeadline,
   type StreamState,
+  sessionsOf,
   streamRecordSchema,
 } from './stream-state.ts';
 
@@ -83,18 +85,20 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     fixed: boolean;
     offer: string;
     near?: Coordinates | null;
-  }): Promise<Outcome<{ answer: string; etag: string; token: string | null }>> {
-    const { lobby, user, session, fixed, offer, near = null } = input;
+    replaces?: SessionId | null;
+  }): Promise<Outcome<{ answer: string; etag: string; token: string | null; lineage: SessionId }>> {
+    const { lobby, user, session, fixed, offer, near = null, replaces = null } = input;
     const token = fixed ? null : mintRequestToken();
     const tokenHash = token === null ? null : await hashOfToken(token);
-    const refusal = this.#feed({ type: 'join', lobby, user, session, fixed, tokenHash });
+    const refusal = this.#feed({ type: 'join', lobby, user, session, fixed, tokenHash, replaces });
     if (refusal !== null) return failed(refusal);
     try {
       const outcome = await this.#placing.open({ lobby, session, fixed, offer, near });
       if (!outcome.ok) return outcome;
-      const target = memberWith(this.#state, session)?.target ?? null;
-      if (target !== null && this.#recording.now !== null) this.#applyRecording([target]);
-      return succeeded({ answer: outcome.value.answer, etag: outcome.value.etag, token });
+      const member = memberWith(this.#state, session);
+      if (member?.target && this.#recording.now !== null) this.#applyRecording([member.target]);
+      const { answer, etag } = outcome.value;
+      return succeeded({ answer, etag, token, lineage: member?.lineage?.session ?? session });
     } catch (error) {
       this.#feed({ type: 'open-failed', session, uncertain: true });
       throw error;
@@ -106,17 +110,19 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     lobby: LobbyId;
     bearer: readonly string[] | null;
     token: string;
-  }): Promise<Outcome<{ user: string; token: string }>> {
+  }): Promise<Outcome<{ user: string; session: SessionId; token: string }>> {
     const { session, lobby, bearer } = input;
     const token = mintRequestToken();
     const [presented, next] = await Promise.all([hashOfToken(input.token), hashOfToken(token)]);
     const refusal = this.#feed({ type: 'guard', session, lobby, bearer, presented, next });
-    const user = memberWith(this.#state, session)?.user;
-    return refusal === null && user !== undefined ? succeeded({ user, token }) : failed(refusal ?? NO_SESSION);
+    const member = sessionsOf(this.#state, session).find((own) => own.token?.hash === next);
+    if (refusal !== null || member === undefined) return failed(refusal ?? NO_SESSION);
+    return succeeded({ user: member.user, session: member.session, token });
   }
 
-  async userOf(input: { session: SessionId }): Promise<string | null> {
-    return memberOf(this.#state, input.session)?.user ?? null;
+  async ownerOf({ session }: { session: SessionId }): Promise<{ user: string; lineage: SessionId } | null> {
+    const member = memberOf(this.#state, session) ?? sessionsOf(this.#state, session)[0];
+    return member === undefined ? null : { user: member.user, lineage: lineageOf(member).session };
   }
 
   async listen(input: {
@@ -144,8 +150,8 @@ export class StreamLobby extends DurableObject<Env> implements StreamLobbyRpc {
     return this.#sessions.probe(input);
   }
 
-  async leave(input: { session: SessionId }): Promise<Outcome<null>> {
-    return this.#end({ type: 'leave', session: input.session });
+  async leave(input: { session: SessionId; whole?: boolean }): Promise<Outcome<null>> {
+    return this.#end({ type: 'leave', ...input });
   }
 
   async watch(input: {

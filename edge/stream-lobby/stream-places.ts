@@ -3,7 +3,7 @@
 import type { NodeId } from '../../shared/ids.ts';
 import { type Carrier, distinctCarriers, isOn } from '../carrier.ts';
 import { relayOn } from '../relay/relay-tree.ts';
-import { flows, isMain, type Member, type StreamState, treeOf } from './stream-state.ts';
+import { flows, isMain, lineageOf, type Member, type StreamState, treeOf } from './stream-state.ts';
 
 /** Every life of a node that the lobby has to do with, once. */
 export function carriersIn(state: StreamState | null): Carrier[] {
@@ -25,7 +25,10 @@ export function memberPlaces(state: StreamState | null): Carrier[] {
 export function placesWanting(state: StreamState, source: Member): Carrier[] {
   const { target } = source;
   if (target === null || !flows(source)) return [];
-  const listening = state.members.map((member) =>
+  const { session } = lineageOf(source);
+  // Nobody gets their own tracks, by whichever of their sessions.
+  const others = state.members.filter((member) => lineageOf(member).session !== session);
+  const listening = others.map((member) =>
     member.listener !== null && member.phase !== 'opening' ? member.target : null,
   );
   const showing = isMain(source) ? [...state.audiences, state.live?.node ?? null] : [];
@@ -63,9 +66,14 @@ export function isHopeless(state: StreamState | null, place: Carrier): boolean {
   return relays.some((relay) => relay !== null && relay.held === null && relay.failures > 1);
 }
 
-/** Members whose tracks go on air. Those who are just connecting count where nobody else is there. */
+/**
+ * Members whose tracks go on air. Those who are just connecting count where nobody else is there; one who moves counts by the
+ * session that is to be left.
+ */
 function mainSenders(state: StreamState): Member[] {
-  const senders = state.members.filter((member) => member.phase !== 'opening' && isMain(member));
+  const senders = state.members.filter(
+    (member) => member.phase !== 'opening' && member.replaces === null && isMain(member),
+  );
   const flowing = senders.filter(flows);
   return flowing.length > 0 ? flowing : senders;
 }

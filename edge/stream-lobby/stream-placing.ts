@@ -16,7 +16,7 @@ import type { FleetSurroundings } from '../relay/fleet-surroundings.ts';
 import type { StreamEvent } from './stream-events.ts';
 import { memberPlaces, nameOf } from './stream-places.ts';
 import { LOBBY_CLOSED } from './stream-problems.ts';
-import type { StreamState } from './stream-state.ts';
+import type { Member, StreamState } from './stream-state.ts';
 
 /** The object whose members and audience are placed. */
 export interface PlacingHost {
@@ -75,7 +75,7 @@ export class StreamPlacing {
 
   async #choose({ lobby, near, session }: Joining, exclude: readonly NodeId[]): Promise<Outcome<Carrier>> {
     const { env, around, state } = this.#host;
-    if (!state()?.members.some((member) => member.session === session)) return failed(LOBBY_CLOSED);
+    if (this.#member(session) === undefined) return failed(LOBBY_CLOSED);
     const places = memberPlaces(state()).filter(({ node }) => !exclude.includes(node));
     const home = places.find(({ node }) => !around.draining(node));
     // Nobody knows where this member is: where the others are is as good as any.
@@ -92,14 +92,18 @@ export class StreamPlacing {
   #ask(target: Carrier, joining: Joining, deadlineMs: number): Promise<Outcome<NodeResult<'join'>>> {
     const state = this.#host.state();
     const { lobby, session, fixed, offer } = joining;
-    const generation = state?.members.find((member) => member.session === session)?.generation ?? 0;
+    const { generation = 0, lineage = null } = this.#member(session) ?? {};
     const revision = state?.revision ?? 0;
     const link = this.#host.env.NODE_LINK.getByName(target.node);
     return link.request<'join'>(
-      { method: 'join', lobby, revision, session, generation, fixed, offer },
+      { method: 'join', lobby, revision, session, generation, fixed, offer, ...(lineage === null ? {} : { lineage }) },
       deadlineMs,
       target.boot,
     );
+  }
+
+  #member(session: SessionId): Member | undefined {
+    return this.#host.state()?.members.find((member) => member.session === session);
   }
 }
 

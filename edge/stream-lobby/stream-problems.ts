@@ -8,6 +8,11 @@ export const SESSION_EXISTS: Problem = {
   code: 'session_exists',
   detail: 'you have a session in this lobby already',
 };
+export const NOT_YOUR_SESSION: Problem = {
+  status: 403,
+  code: 'not_your_session',
+  detail: 'Vestibule-Replaces does not name a session of yours in this lobby',
+};
 export const LOBBY_NOT_RUNNING: Problem = {
   status: 404,
   code: 'lobby_not_running',

@@ -8,7 +8,7 @@ import type { TreeContext, TreeEvent } from '../relay/relay-tree-events.ts';
 import { stepTree } from '../relay/relay-tree-machine.ts';
 import type { StreamEvent } from './stream-events.ts';
 import { placesWanting } from './stream-places.ts';
-import { flows, isMain, type Member, treeOf } from './stream-state.ts';
+import { flows, isMain, type Member, sourceOf, treeOf } from './stream-state.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 /** The last thing in a step: all that trees grow by has been settled. */
@@ -41,8 +41,7 @@ function settleTree(turn: StreamTurn, member: Member, event: StreamEvent): void 
       else {
         // What the node is told from now on names this relay, and is newer than all before.
         turn.changed(null);
-        const { generation, session } = member;
-        turn.effects.push({ ...effect, lobby: state.lobby, source: { session, generation } });
+        turn.effects.push({ ...effect, lobby: state.lobby, source: sourceOf(member) });
       }
     }
   };

@@ -4,6 +4,7 @@ import type { IngressReport, LiveReport } from '../../shared/protocol/control.ts
 import { type Carrier, isOn } from '../carrier.ts';
 import { carriersIn } from './stream-places.ts';
 import { hasMainTrack, type Member } from './stream-state.ts';
+import { endUnfinished } from './stream-successors.ts';
 import type { StreamTurn } from './stream-turn.ts';
 
 type Words = { ingress: readonly IngressReport[]; lives: readonly LiveReport[] };
@@ -52,6 +53,7 @@ function takeIngress(turn: StreamTurn, report: IngressReport, carrier: Carrier):
     const early = said === 'closed' || said === 'connected' ? said : member.early;
     if (early !== member.early) turn.update({ ...member, early });
   } else if (report.state === 'closed') {
+    if (report.reason === 'peer-closed' || report.reason === 'misconduct') endUnfinished(turn, member);
     turn.remove(member, false);
   } else {
     const known = withReport(member, report, turn.now, turn.policy.memberGraceMs);

@@ -8,6 +8,8 @@ import { type LobbyId, lobbyIdSchema, type SessionId, sessionIdSchema } from '..
 import {
   type DesiredRelay,
   type DesiredStream,
+  type Lineage,
+  lineageSchema,
   liveReportSchema,
   trackReportSchema,
 } from '../../shared/protocol/control.ts';
@@ -40,6 +42,13 @@ const memberSchema = z.object({
     .nullable(),
   /** By which other nodes get its tracks; null: nobody there wants them. */
   relays: treeSchema.nullable(),
+  /** Of one that took the place of another session of its user, or shall do so; null: it is the first. */
+  lineage: lineageSchema.nullable().default(null),
+  /**
+   * The session whose place it is to take, which goes on until then; null: it has its own place. `until`: Unix ms by which
+   * that one has to be gone; null while this one does not stand.
+   */
+  replaces: z.object({ session: sessionIdSchema, until: z.int().nullable() }).nullable().default(null),
   /** The request token that passes next, as its SHA-256 in hex; `expiresAt` in Unix ms. */
   token: z.object({ hash: z.string(), expiresAt: z.int() }).nullable(),
 });
@@ -104,7 +113,11 @@ export function firstState(lobby: LobbyId): StreamState {
 /** Unix ms of the next thing that happens by itself; null: nothing. */
 export function nextDeadline(state: StreamState | null): number | null {
   const deadlines = (state?.members ?? [])
-    .flatMap(({ deadline, relays }) => [deadline, relays && nextTreeDeadline(relays)])
+    .flatMap(({ deadline, replaces, relays }) => [
+      deadline,
+      replaces?.until ?? null,
+      relays && nextTreeDeadline(relays),
+    ])
     .filter((deadline) => deadline !== null);
   return deadlines.length === 0 ? null : Math.min(...deadlines);
 }
@@ -122,6 +135,16 @@ export function memberWith(state: StreamState | null, session: SessionId): Membe
 
 export function memberListeningAs(state: StreamState | null, listener: SessionId): Member | null {
   return state?.members.find((one) => one.listener?.session === listener) ?? null;
+}
+
+/** What names a member over all of its sessions, and tells its place among the others. */
+export function lineageOf({ lineage, session, generation }: Member): Lineage {
+  return lineage ?? { session, generation };
+}
+
+/** The sessions of one member that have been answered: two while it moves. `first`: its lineage's. */
+export function sessionsOf(state: StreamState | null, first: SessionId): Member[] {
+  return (state?.members ?? []).filter((member) => member.phase !== 'opening' && lineageOf(member).session === first);
 }
 
 /** The member to whom this session belongs, be it the one it sends with or the one it listens with. */
@@ -156,8 +179,7 @@ export function desiredOn(state: StreamState | null, carrier: Carrier): DesiredS
   const here = state.members.filter(({ target }) => isOn(target, carrier));
   const remotes = state.members.flatMap((member) => {
     const relay = member.relays && relayOn(member.relays, carrier);
-    const { session, generation, tracks } = member;
-    return relay ? [{ session, generation, relay: desiredRelay(relay), tracks }] : [];
+    return relay ? [{ ...sourceOf(member), relay: desiredRelay(relay), tracks: member.tracks }] : [];
   });
   const isWatched = state.audiences.some((place) => isOn(place, carrier));
   if (here.length + remotes.length === 0 && !isWatched) return null;
@@ -173,6 +195,11 @@ export function desiredOn(state: StreamState | null, carrier: Carrier): DesiredS
     ...(isWatched && here.length === 0 ? { audience: true } : {}),
     live: live && isOn(live.node, carrier) ? { live: live.live, url: live.url } : null,
   };
+}
+
+/** How nodes are told of a member on another one. */
+export function sourceOf({ session, generation, lineage }: Member) {
+  return { session, generation, ...(lineage === null ? {} : { lineage }) };
 }
 
 /** While another hop is tried, the last one may still bring something; one that the node is just taking is not taken away. */

@@ -10,6 +10,7 @@ import { placeAir } from './stream-air.ts';
 import type { StreamEffect, StreamEvent, StreamPolicy } from './stream-events.ts';
 import { settleRelays } from './stream-relays.ts';
 import { desiredOn, isHeld, type Member, memberListeningAs, type StreamState } from './stream-state.ts';
+import { settleSuccessors } from './stream-successors.ts';
 
 export class StreamTurn {
   state: StreamState | null;
@@ -102,6 +103,7 @@ export class StreamTurn {
   /** A lobby that nobody holds is over: machines, audience and push go with the last human. */
   settle(event: StreamEvent): { state: StreamState | null; effects: StreamEffect[] } {
     if (this.state !== null) {
+      settleSuccessors(this);
       if (isHeld(this.state)) {
         placeAir(this);
         settleRelays(this, event);

@@ -40,6 +40,13 @@ export function applies(effects: readonly StreamEffect[]): StreamApply[] {
   return effects.filter((effect) => effect.type === 'apply');
 }
 
+interface Joining {
+  fixed?: boolean;
+  tracks?: TrackReport[];
+  carrier?: Carrier;
+  replaces?: SessionId;
+}
+
 export class LobbyUnderTest {
   state: StreamState | null = null;
   now = T0;
@@ -58,22 +65,28 @@ export class LobbyUnderTest {
     return stepped;
   }
 
-  begin(user: string, session: SessionId = mintSessionId(), fixed = false): StreamStep {
-    return this.feed({ type: 'join', lobby: LOBBY, user, session, fixed, tokenHash: fixed ? null : `first-${user}` });
+  begin(
+    user: string,
+    session: SessionId = mintSessionId(),
+    fixed = false,
+    replaces: SessionId | null = null,
+  ): StreamStep {
+    const tokenHash = fixed ? null : replaces === null ? `first-${user}` : `first-${session}`;
+    return this.feed({ type: 'join', lobby: LOBBY, user, session, fixed, tokenHash, replaces });
   }
 
   /** Joins and is answered by the node; the session's id. */
-  join(user: string, changes: { fixed?: boolean; tracks?: TrackReport[]; carrier?: Carrier } = {}): SessionId {
-    const { fixed = false, tracks = [GUEST_TRACK], carrier = NODE_A } = changes;
+  join(user: string, changes: Joining = {}): SessionId {
+    const { fixed = false, tracks = [GUEST_TRACK], carrier = NODE_A, replaces = null } = changes;
     const session = mintSessionId();
-    this.begin(user, session, fixed);
+    this.begin(user, session, fixed, replaces);
     this.feed({ type: 'targeted', session, ...carrier });
     this.feed({ type: 'opened', lobby: LOBBY, session, tracks, ...carrier });
     return session;
   }
 
   /** Joins, is answered and connects. */
-  enter(user: string, changes: { fixed?: boolean; tracks?: TrackReport[]; carrier?: Carrier } = {}): SessionId {
+  enter(user: string, changes: Joining = {}): SessionId {
     const session = this.join(user, changes);
     this.report(session, 'connected', {}, changes.carrier);
     return session;

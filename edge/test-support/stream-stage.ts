@@ -24,8 +24,8 @@ export function stage(settings: TestSettings = {}): Call {
 }
 
 /** Puts the stream there: u1 owns it, u2 and u3 are guests. */
-export async function putStream(uuid = STREAM): Promise<void> {
-  const info = { uuid, title: 'Show', owner: 'u1', guests: ['u2', 'u3'] };
+export async function putStream(uuid = STREAM, guests = ['u2', 'u3']): Promise<void> {
+  const info = { uuid, title: 'Show', owner: 'u1', guests };
   await objects.SPACE.getByName(SPACE).put({ stream: info, onlyNew: false });
 }
 

@@ -35,6 +35,13 @@ export const desiredLobbySchema = z.object({
 export type DesiredLobby = z.infer<typeof desiredLobbySchema>;
 
 /**
+ * What the sessions of one member have in common who moves from node to node: the first of them. Tracks with the same mid of
+ * sessions of one lineage are one track to those who get it, and its generation is the member's place among the others.
+ */
+export const lineageSchema = z.object({ session: sessionIdSchema, generation: z.int().nonnegative() });
+export type Lineage = z.infer<typeof lineageSchema>;
+
+/**
  * The same for a stream lobby: who may be here, and what goes on air. A member's session that is not listed ends, and its
  * listener with it; so does a listener that is not listed.
  */
@@ -57,6 +64,8 @@ export const desiredStreamSchema = z.object({
       z.object({
         session: sessionIdSchema,
         generation: z.int().nonnegative(),
+        /** Absent: the session has taken no other's place. */
+        lineage: lineageSchema.optional(),
         relay: desiredRelaySchema,
         tracks: z.array(trackReportSchema),
       }),

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { lobbyIdSchema, nodeIdSchema, sessionIdSchema } from '../ids.ts';
-import { desiredLobbySchema, desiredRelaySchema, desiredStreamSchema } from './desired-state.ts';
+import { desiredLobbySchema, desiredRelaySchema, desiredStreamSchema, lineageSchema } from './desired-state.ts';
 import { trackReportSchema } from './tracks.ts';
 
 /** `a=ice-server` links are the edge's business; what the node needs to know of an offer's context is here. */
@@ -54,7 +54,8 @@ const close = z.object({ method: z.literal('close'), session: sessionIdSchema })
 const apply = z.object({ method: z.literal('apply'), desired: desiredLobbySchema });
 /**
  * A member enters a stream lobby (WHIP): any number of tracks, none included, and a data channel that becomes the signal
- * channel. `fixed`: a client without one (static WHIP), whose tracks are main.
+ * channel. `fixed`: a client without one (static WHIP), whose tracks are main. `lineage`: it is to take the place of another
+ * session of the same member, here or on another node; absent: it is the first.
  */
 const join = z.object({
   method: z.literal('join'),
@@ -63,6 +64,7 @@ const join = z.object({
   session: sessionIdSchema,
   generation: z.int().nonnegative(),
   fixed: z.boolean(),
+  lineage: lineageSchema.optional(),
   offer: z.string(),
 });
 /**
@@ -106,8 +108,10 @@ const relayPull = z.object({
   lobby: lobbyIdSchema,
   revision: z.int().nonnegative(),
   relay: desiredRelaySchema,
-  /** As in `relay-offer`. `generation` of the member. */
-  source: z.object({ session: sessionIdSchema, generation: z.int().nonnegative() }).nullable(),
+  /** As in `relay-offer`. `generation` of the member, `lineage` as in `join`. */
+  source: z
+    .object({ session: sessionIdSchema, generation: z.int().nonnegative(), lineage: lineageSchema.optional() })
+    .nullable(),
   tracks: z.array(trackReportSchema),
   offer: z.string(),
 });
