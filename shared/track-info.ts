@@ -4,6 +4,12 @@ import type { TrackInfo } from './protocol/control.ts';
 /** Of a section without a readable `i=` line. */
 export const DEFAULT_TRACK_INFO: TrackInfo = { purpose: 'guest', muted: false, label: 'Guest' };
 
+/**
+ * `a=vestibule-track:<name>` in the sections that a listener is offered: the same for one track of one member wherever it is
+ * listened to, and whatever session it comes from. Clients that do not know it ignore it (RFC 8866 §5.13).
+ */
+export const LISTENED_TRACK_ATTRIBUTE = 'vestibule-track';
+
 const MAX_LABEL_LENGTH = 64;
 /** purpose 1 guest, 2 main; muted 1 yes, 2 no; a label without white space. */
 const TRACK_INFO = /^([12]) ([12]) (\S+)$/;

@@ -2,7 +2,7 @@
 import { bundleMids } from '../../shared/sdp/bundle.ts';
 import { badSdp } from '../../shared/sdp/parse.ts';
 import type { MediaSection, MediaSource, PayloadFormat, SessionDescription } from '../../shared/sdp/types.ts';
-import { writeTrackInfo } from '../../shared/track-info.ts';
+import { LISTENED_TRACK_ATTRIBUTE, writeTrackInfo } from '../../shared/track-info.ts';
 import { EGRESS_FEEDBACK, planEgress } from './answer-play.ts';
 import { choosePlayed } from './codecs.ts';
 import { DATA_CHANNEL_FORMAT, dataChannelSection, readDataChannel } from './data-channel-section.ts';
@@ -60,8 +60,9 @@ function refusedFormats({ kind, payloadTypes }: ListenerSlot): string[] {
   return [String(payloadTypes[0] ?? 0)];
 }
 
-export function occupantAttributes({ streamId, trackId, ssrc, rtxSsrc }: ListenerOccupant, cname: string) {
-  return sourceAttributes(`${streamId} ${trackId}`, cname, ssrc, rtxSsrc);
+export function occupantAttributes({ name, streamId, trackId, ssrc, rtxSsrc }: ListenerOccupant, cname: string) {
+  const sources = sourceAttributes(`${streamId} ${trackId}`, cname, ssrc, rtxSsrc);
+  return name === undefined ? sources : [...sources, attribute(LISTENED_TRACK_ATTRIBUTE, name)];
 }
 
 /** Of a free section whose payload types were given away, some other format of its kind: an m-line cannot be empty. */

@@ -29,6 +29,8 @@ export interface ListenerFormat {
 /** A track on a section. */
 export interface ListenerOccupant {
   readonly key: string;
+  /** As in `WantedTrack`. */
+  readonly name?: string | undefined;
   /** Tracks with the same value share `streamId`. */
   readonly stream: string;
   /** Its mid on the publisher's session. */

@@ -83,6 +83,7 @@ function occupy(
   const partner = slots.find(({ occupant }) => occupant?.stream === track.stream)?.occupant;
   return {
     key: track.key,
+    name: track.name,
     stream: track.stream,
     sourceMid: track.mid,
     codec: track.codec,

@@ -143,6 +143,8 @@ export interface JoinedTrackPlan extends IngressTrackPlan {
 export interface WantedTrack extends SourceTrackInfo {
   /** Names the track among all of the lobby, e.g. `<session>/<mid>`. */
   key: string;
+  /** The same, as all listeners may know it; absent: they are told none. */
+  name?: string;
   /** Tracks with the same value are one MediaStream for the listener, e.g. `<session>/<publisher's stream>`. */
   stream: string;
   info: TrackInfo;

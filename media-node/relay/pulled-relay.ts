@@ -6,6 +6,7 @@ import type { IngressMedia, SourceTrack } from '../forward/types.ts';
 import { answerRelay } from '../negotiate/relay-answer.ts';
 import type { RelayedTrackInfo } from '../negotiate/relay-formats.ts';
 import type { NodeContext } from '../session/context.ts';
+import { showsSomething } from '../session/present-senders.ts';
 import type { TrackSource } from '../session/track-source.ts';
 import { mintIceCredentials } from '../transport/ice-credentials.ts';
 import type { PeerTransport, TransportEnd } from '../transport/types.ts';
@@ -116,6 +117,11 @@ export class PulledRelay implements TrackSource {
   get flows(): boolean {
     const tracks = this.#media?.stats(this.#options.context.now()) ?? [];
     return tracks.some(({ layers }) => layers.some(({ packets }) => packets > 0));
+  }
+
+  /** Whoever gets its tracks now has something to see or hear at once. */
+  get shows(): boolean {
+    return this.#state === 'connected' && showsSomething(this.#media?.stats(this.#options.context.now()) ?? []);
   }
 
   /** @param idle nobody here has wanted the tracks for a while */

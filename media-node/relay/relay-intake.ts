@@ -72,6 +72,11 @@ export class RelayIntake implements TrackSource {
     return this.#current?.state === 'connected' || this.#current?.state === 'silent';
   }
 
+  /** Whoever gets the tracks now has something to see or hear at once. */
+  get shows(): boolean {
+    return this.#current?.shows ?? false;
+  }
+
   sourceTrack(mid: string): SourceTrack | null {
     const track = this.#sources.find((source) => source.mid === mid);
     const current = this.#current;

@@ -1,10 +1,11 @@
 /** A member of a stream lobby whose tracks come from another node: to those here it is a member like all others. */
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import type { DesiredRelay, RelayReport, TrackReport } from '../../shared/protocol/control.ts';
+import type { DesiredRelay, Lineage, RelayReport, TrackReport } from '../../shared/protocol/control.ts';
 import { DEFAULT_TRACK_INFO } from '../../shared/track-info.ts';
 import { canReplace } from '../session/codec-match.ts';
 import type { NodeContext } from '../session/context.ts';
 import type { MemberTrack } from '../session/member-session.ts';
+import { namesOf } from '../session/track-key.ts';
 import { RelayIntake } from './relay-intake.ts';
 
 export interface RemoteMemberOptions {
@@ -13,6 +14,8 @@ export interface RemoteMemberOptions {
   /** The member's session, on its own node. */
   session: SessionId;
   generation: number;
+  /** Absent: it is the member's first session. */
+  lineage?: Lineage | undefined;
   events: {
     /** Its tracks exist, are others, or do not flow any more. */
     onTracks(): void;
@@ -25,6 +28,7 @@ export interface RemoteMemberOptions {
 export class RemoteMember {
   readonly id: SessionId;
   readonly generation: number;
+  readonly lineage: Lineage;
   readonly intake: RelayIntake;
   #tracks: readonly MemberTrack[] = [];
   /** Since the first relay was up: what a lost one leaves behind is filled by the next. */
@@ -33,6 +37,7 @@ export class RemoteMember {
   constructor(options: RemoteMemberOptions) {
     this.id = options.session;
     this.generation = options.generation;
+    this.lineage = options.lineage ?? { session: options.session, generation: options.generation };
     const { onTracks, onReport } = options.events;
     this.intake = new RelayIntake({
       ...options,
@@ -55,6 +60,10 @@ export class RemoteMember {
     return this.#sending;
   }
 
+  get shows(): boolean {
+    return this.intake.shows;
+  }
+
   /**
    * @returns our answer, and whether the tracks are as before for those who get them
    * @throws ProblemError as `RelayIntake.pull`
@@ -66,8 +75,7 @@ export class RemoteMember {
     const pulled = this.intake.pull(relay, offer, same);
     const resumed = same(pulled.sources);
     this.#tracks = pulled.sources.map(({ mid, kind, codec, stream }) => ({
-      key: `${this.id}/${mid}`,
-      stream: `${this.id}/${stream}`,
+      ...namesOf(this.lineage, { mid, stream }),
       mid,
       kind,
       codec,

@@ -239,6 +239,60 @@ describe('mute', () => {
   });
 });
 
+describe('a member who moves', () => {
+  it('is the same to the others by either session: no offer, and never its own tracks', async () => {
+    const [one, two] = [await world.listening('one'), await world.listening('two')];
+    settle(one, two);
+    const before = { held: one.held, numbers: [...one.numbers] };
+    const next = world.member();
+    next.join(
+      [
+        { kind: 'audio', info: '1 1 two-a' },
+        { kind: 'video', info: '1 2 two-v' },
+      ],
+      { replaces: two },
+    );
+    next.connect();
+    next.openChannel();
+    next.answer(await next.listen());
+    settle(one, two, next);
+    expect([labels(one), labels(two), labels(next)]).toEqual([
+      ['two-a', 'two-v'],
+      ['one-a', 'one-v'],
+      ['one-a', 'one-v'],
+    ]);
+
+    world.apply([one, next]);
+    settle(one, next);
+    // It was muted meanwhile: that is all that there is to say.
+    expect(one.mutes).toEqual([{ mid: before.held.find(({ label }) => label === 'two-a')?.mid, mute: true }]);
+    expect([one.held, one.numbers]).toEqual([before.held, before.numbers]);
+    next.mute('0', false);
+    one.read();
+    expect(one.mutes.at(-1)?.mute).toBe(false);
+    world.apply([one], { revision: 2 });
+    settle(one);
+    expect(labels(one)).toEqual([]);
+  });
+
+  it('has one name for each of its tracks, for all who get it', async () => {
+    const one = await world.listening('one');
+    const names = (offer: string): string[] =>
+      [...offer.matchAll(/^a=vestibule-track:(\S+)\r$/gm)].map(([, name = '']) => name);
+    const [two, three] = [world.joined('two'), world.joined('three')];
+    const offers: string[][] = [];
+    for (const member of [two, three]) {
+      member.answer(await member.listen());
+      member.read();
+      offers.push(names(member.pending?.data.sdp.sdp ?? ''));
+    }
+    const [toTwo = [], toThree = []] = offers;
+    expect([new Set(toTwo).size, new Set(toThree).size]).toEqual([4, 4]);
+    expect(toTwo.filter((name) => toThree.includes(name))).toHaveLength(2);
+    expect(toTwo.some((name) => one.session.includes(name))).toBe(false);
+  });
+});
+
 describe('odd signalling', () => {
   it.each([
     'no json',

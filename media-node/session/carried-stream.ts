@@ -13,6 +13,7 @@ import type {
   RelayReport,
 } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
+import type { Codec } from '../negotiate/plan.ts';
 import { RemoteMember } from '../relay/remote-member.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import type { NodeContext } from './context.ts';
@@ -23,10 +24,13 @@ import { LobbyAir, type Pushing } from './lobby-air.ts';
 import { MainAudience } from './main-audience.ts';
 import { MemberSession, type MemberTrack } from './member-session.ts';
 import type { Mover } from './move-round.ts';
+import { isSameMember, PresentSenders } from './present-senders.ts';
 import { noSession } from './refusals.ts';
+import { splitKey } from './track-key.ts';
 import type { TrackSource } from './track-source.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
+type Source = NonNullable<RequestOf<'relay-pull'>['source']>;
 
 const TICK_MS = 1_000;
 
@@ -59,6 +63,8 @@ export class CarriedStream {
   readonly #audience: MainAudience;
   readonly #air: LobbyAir;
   readonly #timer: NodeJS.Timeout;
+  /** Those of them whose tracks the others get: one session of each, also while they move. */
+  readonly #present: PresentSenders<MemberSession | RemoteMember>;
 
   constructor(id: LobbyId, options: CarriedStreamOptions) {
     this.id = id;
@@ -74,8 +80,10 @@ export class CarriedStream {
       onChange: () => this.#egressChanged(),
     });
     this.#air = new LobbyAir({ context, lobby: id, pushing, onChange: (report) => events.onLiveChange(report) });
+    this.#present = new PresentSenders({ all: () => this.#senders(), onChange: () => this.#tracksChanged() });
     this.#timer = setInterval(() => {
       for (const member of [...this.#members.values()]) member.tick();
+      this.#present.look();
     }, TICK_MS);
   }
 
@@ -130,7 +138,7 @@ export class CarriedStream {
 
   /** @throws ProblemError 409 for a session that is here already, 400 or 422 for the offer; the lobby is as before then. */
   join(request: RequestOf<'join'>): NodeResult<'join'> {
-    const { session, generation, offer, fixed } = request;
+    const { session, generation, offer, fixed, lineage } = request;
     if (this.#members.has(session)) throw new ProblemError(409, 'session_exists', 'this session is here already');
     const member = new MemberSession({
       context: this.#options.context,
@@ -139,13 +147,14 @@ export class CarriedStream {
       generation,
       offer,
       fixed,
+      lineage,
       events: {
         onChange: (changed) => this.#memberChanged(changed),
         onTracks: () => this.#tracksChanged(),
-        onMute: (muting, track) => this.#tellMute(track, muting),
+        onMute: (muting, track) => this.#tellMute(muting, track),
         onEnded: (ended) => this.#remove(ended),
         wanted: (listening) => this.#tracksFor(listening),
-        find: (key) => this.#find(key),
+        find: (key, codec) => this.#find(key, codec),
       },
     });
     this.#members.set(session, member);
@@ -179,7 +188,7 @@ export class CarriedStream {
       throw new ProblemError(409, 'publisher_here', 'this member is on this node');
     }
     const known = this.#remotes.get(source.session);
-    const remote = known ?? this.#openRemote(source.session, source.generation);
+    const remote = known ?? this.#openRemote(source);
     const result = remote.pull(relay, offer, tracks);
     this.#remotes.set(remote.id, remote);
     this.revision = Math.max(this.revision, revision);
@@ -187,13 +196,14 @@ export class CarriedStream {
     return result;
   }
 
-  #openRemote(session: SessionId, generation: number): RemoteMember {
+  #openRemote({ session, generation, lineage }: Source): RemoteMember {
     const { context, events } = this.#options;
     return new RemoteMember({
       context,
       lobby: this.id,
       session,
       generation,
+      lineage,
       events: { onTracks: () => this.#tracksChanged(), onReport: (report) => events.onRelayChange(report) },
       wanted: () => this.subscriberCount > 0 || this.#air.busy || this.#served.serves(session),
     });
@@ -257,7 +267,7 @@ export class CarriedStream {
         continue;
       }
       remote.intake.want(wish.relay);
-      for (const track of remote.update(wish.tracks)) this.#tellMute(track, null);
+      for (const track of remote.update(wish.tracks)) this.#tellMute(remote, track);
     }
   }
 
@@ -270,6 +280,7 @@ export class CarriedStream {
   /** Ends everything of this lobby here; resolves when nothing is on the air any more. Idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#present.close();
     for (const member of this.#members.values()) member.close();
     this.#members.clear();
     for (const remote of this.#remotes.values()) remote.close();
@@ -310,37 +321,38 @@ export class CarriedStream {
     this.#options.events.onEgressChange();
   }
 
-  #tellMute(track: MemberTrack, muting: MemberSession | null): void {
-    for (const other of this.#members.values()) if (other !== muting) other.tellMute(track);
+  /** Of who moves, that session says it whose tracks the others have. */
+  #tellMute(muting: MemberSession | RemoteMember, track: MemberTrack): void {
+    if (!this.#present.noteMute(muting, track)) return;
+    for (const other of this.#members.values()) if (!isSameMember(other, muting)) other.tellMute(track);
   }
 
   #tracksChanged(): void {
+    const muted = this.#present.settle();
     for (const member of this.#members.values()) member.noteTracks();
-    const main = this.#senders()
-      .flatMap(({ tracks }) => tracks)
-      .filter(({ info }) => info.purpose === 'main');
+    for (const { sender, track } of muted) this.#tellMute(sender, track);
+    const main = this.#present.all.flatMap(({ tracks }) => tracks).filter(({ info }) => info.purpose === 'main');
     const find = (key: string): SourceTrack | null => this.#find(key);
     this.#audience.setTracks(main, find);
     this.#air.setTracks(main, find);
     this.#served.attach();
   }
 
-  /** All whose tracks there are, in the order in which they came to the lobby: the same on every node. */
   #senders(): (MemberSession | RemoteMember)[] {
-    return [...this.#members.values(), ...this.#remotes.values()]
-      .filter(({ sending }) => sending)
-      .toSorted((a, b) => a.generation - b.generation);
+    return [...this.#members.values(), ...this.#remotes.values()];
   }
 
   #tracksFor(listening: MemberSession): MemberTrack[] {
-    return this.#senders()
-      .filter((member) => member !== listening)
-      .flatMap(({ tracks }) => tracks);
+    return this.#present.all.filter((member) => !isSameMember(member, listening)).flatMap(({ tracks }) => tracks);
   }
 
-  #find(key: string): SourceTrack | null {
-    const [session, mid] = splitKey(key);
-    return this.#trackSource(session)?.sourceTrack(mid) ?? null;
+  /** `codec`: that of a listener, whose next offer has another when the track has it now. */
+  #find(key: string, codec: Codec | null = null): SourceTrack | null {
+    const [first, mid] = splitKey(key);
+    const sender = this.#present.all.find(({ lineage }) => lineage.session === first);
+    const track = sender?.tracks.find((one) => one.mid === mid);
+    if (sender === undefined || (codec !== null && track?.codec.name !== codec.name)) return null;
+    return this.#trackSource(sender.id)?.sourceTrack(mid) ?? null;
   }
 
   /** Null while its tracks do not flow. */
@@ -355,9 +367,4 @@ export class CarriedStream {
   #listening(session: SessionId): MemberSession | undefined {
     return [...this.#members.values()].find(({ listener }) => listener?.id === session);
   }
-}
-
-function splitKey(key: string): [SessionId, string] {
-  const slash = key.indexOf('/');
-  return [key.slice(0, slash) as SessionId, key.slice(slash + 1)];
 }

@@ -10,6 +10,7 @@ import type { DataChannel, PeerTransport, TransportEnd } from '../transport/type
 import type { NodeContext } from './context.ts';
 import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
+import { showsSomething } from './present-senders.ts';
 import { openTransport, type Patience } from './session-transport.ts';
 
 /** Why a session ended, when it was not we or the edge who closed it. */
@@ -44,6 +45,7 @@ export class IngressSession {
   readonly ice: IceResource;
   /** What this session publishes, as viewers' negotiations see it. */
   readonly sources: readonly SourceTrackInfo[];
+  readonly #context: NodeContext;
   readonly #lobby: LobbyId;
   readonly #plans: readonly IngressTrackPlan[];
   #media: IngressMedia | null = null;
@@ -55,6 +57,7 @@ export class IngressSession {
   /** @throws ProblemError 400 or 422 when the offer cannot be answered; nothing is left behind then. */
   constructor(options: IngressSessionOptions) {
     const { context, events, negotiate = answerPublish } = options;
+    this.#context = context;
     this.#events = events;
     this.id = options.session;
     this.generation = options.generation;
@@ -114,6 +117,11 @@ export class IngressSession {
   /** The forwarder's track for `mid`; null before the transport is up and after the end. */
   sourceTrack(mid: string): SourceTrack | null {
     return this.#media?.tracks.find((track) => track.mid === mid) ?? null;
+  }
+
+  /** Whoever gets its tracks now has something to see or hear at once. */
+  get shows(): boolean {
+    return this.#state === 'connected' && showsSomething(this.#media?.stats(this.#context.now()) ?? []);
   }
 
   report(): IngressReport {

@@ -8,7 +8,7 @@ import { answerListen } from '../negotiate/answer-listen.ts';
 import { acceptAnswer, type ListenerAnswer, printOffer } from '../negotiate/listener-offer.ts';
 import { emptyListener, type ListenerSdp, listenerMids, midOfTrack, needsOffer } from '../negotiate/listener-sdp.ts';
 import { withTracks } from '../negotiate/listener-tracks.ts';
-import type { DataChannelPlan, ListenedTrackPlan, RemoteTransport, WantedTrack } from '../negotiate/plan.ts';
+import type { Codec, DataChannelPlan, ListenedTrackPlan, RemoteTransport, WantedTrack } from '../negotiate/plan.ts';
 import type { PeerTransport } from '../transport/types.ts';
 import type { NodeContext } from './context.ts';
 import { ANSWER_TIMEOUT_MS } from './egress-session.ts';
@@ -24,8 +24,8 @@ export interface ListenerSessionOptions {
   events: {
     /** The tracks of all others. */
     wanted(): readonly WantedTrack[];
-    /** The forwarder's track by its key; null while it is not there. */
-    find(key: string): SourceTrack | null;
+    /** The forwarder's track by its key; null while it is not there, or has another codec than was negotiated. */
+    find(key: string, codec: Codec): SourceTrack | null;
     /** Its state changed. */
     onChange(): void;
     /** The peer is gone for good, or did not answer; the session has closed itself. */
@@ -144,7 +144,8 @@ export class ListenerSession {
 
   /** Sends each track that was accepted, as far as it is there. */
   attach(): void {
-    for (const { mid, key } of this.#tracks) this.#media?.attach(mid, this.#events.find(key), this.#context.now());
+    const nowMs = this.#context.now();
+    for (const { mid, key, codec } of this.#tracks) this.#media?.attach(mid, this.#events.find(key, codec), nowMs);
   }
 
   /** Idempotent. */

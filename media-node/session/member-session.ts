@@ -1,10 +1,10 @@
 /** A member of a stream lobby on this node: what it sends (WHIP), its signal channel, and its listener once it has one. */
 import { ProblemError } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
-import type { IngressReport, TrackInfo } from '../../shared/protocol/control.ts';
+import type { IngressReport, Lineage, TrackInfo } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
 import { answerJoin } from '../negotiate/answer-join.ts';
-import type { DataChannelPlan, JoinedTrackPlan, WantedTrack } from '../negotiate/plan.ts';
+import type { Codec, DataChannelPlan, JoinedTrackPlan, WantedTrack } from '../negotiate/plan.ts';
 import { SignalChannel } from '../signal/signal-channel.ts';
 import type { DataChannel } from '../transport/types.ts';
 import { MEMBER_SILENCE_MS } from './context.ts';
@@ -12,6 +12,7 @@ import { EventChannel } from './event-channel.ts';
 import { type IngressEnd, IngressSession, type IngressSessionOptions } from './ingress-session.ts';
 import { ListenerSession } from './listener-session.ts';
 import { noSession } from './refusals.ts';
+import { namesOf } from './track-key.ts';
 
 /** How long a client may take from its answer to an open signal channel before it can listen. */
 export const SIGNAL_TIMEOUT_MS = 10_000;
@@ -20,6 +21,8 @@ export interface MemberSessionOptions
   extends Pick<IngressSessionOptions, 'context' | 'lobby' | 'session' | 'generation' | 'offer'> {
   /** A client without a signal channel; its tracks are main. */
   fixed: boolean;
+  /** Absent: it is the member's first session. */
+  lineage?: Lineage | undefined;
   events: MemberEvents;
 }
 
@@ -34,8 +37,8 @@ export interface MemberEvents {
   onEnded(member: MemberSession, reason: IngressEnd): void;
   /** What a listener of its own should get: the tracks of all others. */
   wanted(member: MemberSession): WantedTrack[];
-  /** The forwarder's track by its key. */
-  find(key: string): SourceTrack | null;
+  /** The forwarder's track by its key, if it has this codec. */
+  find(key: string, codec: Codec): SourceTrack | null;
 }
 
 /** A member's track as the others get it; `info` changes with its mute. */
@@ -45,6 +48,7 @@ export interface MemberTrack extends WantedTrack {
 
 export class MemberSession {
   readonly ingress: IngressSession;
+  readonly lineage: Lineage;
   readonly tracks: readonly MemberTrack[];
   readonly #context: IngressSessionOptions['context'];
   readonly #events: MemberEvents;
@@ -61,6 +65,7 @@ export class MemberSession {
     this.#context = context;
     this.#events = events;
     this.#fixed = fixed;
+    this.lineage = options.lineage ?? { session, generation: options.generation };
     this.#signal = new SignalChannel({
       now: () => context.now(),
       makeOffer: () => this.#listener?.makeOffer() ?? null,
@@ -98,8 +103,7 @@ export class MemberSession {
       },
     });
     this.tracks = joined.map(({ mid, kind, codec, stream, info }) => ({
-      key: `${session}/${mid}`,
-      stream: `${session}/${stream}`,
+      ...namesOf(this.lineage, { mid, stream }),
       mid,
       kind,
       codec,
@@ -123,6 +127,10 @@ export class MemberSession {
   get sending(): boolean {
     const { state } = this.ingress;
     return state === 'connected' || state === 'silent';
+  }
+
+  get shows(): boolean {
+    return this.ingress.shows;
   }
 
   report(): IngressReport {
@@ -165,7 +173,7 @@ export class MemberSession {
       offer,
       events: {
         wanted: () => this.#events.wanted(this),
-        find: (key) => this.#events.find(key),
+        find: (key, codec) => this.#events.find(key, codec),
         onChange: () => this.#events.onChange(this),
         onEnded: () => this.#forgetListener(),
       },

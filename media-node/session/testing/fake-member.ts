@@ -112,11 +112,16 @@ export class FakeMember {
   }
 
   /** POSTs the offer; `connect` follows. */
-  join(tracks: readonly FakeTrack[], options: { fixed?: boolean; channel?: boolean; revision?: number } = {}): string {
-    const { fixed = false, revision = 1 } = options;
+  join(
+    tracks: readonly FakeTrack[],
+    options: { fixed?: boolean; channel?: boolean; revision?: number; replaces?: FakeMember } = {},
+  ): string {
+    const { fixed = false, revision = 1, replaces } = options;
+    const first = replaces && { session: replaces.session, generation: replaces.generation };
+    const more = first === undefined ? {} : { lineage: first };
     const { lobby, session, generation } = this;
     const offer = joinOffer(tracks, options);
-    const result = this.#node.request({ method: 'join', lobby, revision, session, generation, fixed, offer });
+    const result = this.#node.request({ method: 'join', lobby, revision, session, generation, fixed, offer, ...more });
     const { answer } = result as NodeResult<'join'>;
     this.#ingress = this.#endpoint.transportOf(answer);
     return answer;

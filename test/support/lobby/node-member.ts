@@ -1,7 +1,7 @@
 /** A member of a stream lobby on a node under test: libwebrtc, with what the edge would ask of the node. */
 import { onTestFinished } from 'vitest';
 import { type LobbyId, mintSessionId, type SessionId } from '../../../shared/ids.ts';
-import type { NodeResult, TrackReport } from '../../../shared/protocol/control.ts';
+import type { Lineage, NodeResult, TrackReport } from '../../../shared/protocol/control.ts';
 import { answerFrame, decodeFrame, encodeFrame, muteFrame, type OfferFrame } from '../../../shared/signal-frames.ts';
 import { readTrackInfo } from '../../../shared/track-info.ts';
 import type { NodeUnderTest } from '../node-under-test.ts';
@@ -29,12 +29,14 @@ export class NodeMember {
   /** The newest description that was applied. */
   sdp = '';
   readonly generation: number;
+  lineage: Lineage;
   readonly #node: NodeUnderTest;
   #order: Promise<void> = Promise.resolve();
 
   constructor(node: NodeUnderTest, generation: number) {
     this.#node = node;
     this.generation = generation;
+    this.lineage = { session: this.session, generation };
     this.channel.binaryType = 'arraybuffer';
     this.channel.onmessage = ({ data }) => this.#read(data);
     onTestFinished(() => {
@@ -43,8 +45,13 @@ export class NodeMember {
     });
   }
 
-  /** @param purpose as in an `i=` line: 1 guest, 2 main */
-  async enter(label: string, purpose = 1): Promise<void> {
+  /**
+   * @param purpose as in an `i=` line: 1 guest, 2 main
+   * @param first the first session of this member, when this one is to take the place of another
+   */
+  async enter(label: string, purpose = 1, more: { first?: NodeMember; revision?: number } = {}): Promise<void> {
+    const { first, revision = 1 } = more;
+    this.lineage = first?.lineage ?? this.lineage;
     const media = memberMedia('both');
     onTestFinished(() => media.stop());
     const together = new wrtc.MediaStream();
@@ -56,10 +63,11 @@ export class NodeMember {
     const { answer, tracks } = (await this.#node.node.request({
       method: 'join',
       lobby: LOBBY,
-      revision: 1,
+      revision,
       session: this.session,
       generation: this.generation,
       fixed: false,
+      lineage: this.lineage,
       offer: withInfo(this.ingress.localDescription?.sdp ?? '', `${purpose} 2 ${label}`),
     })) as NodeResult<'join'>;
     this.tracks = tracks;
@@ -98,6 +106,29 @@ export class NodeMember {
       const now = await this.#received();
       return tracksOf(this.sdp).every(({ mid }) => (now.get(mid) ?? 0) > (before.get(mid) ?? 0) + 3);
     });
+  }
+
+  /** Resolves with the longest time between two things that came of any one track, in ms, until `done` settles. */
+  async longestGapMs(done: Promise<unknown>): Promise<number> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    done.then(over, over);
+    const last = new Map<string, { amount: number; atMs: number }>();
+    let longestMs = 0;
+    while (!isOver) {
+      const received = await this.#received();
+      const nowMs = performance.now();
+      for (const [mid, amount] of received) {
+        const before = last.get(mid);
+        if (before?.amount === amount) longestMs = Math.max(longestMs, nowMs - before.atMs);
+        else last.set(mid, { amount, atMs: nowMs });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await done;
+    return longestMs;
   }
 
   async #received(): Promise<Map<string, number>> {
