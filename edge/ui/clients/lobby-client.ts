@@ -10,7 +10,8 @@
  *     …
  *     await lobby.leave();
  *
- * Once joined, it stays joined by itself: ICE restart when a path breaks, new sessions when the server has lost them. The
+ * Once joined, it stays joined by itself: ICE restart when a path breaks, new sessions when the server has lost them, and a
+ * move when the server asks for one: new sessions beside the running ones, whose place they take when all of it flows. The
  * session cookie is the browser's, so a page is one member of one lobby at a time; from another origin the server has to
  * name that origin in `ALLOWED_ORIGIN`.
  */
@@ -20,8 +21,8 @@ import { endLive, type LiveStatus, type LiveTarget, readLive, startLive } from '
 import type { MemberTrack } from './member-listener.ts';
 import { Membership, type MembershipOptions } from './membership.ts';
 import { type LocalStream, OwnMedia } from './own-media.ts';
-import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
-import { SessionRunner } from './session-runner.ts';
+import type { PeerSession } from './peer-session.ts';
+import { type PeerEvents, SessionRunner } from './session-runner.ts';
 import type { SessionStatus } from './session-state.ts';
 import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
@@ -55,6 +56,12 @@ export interface LobbyEvents {
 
 /** Until both connections stand. */
 const JOIN_LIMIT_MS = 30_000;
+/** The others get our tracks by the old session until the new one's have reached their nodes. */
+const MOVE_OVERLAP_MS = 2_000;
+const SHOWN_CHECK_MS = 40;
+/** With a listener that stands: somebody's tracks may have gone meanwhile, or bring nothing. */
+const SHOWN_PATIENCE_MS = 4_000;
+
 export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   readonly #options: LobbyOptions;
   /** `P`: `/space/{space}/stream/{stream}`. */
@@ -62,6 +69,8 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   #media = new OwnMedia([]);
   #runner: SessionRunner | null = null;
   #membership: Membership | null = null;
+  /** The one in use, the one that is to take its place, and those that were moved away from. */
+  readonly #memberships = new Map<PeerSession, Membership>();
   #wasJoined = false;
   #state: LobbyState = 'idle';
 
@@ -148,7 +157,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
    */
   setMuted(which: 'audio' | 'video' | MediaStreamTrack | string, muted: boolean): void {
     this.#media.setMuted(which, muted, this.#membership?.peer.connection ?? null);
-    this.#membership?.announceMutes();
+    for (const membership of this.#memberships.values()) membership.announceMutes();
   }
 
   isMuted(track: MediaStreamTrack): boolean {
@@ -179,7 +188,13 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   #start(): void {
     const runner = new SessionRunner({
       role: 'publish',
-      createPeer: ({ onState }) => this.#createPeer(onState),
+      createPeer: (events, replaces) => this.#createPeer(events, replaces),
+      moving: {
+        whenShown: (peer) => this.#whenShown(peer),
+        onMoved: (peer) => this.#adopt(peer),
+        onDropped: (peer) => this.#forget(peer),
+        overlapMs: MOVE_OVERLAP_MS,
+      },
       heard: receivedSigns,
       onStatus: (status) => {
         if (this.#runner === runner) this.#onSendStatus(status);
@@ -194,22 +209,74 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     runner.dispatch({ kind: 'start' });
   }
 
-  #createPeer(onState: PeerSessionOptions['onState']): PeerSession {
-    this.#endMembership();
+  /** `replaces`: it goes on until the new one has taken its place. */
+  #createPeer(events: PeerEvents, replaces: PeerSession | null): PeerSession {
+    if (replaces === null) this.#endMembership();
+    for (const { peer } of this.#memberships.values()) {
+      if (peer.connection.connectionState === 'closed') this.#memberships.delete(peer);
+    }
     const { token, iceServers = [] } = this.#options;
+    // What the page hears of is what comes by the one in use.
+    const told = (tell: () => void): void => {
+      if (this.#membership === membership) tell();
+    };
     const options: MembershipOptions = {
       path: this.#path,
       token,
       iceServers,
-      onState,
-      onTrack: (track) => this.emit('member-track', track),
-      onTrackEnded: (id) => this.emit('track-ended', { id }),
-      onMute: (id, muted) => this.emit('mute', { id, muted }),
-      onStatus: () => this.#updateState(),
-      onError: (error, fatal) => this.#onListenError(error, fatal),
+      replaces: replaces?.resourceUrl ?? undefined,
+      onState: events.onState,
+      onReconnect: () => events.onReconnect?.(),
+      onTrack: (track) => told(() => this.emit('member-track', track)),
+      onTrackEnded: (id) => told(() => this.emit('track-ended', { id })),
+      onMute: (id, muted) => told(() => this.emit('mute', { id, muted })),
+      onStatus: () => told(() => this.#updateState()),
+      onError: (error, fatal) => {
+        if (this.#membership === membership) this.#onListenError(error, fatal);
+        else if (fatal && membership.running) events.onState('ended');
+      },
     };
-    this.#membership = new Membership(options, this.#media);
-    return this.#membership.peer;
+    const membership = new Membership(options, this.#media);
+    this.#memberships.set(membership.peer, membership);
+    if (replaces === null) this.#membership = membership;
+    return membership.peer;
+  }
+
+  /** Resolves when what is being shown comes by the new session as well; rejects when it never will. */
+  async #whenShown(peer: PeerSession): Promise<void> {
+    const membership = this.#memberships.get(peer);
+    let standsSince: number | null = null;
+    while (membership?.running === true) {
+      const { listener } = membership;
+      const now = performance.now();
+      if (listener?.status === 'live') standsSince ??= now;
+      if (listener?.shows(this.tracks) === true) return;
+      if (standsSince !== null && now - standsSince > SHOWN_PATIENCE_MS) return;
+      await new Promise((resolve) => setTimeout(resolve, SHOWN_CHECK_MS));
+    }
+    throw new ClientError('The session ended', { code: 'ended' });
+  }
+
+  /** It is the one in use from now on. Its tracks go on in the streams that the page has; only what is new is new to it. */
+  #adopt(peer: PeerSession): void {
+    const next = this.#memberships.get(peer) ?? null;
+    const before = this.tracks;
+    const old = this.#membership;
+    this.#membership = next;
+    next?.listener?.useStreamsOf(before);
+    for (const track of this.tracks) this.emit('member-track', track);
+    for (const { id, track, stream } of before) {
+      stream.removeTrack(track);
+      this.emit('track-ended', { id });
+    }
+    // What it receives is not needed any more; the others still need what it sends.
+    old?.end();
+    this.#updateState();
+  }
+
+  #forget(peer: PeerSession): void {
+    this.#memberships.get(peer)?.end();
+    this.#memberships.delete(peer);
   }
 
   #onListenError(error: ClientError, fatal: boolean): void {
@@ -243,9 +310,13 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   }
 
   #endMembership(): void {
+    const all = [...this.#memberships.values()];
     const membership = this.#membership;
-    this.#membership = null;
+    this.#memberships.clear();
+    // The page hears that its tracks have ended.
     membership?.end();
+    this.#membership = null;
+    for (const one of all) one.end();
   }
 
   #updateState(): void {

@@ -20,6 +20,8 @@ export interface MemberTrack {
   /** The tracks that this member sends together, e.g. camera and microphone; the same object for all of them. */
   stream: MediaStream;
   info: TrackInfo;
+  /** The same for all who receive this track, however often they or its member come back by other sessions; or null. */
+  name: string | null;
 }
 
 export interface ListenerOptions {
@@ -78,6 +80,27 @@ export class MemberListener {
     this.#runner.dispatch({ kind: 'stop' });
     this.#show([]);
     await this.#runner.settled();
+  }
+
+  /** All of these tracks, which another listener has, have begun to come here, too. */
+  shows(others: readonly MemberTrack[]): boolean {
+    if (this.status !== 'live') return false;
+    const flowing = this.tracks.filter(({ track }) => !track.muted);
+    return others.every((other) => flowing.some((own) => isSameTrack(own, other)));
+  }
+
+  /** Puts its tracks into the streams of another listener, where they are the same: whoever shows these goes on. */
+  useStreamsOf(others: readonly MemberTrack[]): void {
+    for (const [streamId, stream] of [...this.#streams]) {
+      const own = this.tracks.filter((track) => track.stream === stream);
+      const shown = others.find((other) => own.some((track) => isSameTrack(track, other)))?.stream;
+      if (shown === undefined) continue;
+      this.#streams.set(streamId, shown);
+      for (const track of own) {
+        shown.addTrack(track.track);
+        track.stream = shown;
+      }
+    }
   }
 
   /** A frame of the signal channel. */
@@ -169,7 +192,7 @@ export class MemberListener {
     for (const track of added) this.#add(track, peer);
   }
 
-  #add({ mid, streamId, trackId, info }: OfferedTrack, peer: PeerSession | null): void {
+  #add({ mid, streamId, trackId, name, info }: OfferedTrack, peer: PeerSession | null): void {
     const transceiver = peer?.connection.getTransceivers().find((candidate) => candidate.mid === mid);
     if (transceiver === undefined) return;
     const { receiver } = transceiver;
@@ -178,7 +201,7 @@ export class MemberListener {
     const stream = this.#streams.get(streamId) ?? new MediaStream();
     this.#streams.set(streamId, stream);
     stream.addTrack(receiver.track);
-    const track = { id: trackId, track: receiver.track, stream, info };
+    const track = { id: trackId, track: receiver.track, stream, info, name };
     this.#tracks.set(trackId, track);
     this.#options.onTrack(track);
   }
@@ -191,4 +214,8 @@ export class MemberListener {
     if (track.stream.getTracks().length === 0) this.#streams.delete(streamId);
     this.#options.onTrackEnded(trackId);
   }
+}
+
+function isSameTrack(a: MemberTrack, b: MemberTrack): boolean {
+  return a.name !== null && a.name === b.name;
 }

@@ -68,6 +68,7 @@ describe('from one offer to the next', () => {
     mid,
     trackId,
     kind: 'audio',
+    name: null,
     streamId: 's',
     info: { purpose: 'guest', muted: false, label: 'Guest' },
   });

@@ -1,6 +1,6 @@
 /** Tracks in the offers of a stream lobby: what the `i=` and `msid` lines of its sections say. Pure functions of text. */
 import type { TrackInfo } from '../../../shared/protocol/control.ts';
-import { readTrackInfo, writeTrackInfo } from '../../../shared/track-info.ts';
+import { LISTENED_TRACK_ATTRIBUTE, readTrackInfo, writeTrackInfo } from '../../../shared/track-info.ts';
 import { joinLines, splitLines, splitSections } from './sdp.ts';
 
 /** A section by which the server sends us somebody's track. */
@@ -11,6 +11,8 @@ export interface OfferedTrack {
   streamId: string;
   /** Of `a=msid`, fresh for every track. */
   trackId: string;
+  /** Names the track over all sessions that we may receive it by; null: the server gives no names. */
+  name: string | null;
   info: TrackInfo;
 }
 
@@ -75,6 +77,7 @@ function offeredTrack(lines: readonly string[]): OfferedTrack | null {
     kind,
     streamId: streamId === '-' ? `-${mid}` : streamId,
     trackId,
+    name: value(`a=${LISTENED_TRACK_ATTRIBUTE}:`),
     info: readTrackInfo(value('i=')),
   };
 }

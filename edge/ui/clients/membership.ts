@@ -1,7 +1,6 @@
 /** One WHIP session of a member and all that depends on it: the signal channel, the guard of its cookie, the receiving half. */
 import { GuardedRequests } from './guarded-requests.ts';
 import { type ListenerOptions, MemberListener } from './member-listener.ts';
-import { MOVE_SPREAD_MS } from './move-machine.ts';
 import type { OwnMedia } from './own-media.ts';
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import { withVideoStartBitrate } from './sdp.ts';
@@ -13,7 +12,11 @@ export interface MembershipOptions
   path: string;
   token: string;
   iceServers: RTCIceServer[];
+  /** URL of the session whose place this one is to take. */
+  replaces?: string | undefined;
   onState: PeerSessionOptions['onState'];
+  /** The server asks to come back by a new session, and then leave this one. */
+  onReconnect(): void;
 }
 
 /** Of the channel on the WHIP connection. */
@@ -29,13 +32,13 @@ export class Membership {
   #guard: GuardedRequests | null = null;
   #listener: MemberListener | null = null;
   #ended = false;
-  #moveTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: MembershipOptions, media: OwnMedia) {
     this.#options = options;
     this.#media = media;
     this.peer = new PeerSession({
       url: `${options.path}/whip`,
+      replaces: options.replaces,
       token: options.token,
       iceServers: options.iceServers,
       credentials: 'include',
@@ -45,7 +48,7 @@ export class Membership {
         this.#openChannel(connection);
       },
       mungeOffer: (sdp) => sdp,
-      annotateOffer: (sdp) => media.annotate(sdp),
+      annotateOffer: (sdp) => media.annotate(sdp, this.peer.connection),
       mungeAnswer: (sdp) => withVideoStartBitrate(sdp, START_BITRATE_BPS),
       onState: options.onState,
     });
@@ -68,10 +71,14 @@ export class Membership {
     for (const frame of this.#media.muteFrames(this.peer.connection)) channel.send(frame);
   }
 
+  /** False once it is ended. */
+  get running(): boolean {
+    return !this.#ended;
+  }
+
   /** Ends the receiving half; the sending one is its runner's. */
   end(): void {
     this.#ended = true;
-    if (this.#moveTimer !== null) clearTimeout(this.#moveTimer);
     void this.#listener?.stop();
   }
 
@@ -82,16 +89,11 @@ export class Membership {
     channel.addEventListener('open', () => this.#listen(channel));
     channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer | string>) => {
       const frame = readSignalFrame(data);
-      if (frame?.kind === 'reconnect') this.#moveSoon();
+      if (frame?.kind === 'reconnect') this.#options.onReconnect();
       else if (frame !== null) this.#listener?.receive(frame);
     });
     // Without it nobody's coming or going is heard of.
     channel.addEventListener('close', () => this.#options.onState('ended'));
-  }
-
-  /** A lobby takes one session of a user at a time, so this one ends before the next begins. */
-  #moveSoon(): void {
-    this.#moveTimer ??= setTimeout(() => this.#options.onState('ended'), MOVE_SPREAD_MS * Math.random());
   }
 
   #listen(channel: RTCDataChannel): void {

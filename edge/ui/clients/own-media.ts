@@ -25,8 +25,8 @@ export class OwnMedia {
   readonly streams: readonly LocalStream[];
   readonly #tracks: readonly OwnTrack[];
   readonly #muted = new Set<MediaStreamTrack>();
-  /** What the server knows of each track's mute; of the session that runs now. */
-  #announced: boolean[] = [];
+  /** What the server knows of each track's mute, by the session that it was told on. */
+  readonly #announced = new WeakMap<RTCPeerConnection, boolean[]>();
 
   /** Throws `ClientError` `too_many_tracks`. Tracks that are not enabled are muted from the beginning. */
   constructor(streams: readonly LocalStream[]) {
@@ -58,9 +58,10 @@ export class OwnMedia {
     }
   }
 
-  /** The offer with what we say of each track. */
-  annotate(offer: string): string {
-    this.#announced = this.#tracks.map(({ track }) => this.isMuted(track));
+  /** The offer of a connection, with what we say of each track. */
+  annotate(offer: string, connection: RTCPeerConnection): string {
+    const muted = this.#tracks.map(({ track }) => this.isMuted(track));
+    this.#announced.set(connection, muted);
     const infos = this.#tracks.map(({ track, source: { info } }) => ({
       purpose: info?.purpose ?? 'guest',
       muted: this.isMuted(track),
@@ -93,11 +94,12 @@ export class OwnMedia {
   /** The frames that tell the server what has changed since it was told last. */
   muteFrames(connection: RTCPeerConnection): Uint8Array<ArrayBuffer>[] {
     const transceivers = connection.getTransceivers();
+    const announced = this.#announced.get(connection) ?? [];
     return this.#tracks.flatMap(({ track }, at) => {
       const muted = this.isMuted(track);
       const mid = transceivers[at]?.mid;
-      if (mid === undefined || mid === null || this.#announced[at] === muted) return [];
-      this.#announced[at] = muted;
+      if (mid === undefined || mid === null || announced[at] === muted) return [];
+      announced[at] = muted;
       return [muteFrame(mid, muted)];
     });
   }

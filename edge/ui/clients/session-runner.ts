@@ -34,6 +34,10 @@ export interface RunnerOptions {
     whenShown(peer: PeerSession): Promise<void>;
     /** It has taken the other one's place, which ends a moment later. */
     onMoved?(peer: PeerSession): void;
+    /** It will not take the other one's place. */
+    onDropped?(peer: PeerSession): void;
+    /** How long the other one goes on after that. Default 1 s. */
+    overlapMs?: number;
   };
   /** Absent: silence on a connection that ICE finds well means nothing. */
   heard?: SilenceWatchOptions['count'];
@@ -44,6 +48,8 @@ export interface RunnerOptions {
 
 /** The old session stays for this long after a move: the element that shows it changes over meanwhile. */
 const MOVE_OVERLAP_MS = 1_000;
+/** Why the server does not let a new session take the place of a broken one; without it, it may. */
+const FORGOTTEN: readonly string[] = ['not_your_session', 'no_session'];
 /** Phases in which there is a session that can be moved. */
 const MOVABLE: readonly string[] = ['live', 'stalled', 'interrupted', 'restarting'];
 
@@ -148,7 +154,7 @@ export class SessionRunner {
       const error = ClientError.fromUnknown(thrown);
       this.#lastError = error;
       // The server has forgotten what it gave us, but not whom it lets in.
-      const isForgotten = this.#broken !== null && error.code === 'not_your_session';
+      const isForgotten = this.#broken !== null && FORGOTTEN.includes(error.code);
       if (isForgotten) this.#broken = null;
       // A browser that refuses the server's answer will refuse it again; 422 is what the server would have said.
       const status = isForgotten ? null : error.code === 'internal' ? 422 : error.status;
@@ -200,7 +206,10 @@ export class SessionRunner {
         return;
       case 'drop':
         this.#next = null;
-        void next?.close();
+        if (next === null) return;
+        // Whoever begins anew waits for it: it has a place of its own.
+        this.#closing = Promise.all([this.#closing, next.close()]).then(() => undefined);
+        this.#options.moving?.onDropped?.(next);
         return;
       case 'adopt': {
         const old = this.#peer;
@@ -209,7 +218,7 @@ export class SessionRunner {
         this.#next = null;
         this.#left.set(
           old,
-          setTimeout(() => this.#leave(old), MOVE_OVERLAP_MS),
+          setTimeout(() => this.#leave(old), this.#options.moving?.overlapMs ?? MOVE_OVERLAP_MS),
         );
         this.dispatch({ kind: 'moved' });
         this.#options.moving?.onMoved?.(next);
