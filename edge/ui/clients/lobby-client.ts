@@ -59,7 +59,7 @@ const JOIN_LIMIT_MS = 30_000;
 /** The others get our tracks by the old session until the new one's have reached their nodes. */
 const MOVE_OVERLAP_MS = 2_000;
 const SHOWN_CHECK_MS = 40;
-/** With a listener that stands: somebody's tracks may have gone meanwhile, or bring nothing. */
+/** With a listener that stands: a track may bring nothing, on either session. */
 const SHOWN_PATIENCE_MS = 4_000;
 
 export class LobbyClient extends TypedEventTarget<LobbyEvents> {
@@ -250,8 +250,8 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
       const { listener } = membership;
       const now = performance.now();
       if (listener?.status === 'live') standsSince ??= now;
-      if (listener?.shows(this.tracks) === true) return;
-      if (standsSince !== null && now - standsSince > SHOWN_PATIENCE_MS) return;
+      const isPatient = standsSince === null || now - standsSince < SHOWN_PATIENCE_MS;
+      if (listener?.has(this.tracks, isPatient) === true) return;
       await new Promise((resolve) => setTimeout(resolve, SHOWN_CHECK_MS));
     }
     throw new ClientError('The session ended', { code: 'ended' });

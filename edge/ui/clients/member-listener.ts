@@ -82,11 +82,15 @@ export class MemberListener {
     await this.#runner.settled();
   }
 
-  /** All of these tracks, which another listener has, have begun to come here, too. */
-  shows(others: readonly MemberTrack[]): boolean {
+  /** All of these tracks, which another listener has, are here, too; `flowing`: and bring something if they do there. */
+  has(others: readonly MemberTrack[], flowing: boolean): boolean {
     if (this.status !== 'live') return false;
-    const flowing = this.tracks.filter(({ track }) => !track.muted);
-    return others.every((other) => flowing.some((own) => isSameTrack(own, other)));
+    return others.every((other) => {
+      // What has no name cannot be found again.
+      if (other.name === null) return !flowing;
+      const own = this.tracks.find((track) => isSameTrack(track, other));
+      return own !== undefined && (!flowing || !own.track.muted || other.track.muted);
+    });
   }
 
   /** Puts its tracks into the streams of another listener, where they are the same: whoever shows these goes on. */
