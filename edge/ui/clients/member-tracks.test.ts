@@ -15,7 +15,7 @@ function sdp(...sections: string[][]): string {
 
 describe('tracks in an offer', () => {
   test('are the sections in which the server sends, with what their members say of them', () => {
-    const camera = section('video', '2', 'a=msid:s1 t2', 'a=sendonly');
+    const camera = section('video', '2', 'a=msid:s1 t2', 'a=vestibule-track:3fG_x-', 'a=sendonly');
     camera.splice(1, 0, 'i=2 1 Ada_Lovelace');
     const offer = sdp(DATA, section('audio', '1', 'i=1 2 Ben', 'a=msid:s1 t1', 'a=sendrecv'), camera);
 
@@ -25,6 +25,7 @@ describe('tracks in an offer', () => {
         kind: 'audio',
         streamId: 's1',
         trackId: 't1',
+        name: null,
         info: { purpose: 'guest', muted: false, label: 'Ben' },
       },
       {
@@ -32,6 +33,7 @@ describe('tracks in an offer', () => {
         kind: 'video',
         streamId: 's1',
         trackId: 't2',
+        name: '3fG_x-',
         info: { purpose: 'main', muted: true, label: 'Ada_Lovelace' },
       },
     ]);
