@@ -19,10 +19,9 @@ import { ClientError } from './errors.ts';
 import type { GuardedRequests } from './guarded-requests.ts';
 import { endLive, type LiveStatus, type LiveTarget, readLive, startLive } from './live-requests.ts';
 import type { MemberTrack } from './member-listener.ts';
-import { Membership, type MembershipOptions } from './membership.ts';
+import { Memberships } from './memberships.ts';
 import { type LocalStream, OwnMedia } from './own-media.ts';
-import type { PeerSession } from './peer-session.ts';
-import { type PeerEvents, SessionRunner } from './session-runner.ts';
+import { SessionRunner } from './session-runner.ts';
 import type { SessionStatus } from './session-state.ts';
 import { receivedSigns } from './silence-watch.ts';
 import { TypedEventTarget } from './typed-events.ts';
@@ -56,11 +55,6 @@ export interface LobbyEvents {
 
 /** Until both connections stand. */
 const JOIN_LIMIT_MS = 30_000;
-/** The others get our tracks by the old session until the new one's have reached their nodes. */
-const MOVE_OVERLAP_MS = 2_000;
-const SHOWN_CHECK_MS = 40;
-/** With a listener that stands: a track may bring nothing, on either session. */
-const SHOWN_PATIENCE_MS = 4_000;
 
 export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   readonly #options: LobbyOptions;
@@ -68,9 +62,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   readonly #path: string;
   #media = new OwnMedia([]);
   #runner: SessionRunner | null = null;
-  #membership: Membership | null = null;
-  /** The one in use, the one that is to take its place, and those that were moved away from. */
-  readonly #memberships = new Map<PeerSession, Membership>();
+  #memberships: Memberships | null = null;
   #wasJoined = false;
   #state: LobbyState = 'idle';
 
@@ -87,7 +79,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
 
   /** The others' tracks that are there now. */
   get tracks(): MemberTrack[] {
-    return this.#membership?.listener?.tracks ?? [];
+    return this.#memberships?.tracks ?? [];
   }
 
   /** What is being sent. */
@@ -97,7 +89,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
 
   /** The connections in use, for `getStats()`; null when there is none. New sessions bring new ones. */
   get connections(): { send: RTCPeerConnection | null; receive: RTCPeerConnection | null } {
-    const { peer, listener } = this.#membership ?? {};
+    const { peer, listener } = this.#memberships?.present ?? {};
     return { send: peer?.connection ?? null, receive: listener?.connection ?? null };
   }
 
@@ -156,8 +148,8 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
    * connection. A muted track sends silence or black. Lasts over reconnections.
    */
   setMuted(which: 'audio' | 'video' | MediaStreamTrack | string, muted: boolean): void {
-    this.#media.setMuted(which, muted, this.#membership?.peer.connection ?? null);
-    for (const membership of this.#memberships.values()) membership.announceMutes();
+    this.#media.setMuted(which, muted, this.#memberships?.present?.peer.connection ?? null);
+    this.#memberships?.announceMutes();
   }
 
   isMuted(track: MediaStreamTrack): boolean {
@@ -180,21 +172,31 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   }
 
   #guard(): GuardedRequests {
-    const guard = this.#membership?.guard;
+    const guard = this.#memberships?.present?.guard;
     if (!guard) throw new ClientError('Not in the lobby', { code: 'not_open' });
     return guard;
   }
 
   #start(): void {
+    const { token, iceServers = [] } = this.#options;
+    const memberships = new Memberships(
+      {
+        path: this.#path,
+        token,
+        iceServers,
+        onTrack: (track) => this.emit('member-track', track),
+        onTrackEnded: (id) => this.emit('track-ended', { id }),
+        onMute: (id, muted) => this.emit('mute', { id, muted }),
+        onStatus: () => this.#updateState(),
+        onError: (error, fatal) => this.#onListenError(error, fatal),
+      },
+      this.#media,
+    );
+    this.#memberships = memberships;
     const runner = new SessionRunner({
       role: 'publish',
-      createPeer: (events, replaces) => this.#createPeer(events, replaces),
-      moving: {
-        whenShown: (peer) => this.#whenShown(peer),
-        onMoved: (peer) => this.#adopt(peer),
-        onDropped: (peer) => this.#forget(peer),
-        overlapMs: MOVE_OVERLAP_MS,
-      },
+      createPeer: (events, replaces) => memberships.createPeer(events, replaces),
+      moving: memberships.moving,
       heard: receivedSigns,
       onStatus: (status) => {
         if (this.#runner === runner) this.#onSendStatus(status);
@@ -207,76 +209,6 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     });
     this.#runner = runner;
     runner.dispatch({ kind: 'start' });
-  }
-
-  /** `replaces`: it goes on until the new one has taken its place. */
-  #createPeer(events: PeerEvents, replaces: PeerSession | null): PeerSession {
-    if (replaces === null) this.#endMembership();
-    for (const { peer } of this.#memberships.values()) {
-      if (peer.connection.connectionState === 'closed') this.#memberships.delete(peer);
-    }
-    const { token, iceServers = [] } = this.#options;
-    // What the page hears of is what comes by the one in use.
-    const told = (tell: () => void): void => {
-      if (this.#membership === membership) tell();
-    };
-    const options: MembershipOptions = {
-      path: this.#path,
-      token,
-      iceServers,
-      replaces: replaces?.resourceUrl ?? undefined,
-      onState: events.onState,
-      onReconnect: () => events.onReconnect?.(),
-      onTrack: (track) => told(() => this.emit('member-track', track)),
-      onTrackEnded: (id) => told(() => this.emit('track-ended', { id })),
-      onMute: (id, muted) => told(() => this.emit('mute', { id, muted })),
-      onStatus: () => told(() => this.#updateState()),
-      onError: (error, fatal) => {
-        if (this.#membership === membership) this.#onListenError(error, fatal);
-        else if (fatal && membership.running) events.onState('ended');
-      },
-    };
-    const membership = new Membership(options, this.#media);
-    this.#memberships.set(membership.peer, membership);
-    if (replaces === null) this.#membership = membership;
-    return membership.peer;
-  }
-
-  /** Resolves when what is being shown comes by the new session as well; rejects when it never will. */
-  async #whenShown(peer: PeerSession): Promise<void> {
-    const membership = this.#memberships.get(peer);
-    let standsSince: number | null = null;
-    while (membership?.running === true) {
-      const { listener } = membership;
-      const now = performance.now();
-      if (listener?.status === 'live') standsSince ??= now;
-      const isPatient = standsSince === null || now - standsSince < SHOWN_PATIENCE_MS;
-      if (listener?.has(this.tracks, isPatient) === true) return;
-      await new Promise((resolve) => setTimeout(resolve, SHOWN_CHECK_MS));
-    }
-    throw new ClientError('The session ended', { code: 'ended' });
-  }
-
-  /** It is the one in use from now on. Its tracks go on in the streams that the page has; only what is new is new to it. */
-  #adopt(peer: PeerSession): void {
-    const next = this.#memberships.get(peer) ?? null;
-    const before = this.tracks;
-    const old = this.#membership;
-    this.#membership = next;
-    next?.listener?.useStreamsOf(before);
-    for (const track of this.tracks) this.emit('member-track', track);
-    for (const { id, track, stream } of before) {
-      stream.removeTrack(track);
-      this.emit('track-ended', { id });
-    }
-    // What it receives is not needed any more; the others still need what it sends.
-    old?.end();
-    this.#updateState();
-  }
-
-  #forget(peer: PeerSession): void {
-    this.#memberships.get(peer)?.end();
-    this.#memberships.delete(peer);
   }
 
   #onListenError(error: ClientError, fatal: boolean): void {
@@ -293,7 +225,7 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   #onSendStatus(status: SessionStatus): void {
     if (status === 'stopped' || status === 'failed') {
       this.#runner = null;
-      this.#endMembership();
+      this.#memberships?.end();
       this.#setState(status === 'stopped' ? 'left' : 'failed');
       return;
     }
@@ -303,24 +235,14 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
   #fail(error: ClientError): void {
     const runner = this.#runner;
     this.#runner = null;
-    this.#endMembership();
+    this.#memberships?.end();
     runner?.dispatch({ kind: 'stop' });
     this.#setState('failed');
     this.emit('error', { error, fatal: true });
   }
 
-  #endMembership(): void {
-    const all = [...this.#memberships.values()];
-    const membership = this.#membership;
-    this.#memberships.clear();
-    // The page hears that its tracks have ended.
-    membership?.end();
-    this.#membership = null;
-    for (const one of all) one.end();
-  }
-
   #updateState(): void {
-    const whole = this.#runner?.status === 'live' && this.#membership?.listener?.status === 'live';
+    const whole = this.#runner?.status === 'live' && this.#memberships?.present?.listener?.status === 'live';
     if (whole) this.#wasJoined = true;
     if (this.#runner !== null) this.#setState(whole ? 'joined' : this.#wasJoined ? 'reconnecting' : 'joining');
   }
