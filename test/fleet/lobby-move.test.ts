@@ -13,7 +13,7 @@ import { LOBBY_SETTINGS, LobbyServer, type StreamPath } from '../support/lobby/l
 import { RtmpSink } from '../support/rtmp-sink.ts';
 import { ADMIN_TOKEN, contextAt, FleetBed } from './fleet-bed.ts';
 import { flowsOn, GapWatch } from './measure.ts';
-import { areOn, enterPage, type MemberPage, reportOf, seeEachOther, watchAll } from './member-pages.ts';
+import { areOn, enterAgain, enterPage, type MemberPage, reportOf, seeEachOther, watchAll } from './member-pages.ts';
 import { fromPlace, NEW_YORK, PARIS } from './places.ts';
 
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
@@ -152,3 +152,17 @@ test('a node that is killed while they leave it: all of them are elsewhere, once
   await seeEachOther(others, DEADLINE_MS);
   await bed.untilNode('new-york', 'carries the other two and nothing else', has(4), DEADLINE_MS);
 }, 150_000);
+
+test('who leaves in the middle of a move has left, and may come again at once', async () => {
+  const two = people.slice(1);
+  await bed.startNode('paris', PARIS);
+  await bed.nodeLinked('paris');
+  const joins = bed.tap.requests('paris', 'join').length;
+  expect((await bed.drain('new-york', DRAIN_MS)).status).toBe(202);
+  await until('one of them is about to move', () => bed.tap.requests('paris', 'join').length > joins, DEADLINE_MS);
+  await Promise.all(two.map(({ page }) => page.evaluate(() => globalThis.member.leave())));
+  await Promise.all(two.map((one) => enterAgain(server, stream, one)));
+  await seeEachOther(two, DEADLINE_MS);
+  await areOn(bed, two, 'paris', DEADLINE_MS);
+  await bed.untilNode('paris', 'carries the two and nothing else', ({ load }) => load.sessions === 4, DEADLINE_MS);
+}, 120_000);

@@ -21,16 +21,22 @@ let script: Promise<string> | null = null;
 export async function enterPage(
   context: BrowserContext,
   server: LobbyServer,
-  { space, id, user }: StreamPath & { user: string },
+  { user, ...stream }: StreamPath & { user: string },
 ): Promise<MemberPage> {
   script ??= bundled();
   const page = await context.newPage();
+  const member = { page, user };
   // An address without a policy against scripts of others.
   await page.goto(`${server.vestibule.url}/healthz`);
   await page.addScriptTag({ content: await script });
+  await enterAgain(server, stream, member);
+  return member;
+}
+
+/** As `enterPage`, after leaving. */
+export async function enterAgain(server: LobbyServer, { space, id }: StreamPath, { page, user }: MemberPage) {
   const token = await server.login(user);
   await page.evaluate((entry) => globalThis.member.enter(...entry), [space, id, token, user] as const);
-  return { page, user };
 }
 
 export function reportOf({ page }: MemberPage): Promise<MemberReport> {
