@@ -15,7 +15,7 @@ import type { StreamTurn } from './stream-turn.ts';
 
 /** From its answer until it has to be connected. */
 export const SUCCESSOR_DEADLINE_MS = 15_000;
-/** A client that gives the move up does so sooner: 10 s after its POST. */
+/** A client that gives the move up does so sooner: ours 15 s after its POST, which was a while before this begins. */
 export const HANDOVER_MS = 15_000;
 
 interface Joining {

@@ -12,6 +12,8 @@ import type { PeerEvents, RunnerOptions } from './session-runner.ts';
 /** The events are those of the membership in use. */
 export type MembershipsOptions = Omit<MembershipOptions, 'replaces' | 'onState' | 'onReconnect'>;
 
+/** Two sessions, and everybody's tracks, on a machine that may be busy. Sooner than the server ends the old session. */
+const MOVE_TIMEOUT_MS = 15_000;
 /** The others get our tracks by the old session until the new one's have reached their nodes. */
 const MOVE_OVERLAP_MS = 2_000;
 const SHOWN_CHECK_MS = 40;
@@ -50,6 +52,7 @@ export class Memberships {
         this.#all.delete(peer);
       },
       overlapMs: MOVE_OVERLAP_MS,
+      timeoutMs: MOVE_TIMEOUT_MS,
     };
   }
 

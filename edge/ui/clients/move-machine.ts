@@ -42,8 +42,14 @@ export const MOVE_TIMEOUT_MS = 10_000;
 
 export const NO_MOVE: MoveMachine = { phase: 'idle', attempt: 0, wakeAt: null };
 
-/** `random` is uniform in [0, 1); `now` in ms of any monotonic clock. */
-export function stepMove(state: MoveMachine, event: MoveEvent, now: number, random: number): MoveStep {
+/** `random` is uniform in [0, 1); `now` in ms of any monotonic clock; `timeoutMs`: from opening to being ready. */
+export function stepMove(
+  state: MoveMachine,
+  event: MoveEvent,
+  now: number,
+  random: number,
+  timeoutMs: number = MOVE_TIMEOUT_MS,
+): MoveStep {
   const isOpening = state.phase === 'opening';
   switch (event.kind) {
     case 'asked':
@@ -58,7 +64,7 @@ export function stepMove(state: MoveMachine, event: MoveEvent, now: number, rand
     case 'tick':
       if (state.wakeAt === null || now < state.wakeAt) return { state, effects: [] };
       if (isOpening) return again(state, now, random, null);
-      return { state: { ...state, phase: 'opening', wakeAt: now + MOVE_TIMEOUT_MS }, effects: [{ kind: 'open' }] };
+      return { state: { ...state, phase: 'opening', wakeAt: now + timeoutMs }, effects: [{ kind: 'open' }] };
   }
 }
 

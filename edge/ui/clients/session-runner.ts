@@ -38,6 +38,8 @@ export interface RunnerOptions {
     onDropped?(peer: PeerSession): void;
     /** How long the other one goes on after that. Default 1 s. */
     overlapMs?: number;
+    /** How long it may take until the new one shows something. Default 10 s. */
+    timeoutMs?: number;
   };
   /** Absent: silence on a connection that ICE finds well means nothing. */
   heard?: SilenceWatchOptions['count'];
@@ -187,7 +189,8 @@ export class SessionRunner {
   #dispatchMove(event: MoveEvent): void {
     const canMove = this.#options.moving !== undefined && MOVABLE.includes(this.#machine.phase);
     if (event.kind === 'asked' && !canMove) return;
-    const { state, effects } = stepMove(this.#move, event, performance.now(), Math.random());
+    const { timeoutMs } = this.#options.moving ?? {};
+    const { state, effects } = stepMove(this.#move, event, performance.now(), Math.random(), timeoutMs);
     this.#move = state;
     if (this.#moveTimer !== null) clearTimeout(this.#moveTimer);
     const { wakeAt } = state;
