@@ -91,7 +91,8 @@ describe.concurrent('recorded', () => {
     const pictures = placedFrames(video, [first.video, second.video]);
     const offsetsMs = sounds.map((placed) => median(placed.map(({ offsetMs }) => offsetMs)));
     for (const [at, offsetMs] of offsetsMs.entries()) {
-      const errors = (placed: PlacedFrame[]): number[] => placed.map((frame) => Math.abs(frame.offsetMs - offsetMs));
+      const errors = (placed: readonly PlacedFrame[]): number[] =>
+        placed.map((frame) => Math.abs(frame.offsetMs - offsetMs));
       expect(Math.max(...errors(sounds[at] ?? []))).toBeLessThan(2);
       const fluent = withoutLead(pictures[at] ?? []);
       expect(fluent.length).toBeGreaterThan(MIN_FLUENT_FRAMES[at] ?? Number.NaN);
