@@ -5,7 +5,7 @@ import { ReceptionStats } from '../rtcp/reception-stats.ts';
 import { ViewerReport } from '../rtcp/viewer-report.ts';
 import { LineMeter } from './layer-line.ts';
 import { videoEgress, videoIngress } from './testing/plans.ts';
-import type { RtpSource } from './testing/rtp-source.ts';
+import { type RtpSource, readContent } from './testing/rtp-source.ts';
 import { type TestViewer, World } from './testing/world.ts';
 
 const LAYERS = [
@@ -89,9 +89,9 @@ function stage(seed: number) {
         world.nowMs,
       );
     });
-    return { line, rid: () => viewer.media.stats(world.nowMs)[0]?.rid };
+    return { viewer, line, rid: () => viewer.media.stats(world.nowMs)[0]?.rid };
   };
-  return { uplink, play, watch };
+  return { world, uplink, play, watch };
 }
 
 describe.each([500, 5_000])('a viewer that reports every %s ms', (intervalMs) => {
@@ -129,6 +129,28 @@ describe.each([500, 5_000])('a viewer that reports every %s ms', (intervalMs) =>
     play(60);
     expect([bad.rid(), good.rid()]).toEqual(['h', 'h']);
   });
+});
+
+it('what a larger layer lacks is not sent again once the line has made the viewer go down', () => {
+  const { world, play, watch } = stage(1);
+  const { viewer, line, rid } = watch(500);
+  play(5);
+  line.loss = LOSS;
+  while (rid() === 'h') play(1 / 30);
+  const numberOf = (stream: number): number =>
+    viewer.peer.rtp.findLast((packet) => packet.ssrc === SSRC && readContent(packet.payload)?.stream === stream)
+      ?.sequence ?? -1;
+  const resent = (sequence: number): number => {
+    const before = viewer.media.stats(world.nowMs)[0]?.retransmitted ?? 0;
+    viewer.media.receive(
+      viewer.peer.rtcp((rtcp) => rtcp.nack(1, SSRC, [sequence & 0xffff], 1)),
+      world.nowMs,
+    );
+    return (viewer.media.stats(world.nowMs)[0]?.retransmitted ?? 0) - before;
+  };
+  play(0.1);
+  const [, [, middle], [, high]] = LAYERS;
+  expect([resent(numberOf(high)), resent(numberOf(middle))]).toEqual([0, 1]);
 });
 
 describe('the queue on the way', () => {
