@@ -134,6 +134,11 @@ export class DiallingTransport implements PeerTransport, DatagramOwner {
     return true;
   }
 
+  /** The process stood still for so long: see `Liveness`. */
+  pardon(missedMs: number, nowMs: number): void {
+    this.#liveness.pardon(missedMs, nowMs);
+  }
+
   noteAuthenticated(nowMs: number): void {
     this.#liveness.hear(nowMs);
   }

@@ -39,6 +39,11 @@ export class Liveness {
     this.#onSilence(false);
   }
 
+  /** This process stood still for so long: what it did not hear meanwhile is no silence of the peer's. */
+  pardon(missedMs: number, nowMs: number): void {
+    this.#heardMs = Math.min(nowMs, this.#heardMs + missedMs);
+  }
+
   /** True when the peer is gone. */
   tick(nowMs: number): boolean {
     const silentMs = nowMs - this.#heardMs;

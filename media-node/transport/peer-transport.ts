@@ -117,6 +117,11 @@ export class IceDtlsTransport implements PeerTransport, DatagramMember, Handshak
     return true;
   }
 
+  /** The process stood still for so long: see `Liveness`. */
+  pardon(missedMs: number, nowMs: number): void {
+    this.#liveness.pardon(missedMs, nowMs);
+  }
+
   noteAuthenticated(nowMs: number): void {
     this.#liveness.hear(nowMs);
   }

@@ -291,6 +291,17 @@ describe('a session', () => {
     expect(endpoint.transportCount).toBe(0);
   });
 
+  test('what was not heard while this process stood still is no silence', async () => {
+    const { session } = await connected('server', { silenceMs: 2_000, expiryMs: 4_000 });
+
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_500);
+    // Timers first, then what waits in the socket.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(session.log).toEqual(['connected']);
+
+    await eventually(() => expect(session.log).toEqual(['connected', 'silent', 'silence']));
+  });
+
   test('that never connects is given up', () => {
     const session = openSession(endpoint, { connectTimeoutMs: 60_000 });
     const now = performance.now();

@@ -19,6 +19,9 @@ export type { MediaAddress } from './bind-addresses.ts';
 export { mintIceCredentials } from './ice-credentials.ts';
 export type * from './types.ts';
 
+/** A timer that is so late says that the process stood still. */
+const STALL_MS = 500;
+
 export interface MediaEndpointOptions {
   addresses: readonly MediaAddress[];
   /** The same for every address; 0 picks a free one. */
@@ -83,6 +86,8 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
   readonly #dialled = new Set<DiallingTransport>();
   readonly #transports = new Set<IceDtlsTransport | DiallingTransport>();
   #timer: NodeJS.Timeout | null = null;
+  /** When the timer came last. */
+  #wokeMs = 0;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -141,8 +146,19 @@ class UdpEndpoint implements UdpMediaEndpoint, TransportHost {
 
   #add<T extends IceDtlsTransport | DiallingTransport>(transport: T): T {
     this.#transports.add(transport);
-    this.#timer ??= setInterval(() => this.tick(performance.now()), TURN_MS);
+    if (this.#timer === null) {
+      this.#wokeMs = performance.now();
+      this.#timer = setInterval(() => this.#wake(performance.now()), TURN_MS);
+    }
     return transport;
+  }
+
+  /** After a stop (a machine that was suspended, or has no time for us) timers come before the datagrams that wait. */
+  #wake(nowMs: number): void {
+    const missedMs = nowMs - this.#wokeMs - TURN_MS;
+    this.#wokeMs = nowMs;
+    if (missedMs >= STALL_MS) for (const transport of this.#transports) transport.pardon(missedMs, nowMs);
+    this.tick(nowMs);
   }
 
   tick(nowMs: number): void {
