@@ -139,6 +139,33 @@ describe('nobody is there twice, and no ghost stays', () => {
     expect(sessions(other.room)).toEqual([other.old]);
   });
 
+  it('while neither is heard, neither is ended for the other: whichever comes back within its grace has the place', () => {
+    const outage = () => {
+      const world = moved();
+      world.room.wait(HANDOVER_MS - GRACE_MS / 2);
+      world.room.report(world.old, 'silent');
+      world.room.report(world.next, 'silent', {}, NODE_B);
+      world.room.wait(GRACE_MS / 2);
+      expect(sessions(world.room)).toEqual([world.old, world.next]);
+      expect(nextDeadline(world.room.state)).toBeGreaterThan(world.room.now);
+      return world;
+    };
+    const one = outage();
+    one.room.report(one.next, 'connected', {}, NODE_B);
+    one.room.wait(HANDOVER_MS);
+    expect(sessions(one.room)).toEqual([one.next]);
+    expect(one.room.member(one.next)).toMatchObject({ phase: 'live', replaces: null });
+
+    const other = outage();
+    other.room.report(other.old, 'connected');
+    other.room.wait(HANDOVER_MS);
+    expect(sessions(other.room)).toEqual([other.old]);
+
+    const neither = outage();
+    neither.room.wait(GRACE_MS);
+    expect(neither.room.state).toBeNull();
+  });
+
   it.each([
     ['DELETE', ({ room, old }: ReturnType<typeof moving>) => room.feed({ type: 'leave', session: old })],
     ['goodbye', ({ room, old }: ReturnType<typeof moving>) => room.report(old, 'closed', { reason: 'peer-closed' })],

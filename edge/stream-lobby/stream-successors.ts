@@ -53,14 +53,17 @@ export function endUnfinished(turn: StreamTurn, { session }: Member): void {
   }
 }
 
-/** The time of those who have two sessions is over: the new one stays if it is well, the old one otherwise. */
+/** The time of those who have two sessions is over: the new one stays if it is well, the old one if only that is. */
 export function endHandovers(turn: StreamTurn): void {
   for (const { session } of turn.members) {
     const member = turn.member(session);
     if (member === null || member.replaces === null || (member.replaces.until ?? turn.now + 1) > turn.now) continue;
     const replaced = turn.member(member.replaces.session);
-    if (member.phase !== 'live') turn.remove(member, true);
-    else if (replaced !== null) turn.remove(replaced, true);
+    if (replaced === null) continue;
+    if (member.phase === 'live') turn.remove(replaced, true);
+    else if (replaced.phase === 'live') turn.remove(member, true);
+    // Nobody knows by which of them the member comes back: each has its own grace.
+    else turn.update({ ...member, replaces: { ...member.replaces, until: turn.now + HANDOVER_MS } });
   }
 }
 
