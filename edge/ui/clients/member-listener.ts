@@ -10,6 +10,7 @@ import { compareTracks, type OfferedTrack, offeredTracks } from './member-tracks
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import { SessionRunner } from './session-runner.ts';
 import type { SessionStatus } from './session-state.ts';
+import { hasShown, isSameTrack } from './shown-tracks.ts';
 import { answerFrame, type MuteFrame, type OfferFrame } from './signal-frames.ts';
 
 /** A track of another member. */
@@ -84,13 +85,7 @@ export class MemberListener {
 
   /** All of these tracks, which another listener has, are here, too; `flowing`: and bring something if they do there. */
   has(others: readonly MemberTrack[], flowing: boolean): boolean {
-    if (this.status !== 'live') return false;
-    return others.every((other) => {
-      // What has no name cannot be found again.
-      if (other.name === null) return !flowing;
-      const own = this.tracks.find((track) => isSameTrack(track, other));
-      return own !== undefined && (!flowing || !own.track.muted || other.track.muted);
-    });
+    return this.status === 'live' && hasShown(this.tracks, others, flowing);
   }
 
   /** Puts its tracks into the streams of another listener, where they are the same: whoever shows these goes on. */
@@ -218,8 +213,4 @@ export class MemberListener {
     if (track.stream.getTracks().length === 0) this.#streams.delete(streamId);
     this.#options.onTrackEnded(trackId);
   }
-}
-
-function isSameTrack(a: MemberTrack, b: MemberTrack): boolean {
-  return a.name !== null && a.name === b.name;
 }
