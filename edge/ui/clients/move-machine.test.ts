@@ -38,6 +38,31 @@ describe('a move', () => {
     expect(run([asked, 0], [asked, 10], [tick, turn], [asked, turn + 1]).effects).toEqual(['open']);
   });
 
+  it('goes on from where it went to, when that is to be left as well by then', () => {
+    const next: MoveEvent = { kind: 'next-asked' };
+    const opened = turn + 50;
+    const { state, effects } = run(
+      [asked, 0],
+      [tick, turn],
+      [next, turn + 10],
+      [next, turn + 20],
+      [{ kind: 'ready' }, opened],
+    );
+    expect(effects).toEqual(['open', 'adopt']);
+    expect(state).toEqual({ ...NO_MOVE, phase: 'waiting', wakeAt: opened + turn });
+    expect(stepMove(state, tick, opened + turn, 0.5).effects).toEqual([{ kind: 'open' }]);
+    // One that never took the place is not moved away from.
+    const dropped = run(
+      [asked, 0],
+      [tick, turn],
+      [next, turn + 10],
+      [{ kind: 'failed', retryAfterMs: null }, opened],
+    ).state;
+    const again = stepMove(dropped, tick, dropped.wakeAt ?? 0, 0.5).state;
+    expect(stepMove(again, { kind: 'ready' }, (again.wakeAt ?? 0) - 1, 0.5).state).toEqual(NO_MOVE);
+    expect(run([next, 0]).state).toEqual(NO_MOVE);
+  });
+
   it.each<[string, MoveEvent, number]>([
     ['was refused', { kind: 'failed', retryAfterMs: null }, turn + 10],
     ['comes to nothing', tick, turn + MOVE_TIMEOUT_MS],
@@ -63,10 +88,13 @@ describe('a move', () => {
 });
 
 it('never has two sessions in the making, and none that nobody ends', () => {
-  const event = fc.constantFrom<MoveEvent>(...[asked, tick, { kind: 'ready' } as const, { kind: 'ended' } as const], {
-    kind: 'failed',
-    retryAfterMs: null,
-  });
+  const event = fc.constantFrom<MoveEvent>(
+    ...[asked, { kind: 'next-asked' } as const, tick, { kind: 'ready' } as const, { kind: 'ended' } as const],
+    {
+      kind: 'failed',
+      retryAfterMs: null,
+    },
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(event, fc.integer({ min: 0, max: 20_000 }))), (course) => {
       let [state, now, open] = [NO_MOVE, 0, 0];

@@ -11,10 +11,14 @@ export interface MoveMachine {
   readonly attempt: number;
   /** When a `tick` is due; null: never. Same clock as `now`. */
   readonly wakeAt: number | null;
+  /** The second session is asked to move on, too: its node leaves as well. */
+  readonly nextAsked: boolean;
 }
 
 export type MoveEvent =
   | { kind: 'asked' }
+  /** The second session was asked as well. It is said once, and one that has no place yet cannot be moved away from. */
+  | { kind: 'next-asked' }
   /** The second session is up and shows something. */
   | { kind: 'ready' }
   | { kind: 'failed'; retryAfterMs: number | null }
@@ -40,7 +44,7 @@ export const MOVE_SPREAD_MS = 1_500;
 /** From the POST to the first frame. */
 export const MOVE_TIMEOUT_MS = 10_000;
 
-export const NO_MOVE: MoveMachine = { phase: 'idle', attempt: 0, wakeAt: null };
+export const NO_MOVE: MoveMachine = { phase: 'idle', attempt: 0, wakeAt: null, nextAsked: false };
 
 /** `random` is uniform in [0, 1); `now` in ms of any monotonic clock; `timeoutMs`: from opening to being ready. */
 export function stepMove(
@@ -54,9 +58,12 @@ export function stepMove(
   switch (event.kind) {
     case 'asked':
       if (state.phase !== 'idle') return { state, effects: [] };
-      return { state: { phase: 'waiting', attempt: 0, wakeAt: now + MOVE_SPREAD_MS * random }, effects: [] };
+      return { state: waiting(now, random), effects: [] };
+    case 'next-asked':
+      return { state: isOpening ? { ...state, nextAsked: true } : state, effects: [] };
     case 'ready':
-      return isOpening ? { state: NO_MOVE, effects: [{ kind: 'adopt' }] } : { state, effects: [] };
+      if (!isOpening) return { state, effects: [] };
+      return { state: state.nextAsked ? waiting(now, random) : NO_MOVE, effects: [{ kind: 'adopt' }] };
     case 'failed':
       return isOpening ? again(state, now, random, event.retryAfterMs) : { state, effects: [] };
     case 'ended':
@@ -68,10 +75,14 @@ export function stepMove(
   }
 }
 
+function waiting(now: number, random: number): MoveMachine {
+  return { ...NO_MOVE, phase: 'waiting', wakeAt: now + MOVE_SPREAD_MS * random };
+}
+
 function again(state: MoveMachine, now: number, random: number, retryAfterMs: number | null): MoveStep {
   const delayMs = backoffDelayMs({ attempt: state.attempt, random, retryAfterMs });
   return {
-    state: { phase: 'waiting', attempt: state.attempt + 1, wakeAt: now + delayMs },
+    state: { ...NO_MOVE, phase: 'waiting', attempt: state.attempt + 1, wakeAt: now + delayMs },
     effects: [{ kind: 'drop' }],
   };
 }

@@ -52,6 +52,8 @@ export interface RunnerOptions {
 const MOVE_OVERLAP_MS = 1_000;
 /** Why the server does not let a new session take the place of a broken one; without it, it may. */
 const FORGOTTEN: readonly string[] = ['not_your_session', 'no_session'];
+/** What the server says of a session that it does not know any more. */
+const GONE = 404;
 /** Phases in which there is a session that can be moved. */
 const MOVABLE: readonly string[] = ['live', 'stalled', 'interrupted', 'restarting'];
 
@@ -179,6 +181,7 @@ export class SessionRunner {
         },
         onReconnect: () => {
           if (this.#peer === peer) this.#dispatchMove({ kind: 'asked' });
+          else if (this.#next === peer) this.#dispatchMove({ kind: 'next-asked' });
         },
       },
       replaces,
@@ -256,7 +259,11 @@ export class SessionRunner {
       const connected = peer?.connection.connectionState === 'connected';
       if (this.#peer === peer) this.dispatch({ kind: 'restarted', connected });
     } catch (thrown) {
-      if (this.#peer === peer) this.dispatch({ kind: 'restartFailed', status: ClientError.fromUnknown(thrown).status });
+      if (this.#peer !== peer) return;
+      const { status } = ClientError.fromUnknown(thrown);
+      // It is over, as after its node's death, and the other one has its place already: nothing is gained by a third.
+      if (status === GONE && this.#next?.resourceUrl) this.#dispatchMove({ kind: 'ready' });
+      else this.dispatch({ kind: 'restartFailed', status });
     }
   }
 
