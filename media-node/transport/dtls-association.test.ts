@@ -91,6 +91,30 @@ describe('the handshake', () => {
     expect(client.outbox).not.toEqual([]);
   });
 
+  test('after a stop the answer that waits in the socket is read before anything is repeated', () => {
+    const { client, server } = pair();
+    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 0);
+    const finishing = client.outbox.splice(0);
+    client.association.tick(900);
+    expect(client.outbox).toEqual([]);
+
+    for (const datagram of finishing) server.association.receive(datagram, 10);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 901);
+    client.association.tick(1_000);
+    expect(client.log).toEqual(['connected']);
+    expect(client.outbox).toEqual([]);
+  });
+
+  test('what does not answer after a stop is asked again', () => {
+    const { client } = pair();
+    client.outbox.splice(0);
+    client.association.tick(900);
+    expect(client.outbox).toEqual([]);
+    client.association.tick(client.association.retransmitAtMs + 900);
+    expect(client.outbox).not.toEqual([]);
+  });
+
   test.each([0.05, 0.2, 0.3])('survives loss of %d within the 5 s that FFmpeg gives', (loss) => {
     for (let seed = 1; seed <= 20; seed++) {
       const { client, server, nowMs } = pair(lossy(seed, loss)).run(20_000);

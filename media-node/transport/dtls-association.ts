@@ -62,6 +62,13 @@ export interface DtlsOptions {
   events: DtlsEvents;
 }
 
+/**
+ * A tick that is so late says that this process stood still, and timers come before what waits in the socket: that is read
+ * first, because FFmpeg does not bear a flight that comes after its last one.
+ */
+const STOOD_STILL_MS = 150;
+const SOCKET_MS = 50;
+
 export class DtlsAssociation {
   readonly #role: 'client' | 'server';
   readonly #events: DtlsEvents;
@@ -75,6 +82,8 @@ export class DtlsAssociation {
   #retransmitMs = FIRST_RETRANSMIT_MS;
   /** Of the present flight, unasked for. */
   #repeats = 0;
+  /** The answer may be there, unread. */
+  #waitsForSocket = false;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   /** The present flight, for the first time. */
   #firstSentMs = 0;
@@ -130,6 +139,12 @@ export class DtlsAssociation {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     if (nowMs < this.#retransmitAtMs) return;
+    if (nowMs - this.#retransmitAtMs >= STOOD_STILL_MS && !this.#waitsForSocket) {
+      this.#waitsForSocket = true;
+      this.#retransmitAtMs = nowMs + SOCKET_MS;
+      return;
+    }
+    this.#waitsForSocket = false;
     this.#transmit();
     this.#repeats += 1;
     this.#retransmitMs = Math.min(2 * this.#retransmitMs, MAX_RETRANSMIT_MS);
@@ -258,6 +273,7 @@ export class DtlsAssociation {
     this.#firstSentMs = this.#nowMs;
     this.#transmit();
     this.#repeats = 0;
+    this.#waitsForSocket = false;
     this.#retransmitMs =
       finishes && this.#role === 'client' ? finishingRetransmitMs(answeredWithinMs) : FIRST_RETRANSMIT_MS;
     this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + this.#retransmitMs : Number.POSITIVE_INFINITY;
