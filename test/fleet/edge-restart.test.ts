@@ -115,7 +115,7 @@ test('a node of the version before serves what it gets, and is never asked to re
   const remote = await bed.play(SYDNEY, ownRoom);
 
   await Promise.all([neighbour, remote].map((viewer) => flowsOn(viewer)));
-  expect(bed.nodeOf(neighbour)).toBe('new-york');
+  expect(NODES).toContain(bed.nodeOf(neighbour));
   expect([bed.nodeOf(local), bed.nodeOf(remote)]).toEqual(['sao-paulo', 'sao-paulo']);
   expect((await bed.drain('sao-paulo')).status).toBe(501);
   for (const method of ['relay-offer', 'relay-pull', 'drain'] as const) {
