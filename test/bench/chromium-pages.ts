@@ -1,9 +1,7 @@
 /** Chromium with the benchmarks' page script. */
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
+import { browserScript } from '../support/browser-script.ts';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
-import { PROJECT_ROOT } from '../support/line-process.ts';
 
 /** Pages that are not in front run at full speed, as they would in windows of their own. */
 const ARGUMENTS = [
@@ -18,17 +16,7 @@ export interface BenchChromium extends AsyncDisposable {
 }
 
 export async function launchBenchChromium(): Promise<BenchChromium> {
-  const bundle = await build({
-    entryPoints: [join(PROJECT_ROOT, 'test/bench/in-page/bench-page.ts')],
-    absWorkingDir: PROJECT_ROOT,
-    bundle: true,
-    format: 'iife',
-    platform: 'browser',
-    target: 'es2024',
-    write: false,
-    logLevel: 'silent',
-  });
-  const content = bundle.outputFiles[0]?.text ?? '';
+  const content = await browserScript('test/bench/in-page/bench-page.ts');
   const chromium: Chromium = await launchChromium({ args: ARGUMENTS });
   return {
     async open(serverUrl) {

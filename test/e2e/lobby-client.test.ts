@@ -2,12 +2,10 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { browserScript } from '../support/browser-script.ts';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
-import { PROJECT_ROOT } from '../support/line-process.ts';
 import type { FakeLobby, WatchedClient } from './in-page/fake-lobby.ts';
 
 declare global {
@@ -20,16 +18,8 @@ let server: Server;
 let page: Page;
 
 beforeAll(async () => {
-  const bundle = await build({
-    entryPoints: [join(PROJECT_ROOT, 'test/e2e/in-page/fake-lobby.ts')],
-    bundle: true,
-    format: 'iife',
-    platform: 'browser',
-    target: 'es2024',
-    write: false,
-    logLevel: 'silent',
-  });
-  const html = `<!doctype html><meta charset="utf-8"><script>${bundle.outputFiles[0]?.text ?? ''}</script>`;
+  const script = await browserScript('test/e2e/in-page/fake-lobby.ts');
+  const html = `<!doctype html><meta charset="utf-8"><script>${script}</script>`;
   server = createServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end(html);

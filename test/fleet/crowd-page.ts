@@ -4,10 +4,8 @@
  */
 import { WhepClient } from '../../edge/ui/clients/whep-client.ts';
 import { WhipClient } from '../../edge/ui/clients/whip-client.ts';
+import { HEIGHT, movingPicture, WIDTH } from './moving-picture.ts';
 
-const WIDTH = 64;
-const HEIGHT = 36;
-const FRAMES_PER_SECOND = 15;
 const BITRATE_BPS = 60_000;
 const LOOK_INTERVAL_MS = 10;
 
@@ -39,20 +37,9 @@ setInterval(() => {
 }, LOOK_INTERVAL_MS);
 
 async function publish(url: string): Promise<void> {
-  const canvas = document.createElement('canvas');
-  canvas.width = WIDTH;
-  canvas.height = HEIGHT;
-  const context = canvas.getContext('2d', { alpha: false });
-  let frame = 0;
-  setInterval(() => {
-    if (context === null) return;
-    frame += 1;
-    context.fillStyle = frame % 2 === 0 ? '#345' : '#543';
-    context.fillRect((frame * 3) % WIDTH, 0, 8, HEIGHT);
-  }, 1_000 / FRAMES_PER_SECOND);
   const client = new WhipClient({ url });
   globalThis.crowdPublisher = client;
-  await client.publish(canvas.captureStream(FRAMES_PER_SECOND), {
+  await client.publish(movingPicture(), {
     codecPreferences: ['VP8'],
     maxBitrateBps: BITRATE_BPS,
   });

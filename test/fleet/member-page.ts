@@ -3,10 +3,8 @@
  * for each stream of the others, made and removed as the README of the clients shows. Bundled by `member-pages.ts`.
  */
 import { LobbyClient } from '../../edge/ui/clients/lobby-client.ts';
+import { HEIGHT, movingPicture, WIDTH } from './moving-picture.ts';
 
-const WIDTH = 64;
-const HEIGHT = 36;
-const FRAMES_PER_SECOND = 15;
 const BITRATE_BPS = 60_000;
 const LOOK_INTERVAL_MS = 10;
 
@@ -69,21 +67,12 @@ setInterval(() => {
 }, LOOK_INTERVAL_MS);
 
 function picture(): MediaStream {
-  const canvas = Object.assign(document.createElement('canvas'), { width: WIDTH, height: HEIGHT });
-  const context = canvas.getContext('2d', { alpha: false });
-  let frame = 0;
-  setInterval(() => {
-    if (context === null) return;
-    frame += 1;
-    context.fillStyle = frame % 2 === 0 ? '#345' : '#543';
-    context.fillRect((frame * 3) % WIDTH, 0, 8, HEIGHT);
-  }, 1_000 / FRAMES_PER_SECOND);
   const audio = new AudioContext();
   const sound = audio.createMediaStreamDestination();
   const tone = audio.createOscillator();
   tone.connect(sound);
   tone.start();
-  return new MediaStream([...canvas.captureStream(FRAMES_PER_SECOND).getTracks(), ...sound.stream.getTracks()]);
+  return new MediaStream([...movingPicture().getTracks(), ...sound.stream.getTracks()]);
 }
 
 async function enter(space: string, stream: string, token: string, label: string): Promise<void> {

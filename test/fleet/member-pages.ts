@@ -1,9 +1,7 @@
 /** Members of a lobby, each in a page of their own (`member-page.ts`), of the edge's own origin. */
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { BrowserContext, Page } from 'playwright-core';
 import { until } from '../e2e/support/until.ts';
-import { PROJECT_ROOT } from '../support/line-process.ts';
+import { browserScript } from '../support/browser-script.ts';
 import type { LobbyServer, StreamPath } from '../support/lobby/lobby-server.ts';
 import type { FleetBed } from './fleet-bed.ts';
 import type { MemberReport } from './member-page.ts';
@@ -23,7 +21,7 @@ export async function enterPage(
   server: LobbyServer,
   { user, ...stream }: StreamPath & { user: string },
 ): Promise<MemberPage> {
-  script ??= bundled();
+  script ??= browserScript('test/fleet/member-page.ts');
   const page = await context.newPage();
   const member = { page, user };
   // An address without a policy against scripts of others.
@@ -78,18 +76,4 @@ export async function areOn(bed: FleetBed, people: readonly MemberPage[], node: 
     },
     deadlineMs,
   );
-}
-
-async function bundled(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [join(PROJECT_ROOT, 'test/fleet/member-page.ts')],
-    absWorkingDir: PROJECT_ROOT,
-    bundle: true,
-    format: 'iife',
-    platform: 'browser',
-    target: 'es2024',
-    write: false,
-    logLevel: 'silent',
-  });
-  return outputFiles[0]?.text ?? '';
 }

@@ -2,10 +2,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import type { BrowserContext, Page } from 'playwright-core';
-import { PROJECT_ROOT } from '../../support/line-process.ts';
+import { browserScript } from '../../support/browser-script.ts';
 
 const HTML =
   '<!doctype html><meta charset="utf-8"><title>client</title><video autoplay muted playsinline></video><script src="/clients.js"></script>';
@@ -18,17 +16,7 @@ export interface ClientSite extends AsyncDisposable {
 }
 
 export async function openClientSite(): Promise<ClientSite> {
-  const bundle = await build({
-    entryPoints: [join(PROJECT_ROOT, 'test/e2e/in-page/third-party.ts')],
-    absWorkingDir: PROJECT_ROOT,
-    bundle: true,
-    format: 'iife',
-    platform: 'browser',
-    target: 'es2024',
-    write: false,
-    logLevel: 'silent',
-  });
-  const script = bundle.outputFiles[0]?.text ?? '';
+  const script = await browserScript('test/e2e/in-page/third-party.ts');
   const server = createServer((request, response) => {
     const isScript = request.url === '/clients.js';
     response.writeHead(200, { 'content-type': isScript ? 'text/javascript' : 'text/html' });
