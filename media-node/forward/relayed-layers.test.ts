@@ -115,13 +115,19 @@ it('a node that has nothing yet gets what flows until its layer is here', () => 
   expect(sent(MIDDLE_OUT).at(-1)).toBe(MIDDLE);
 });
 
-it('a viewer whose layer is fetched starts with its first packets: its publisher is not asked for another keyframe', () => {
+/** A viewer of the best layer that flows has chosen one that has to be fetched. */
+function choosing() {
   const { world, upstream, play, offer } = stage();
   const viewer = world.viewer([videoEgress({ ssrc: 0x7000, rtxSsrc: null, rtxPayloadType: null })]);
   viewer.media.attach('v', upstream.track('1'), world.nowMs);
   play(60, [LOW, HIGH]);
   offer();
   viewer.media.setLayer('v', { rid: 'm', maxWidth: Infinity, maxHeight: Infinity }, world.nowMs);
+  return { upstream, viewer, play };
+}
+
+it('a viewer whose layer is fetched starts with its first packets: its publisher is not asked for another keyframe', () => {
+  const { upstream, viewer, play } = choosing();
   play(10, [LOW, HIGH]);
   upstream.peer.plis.length = 0;
 
@@ -132,12 +138,7 @@ it('a viewer whose layer is fetched starts with its first packets: its publisher
 });
 
 it('a viewer whose layer begins in the middle of a group of pictures asks for a keyframe', () => {
-  const { world, upstream, play, offer } = stage();
-  const viewer = world.viewer([videoEgress({ ssrc: 0x7000, rtxSsrc: null, rtxPayloadType: null })]);
-  viewer.media.attach('v', upstream.track('1'), world.nowMs);
-  play(60, [LOW, HIGH]);
-  offer();
-  viewer.media.setLayer('v', { rid: 'm', maxWidth: Infinity, maxHeight: Infinity }, world.nowMs);
+  const { upstream, viewer, play } = choosing();
   upstream.peer.plis.length = 0;
 
   play(30, IN, true);

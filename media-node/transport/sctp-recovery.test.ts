@@ -71,15 +71,12 @@ describe.each`
   });
 });
 
+/** Until something is told to get lost. */
+const LOSSLESS = { loss: 0, delayMs: NEAR, reorders: false, repeats: 0, timerLateMs: TIMER_LATE_MS };
+
 test('a single small message is there soon after its first packet was lost', () => {
   for (let seed = 1; seed <= 200; seed++) {
-    const path = new SctpLossyPath(seed, {
-      loss: 0,
-      delayMs: NEAR,
-      reorders: false,
-      repeats: 0,
-      timerLateMs: TIMER_LATE_MS,
-    });
+    const path = new SctpLossyPath(seed, LOSSLESS);
     path.run(() => path.idle, GIVE_UP_MS);
     expect(path.idle).toBe(true);
 
@@ -94,13 +91,7 @@ test('a single small message is there soon after its first packet was lost', () 
 });
 
 test('after an outage of ten seconds it takes no longer than two until all is there, and nothing lingers', () => {
-  const path = new SctpLossyPath(1, {
-    loss: 0,
-    delayMs: NEAR,
-    reorders: false,
-    repeats: 0,
-    timerLateMs: TIMER_LATE_MS,
-  });
+  const path = new SctpLossyPath(1, LOSSLESS);
   path.run(() => path.idle, GIVE_UP_MS);
   const startMs = path.nowMs;
   path.loseNext(Number.POSITIVE_INFINITY);
