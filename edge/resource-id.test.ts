@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mintSessionId, type NodeId, type RoomName, type SpaceName, type StreamId } from '../shared/ids.ts';
+import { fc } from '../shared/test-support/properties.ts';
 import { type ResourceId, readResourceId, writeResourceId } from './resource-id.ts';
 
 const SECRET = 'a secret of this edge';

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   answerFrame,
@@ -9,6 +8,7 @@ import {
   offerFrame,
   type SignalFrame,
 } from './signal-frames.ts';
+import { fc } from './test-support/properties.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const OFFER = offerFrame(3, 'v=0\r\n');

@@ -135,3 +135,10 @@ test('machines read no clock, no randomness and do no I/O', () => {
   );
   expect(impure).toEqual([]);
 });
+
+test('properties are tried with the seed that was asked for', () => {
+  const found = globSync('{shared,edge,media-node,test}/**/*.ts', { cwd: ROOT })
+    .filter((file) => /from 'fast-check'/.test(readFileSync(join(ROOT, file), 'utf8')))
+    .filter((file) => !file.startsWith('test/architecture'));
+  expect(found).toEqual(['shared/test-support/properties.ts']);
+});

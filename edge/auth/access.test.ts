@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
 import type { RoomName } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { checkAdminAccess, checkRoomAccess, roomsInView } from './access.ts';
 
 const JWT_SECRET = 'the key of the tokens, long enough for every HMAC';

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
-import fc from 'fast-check';
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
 import type { RoomName } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { checkAdminAccess, checkRoomAccess } from './access.ts';
 import { identify } from './identity.ts';
 import { MEMBER_TOKEN_LIFE_SECONDS, type MemberTokenSettings, namesIn, writeMemberToken } from './member-token.ts';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mintSessionId, type SpaceName, type StreamId, streamLobbyId } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { toBase64url } from './base64url.ts';
 import { csrfCookie, csrfToken } from './csrf.ts';
 import { signed } from './message-mac.ts';

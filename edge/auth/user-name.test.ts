@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StreamId } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { memberOf, requireMember } from './identity.ts';
 import { isDerivedUuid, userNameSchema, userUuid } from './user-name.ts';
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, type LobbyId, mintBootId, type NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import {
   DRAIN_RETRY_MS,
   EMPTY_FLEET,

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mintBootId, type NodeId } from '../../shared/ids.ts';
 import { CONTROL_PROTOCOL_VERSION, type Coordinates, FLEET_PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { kmBetween, unitVector } from './geography.ts';
 import {
   type Candidate,

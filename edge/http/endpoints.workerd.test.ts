@@ -1,7 +1,7 @@
 /** WHIP and WHEP endpoints against the requirements of `protocol.md`, groups A, B, F and the 201 of K, by number. */
 import { reset } from 'cloudflare:test';
-import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { type Call, deployed, post, problemOf, publishIn, SDP, textOf } from '../test-support/app.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PUBLISH_OFFER, sampleSdp } from '../test-support/sample-sdp.ts';

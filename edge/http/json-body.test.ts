@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { ProblemError } from '../../shared/errors.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { streamBodySchema } from '../space/stream-info.ts';
 import { loginSchema } from './authenticate.ts';
 import { parseJson } from './json-body.ts';

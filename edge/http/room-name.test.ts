@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { roomBetween } from './room-name.ts';
 
 const PREFIX = '/api/admin/rooms/';

@@ -1,8 +1,9 @@
 /** Session resources against the requirements of `protocol.md`, groups C, D, E, F and K, by number. */
-import fc from 'fast-check';
+
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RoomName } from '../../shared/ids.ts';
 import { mintSessionId } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { JOIN_TOKEN_LIFE_MS, writeResourceId } from '../resource-id.ts';
 import { type Call, deployed, playIn, post, problemOf, publishIn, SDP, SDPFRAG, textOf } from '../test-support/app.ts';
 import { TEST_SESSION_SECRET } from '../test-support/bindings.ts';

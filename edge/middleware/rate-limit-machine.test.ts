@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { type Bucket, clientKey, takeToken } from './rate-limit-machine.ts';
 
 /** Requests at these times; what became of each. */

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type LobbyId, mintBootId, type NodeId } from '../../shared/ids.ts';
 import { type Hello, helloSchema, type Report } from '../../shared/protocol/control.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { credibleHello, credibleReport } from './credible.ts';
 
 const HELLO: Hello = {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mintBootId, type NodeId } from '../../shared/ids.ts';
 import {
@@ -8,6 +7,7 @@ import {
   PING_INTERVAL_MS,
   RELINK_GRACE_MS,
 } from '../../shared/protocol/control.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import {
   CLOSE_REPLACED,
   CLOSE_SILENT,

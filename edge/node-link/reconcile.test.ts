@@ -1,6 +1,7 @@
 /** Whatever is lost, repeated or restarted on the way: when both ends speak again, they are of one mind. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { desiredOn } from '../lobby/lobby-state.ts';
 import type { ModelNode } from './model-node-under-test.ts';
 import { ModelWorld } from './reconcile-under-test.ts';

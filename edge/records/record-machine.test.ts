@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LobbyId, NodeId, SessionId } from '../../shared/ids.ts';
 import { mintBootId } from '../../shared/ids.ts';
 import type { RecordBegin, RecordId, RecordUpdate } from '../../shared/protocol/records.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { RecordEntry, Upload } from './record.ts';
 import { ABANDONED_AFTER_MS, type RecordEvent, step } from './record-machine.ts';
 

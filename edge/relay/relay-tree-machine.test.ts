@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootId, mintBootId, mintSessionId, type NodeId } from '../../shared/ids.ts';
 import type { RelayReport } from '../../shared/protocol/control.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { Carrier } from '../carrier.ts';
 import {
   carryingNodes,

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { liveBodySchema, liveTarget } from './live-target.ts';
 import { canonicalHost, isPublicHost } from './public-host.ts';
 

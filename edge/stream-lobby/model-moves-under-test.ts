@@ -1,5 +1,5 @@
 /** All that can happen to a lobby and its nodes. */
-import fc from 'fast-check';
+import { fc } from '../../shared/test-support/properties.ts';
 
 const USERS = ['u1', 'u2', 'u3', 'u4'] as const;
 

@@ -2,8 +2,9 @@
  * Any interleaving of calls, reports, relays and losses. Beside the machine stands a model of the nodes: they carry what was
  * opened there, and drop what a newer wish does not list. Whatever happens, the lobby and the nodes end up of one mind.
  */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { move } from './model-moves-under-test.ts';
 import { World } from './model-world-under-test.ts';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { seededRandom } from './testing/keys.ts';
 import { viewedFrames } from './testing/picture-check.ts';
 import { audioEgress, audioIngress, videoEgress, videoIngress } from './testing/plans.ts';

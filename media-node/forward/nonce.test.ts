@@ -2,8 +2,9 @@
  * The law that AES-GCM stands on: under one key and SSRC a sequence number is only ever used for one content. Any mix of
  * loss, reordering, probes, switches, returns and retransmissions must obey it.
  */
-import fc from 'fast-check';
+
 import { expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { isRtcp } from './rtcp-mux.ts';
 import { videoEgress, videoIngress } from './testing/plans.ts';
 import type { FramePacket } from './testing/rtp-source.ts';

@@ -1,6 +1,7 @@
 /** The small parts that number things: extension of counters, probes left out, what was sent under which number. */
-import fc from 'fast-check';
+
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { IngressStream } from './ingress-stream.ts';
 import { OutClock } from './out-clock.ts';
 import { PaddingFilter } from './padding-filter.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { PacketRing } from './packet-ring.ts';
 
 const scratch = Buffer.alloc(2048);

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { parseRtcp } from '../rtcp/parse.ts';
 import { VisitorLog } from '../rtcp/visitor-log.ts';
 import { RtcpWriter } from '../rtcp/write.ts';

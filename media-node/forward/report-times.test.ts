@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { ReportTimes } from './report-times.ts';
 
 function timesOf(ssrc: number, count: number): number[] {

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 
 const BYTES = 1_200;

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { findExtension, paddingLength, parseRtpHeader, RtpHeader } from './rtp-header.ts';
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { SentSegments } from './sent-segments.ts';
 
 test('finds the newest stretch that begins at or before a number, among the last 1024', () => {

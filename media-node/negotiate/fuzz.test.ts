@@ -1,5 +1,5 @@
 /** Hostile input: whatever comes, the outcome is an answer that parses or a ProblemError of 4xx, soon. */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
 import { evaluateIfMatch } from '../../shared/etag.ts';
@@ -8,6 +8,7 @@ import { parseSdp } from '../../shared/sdp/parse.ts';
 import { printSdp } from '../../shared/sdp/print.ts';
 import type { SessionDescription } from '../../shared/sdp/types.ts';
 import { parseFragment, restartCredentials } from '../../shared/sdpfrag.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { countingIds, wantedTrack } from '../../test/support/listeners.ts';
 import { fixedIds, LOCAL, source } from '../../test/support/negotiation.ts';
 import { offerNames, readOffer } from '../../test/support/recorded-offers.ts';

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ProblemError } from '../../shared/errors.ts';
 import { parseSdp } from '../../shared/sdp/parse.ts';
 import type { SessionDescription } from '../../shared/sdp/types.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import { countingIds, wantedTrack } from '../../test/support/listeners.ts';
 import { LOCAL } from '../../test/support/negotiation.ts';
 import { readOffer } from '../../test/support/recorded-offers.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { FlvReader, type FlvTag, isKeyframe, isSequenceHeader } from './flv-reader.ts';
 
 const HEADER = Buffer.from([0x46, 0x4c, 0x56, 1, 5, 0, 0, 0, 9, 0, 0, 0, 0]);

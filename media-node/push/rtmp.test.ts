@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
-import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { AddressPolicy } from './address-policy.ts';
 import { type AmfValue, decodeAmf, encodeAmf } from './amf0.ts';
 import { parsePushTarget } from './push-target.ts';

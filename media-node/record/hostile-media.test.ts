@@ -2,9 +2,9 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LobbyId, mintBootId, mintSessionId } from '../../shared/ids.ts';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { Codec, CodecName } from '../negotiate/plan.ts';
 import { mintRecordId, recordFileName } from './file-name.ts';
 import { createDepacketiser } from './media/depacketiser.ts';

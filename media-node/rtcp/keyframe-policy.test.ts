@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { KeyframePolicy, type KeyframeReason } from './keyframe-policy.ts';
 
 /** The times, to 10 ms, at which a request is sent between the two given. */

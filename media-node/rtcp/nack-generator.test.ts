@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { NackGenerator } from './nack-generator.ts';
 
 /** Packets per second do not matter here: everything below happens at the times given. */

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { MAX_NACKS_PER_DATAGRAM, parseRtcp } from './parse.ts';
 import { VisitorLog } from './visitor-log.ts';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { emptyReportBlock, type ReportBlock } from './packet-types.ts';
 import { ReceptionStats } from './reception-stats.ts';
 

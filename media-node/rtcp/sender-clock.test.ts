@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { msFromNtp, ntpHigh, ntpLow } from './ntp.ts';
 import { PublisherClock, TrackClock } from './sender-clock.ts';
 

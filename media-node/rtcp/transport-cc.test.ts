@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RtcpPacketConverter, RtcpTransportLayerFeedback, RunLengthChunk, TransportWideCC } from 'werift';
+import { fc } from '../../shared/test-support/properties.ts';
 import { encodeChunks, TransportCcRecorder } from './transport-cc.ts';
 import { RtcpWriter } from './write.ts';
 

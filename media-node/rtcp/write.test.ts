@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   GenericNack,
@@ -11,6 +10,7 @@ import {
   RtcpSrPacket,
   RtcpTransportLayerFeedback,
 } from 'werift';
+import { fc } from '../../shared/test-support/properties.ts';
 import { emptyReportBlock, type ReportBlock } from './packet-types.ts';
 import { parseRtcp } from './parse.ts';
 import { VisitorLog } from './visitor-log.ts';

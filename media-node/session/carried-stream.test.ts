@@ -6,6 +6,7 @@ import { createForwarder } from '../forward/forwarder.ts';
 import { AddressPolicy } from '../push/address-policy.ts';
 import { findFfmpeg } from '../push/ffmpeg-program.ts';
 import { LoadMeter } from '../stats/load-meter.ts';
+import { seededRandom } from '../transport/testing/seeded.ts';
 import { MediaNode } from './media-node.ts';
 import { FakeEndpoint } from './testing/fake-endpoint.ts';
 import { answerTo, FakeMember, type FakeTrack, joinOffer } from './testing/fake-member.ts';
@@ -185,6 +186,7 @@ describe('members', () => {
   it('twenty at once, then leaving in any order, again and again: each always holds exactly the others', {
     timeout: 60_000,
   }, async () => {
+    const random = seededRandom(20);
     for (let round = 0; round < ROUNDS; round++) {
       const members = Array.from({ length: 20 }, (_, i) => world.joined(`m${i}`));
       await Promise.all(members.map(async (member) => member.answer(await member.listen())));
@@ -196,9 +198,7 @@ describe('members', () => {
       }
       const left = members.map((member, i) => ({ member, i }));
       while (left.length > 0) {
-        left
-          .splice(Math.floor(Math.random() * left.length), 1)[0]
-          ?.member.ingress.options.events.onEnded('peer-closed');
+        left.splice(Math.floor(random() * left.length), 1)[0]?.member.ingress.options.events.onEnded('peer-closed');
         settle(...left.map(({ member }) => member));
         for (const { member, i } of left) {
           const others = left.filter((other) => other.i !== i).flatMap((other) => [`m${other.i}-a`, `m${other.i}-v`]);

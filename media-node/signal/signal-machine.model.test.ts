@@ -2,8 +2,9 @@
  * Members that come, go, mute, lose their channel and answer late, wrongly, twice or not at all, in any order: in the end
  * each holds exactly the tracks of the others, with their present mute.
  */
-import fc from 'fast-check';
+
 import { expect, it } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { openSignal, RESEND_MS, type SignalEffect, type SignalEvent, step } from './signal-machine.ts';
 
 const MEMBERS = 4;

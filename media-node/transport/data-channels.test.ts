@@ -1,6 +1,7 @@
 /** Data channels against a peer that keeps to no limit, and against packets that nobody sends in earnest. */
-import fc from 'fast-check';
+
 import { afterEach, describe, expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { MAX_BUFFERED_BYTES, MAX_CHANNELS, MAX_MESSAGE_BYTES } from './data-channels.ts';
 import { RECEIVE_WINDOW_BYTES } from './sctp-inbound.ts';
 import { eventually } from './testing/eventually.ts';

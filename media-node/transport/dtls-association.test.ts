@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { DtlsCertificate } from './certificate.ts';
 import { matchesFingerprint } from './dtls-crypto.ts';
 import { DtlsEnd, DtlsPair, freshCertificate, PERFECT, type Wire } from './testing/dtls-pair.ts';

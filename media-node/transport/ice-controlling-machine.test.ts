@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import {
   CONSENT_EXPIRY_MS,
   type ControllingEffect,

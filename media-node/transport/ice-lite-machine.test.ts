@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import {
   type IceEffect,
   type IceState,

@@ -1,6 +1,7 @@
 /** Whatever a peer acknowledges, and in whatever order: what is on the way is counted rightly. */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import { SctpOutstanding, type SentChunk } from './sctp-outstanding.ts';
 import { tsnAdd, tsnDistance } from './sctp-packet.ts';
 import { DataChunk } from './werift-internals.ts';

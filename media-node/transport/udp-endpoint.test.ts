@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
-import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { fc } from '../../shared/test-support/properties.ts';
 import type { DtlsCertificate } from './certificate.ts';
 import { freshCertificate } from './testing/dtls-pair.ts';
 import { eventually } from './testing/eventually.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { type AnswerEffect, type AnswerEvent, type AnswerMachine, INITIAL_ANSWERS, step } from './answer-machine.ts';
 
 function offer(number: number, id = number * 10): AnswerEvent {

@@ -1,5 +1,5 @@
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { BACKOFF_BASE_MS, BACKOFF_CAP_MS, backoffDelayMs, RETRY_AFTER_CAP_MS } from './backoff.ts';
 
 describe('backoffDelayMs', () => {

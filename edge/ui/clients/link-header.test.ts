@@ -1,5 +1,5 @@
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { iceServersFromLinks, parseLinkHeader } from './link-header.ts';
 
 describe('parseLinkHeader', () => {

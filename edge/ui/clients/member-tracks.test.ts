@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { compareTracks, labelOf, type OfferedTrack, offeredTracks, withTrackInfo } from './member-tracks.ts';
 
 const SESSION = ['v=0', 'o=- 7 1 IN IP4 127.0.0.1', 's=-', 'i=About the session', 't=0 0'];

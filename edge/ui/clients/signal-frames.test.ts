@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { answerFrame, muteFrame, readSignalFrame } from './signal-frames.ts';
 
 const OFFER = { id: 7, type: 1, data: { number: 3, sdp: { type: 'offer', sdp: 'v=0' } } };

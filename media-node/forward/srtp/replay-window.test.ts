@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { REPLAY_WINDOW, ReplayWindow } from './replay-window.ts';
 
 /** Mostly in order; some late, some again, some after a gap, which may be wider than the window. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import type { SrtpProfile } from '../../transport/types.ts';
 import { deriveSessionKeys } from './session-keys.ts';
 import { SrtpSender } from './srtp-sender.ts';

@@ -1,7 +1,7 @@
 import { createCipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SrtcpSession, SrtpSession, RtpHeader as WeriftHeader } from 'werift';
+import { fc } from '../../../shared/test-support/properties.ts';
 import type { SrtpProfile } from '../../transport/types.ts';
 import { parseRtpHeader, RtpHeader } from '../rtp-header.ts';
 import { writeCmRtpIv } from './initial-vectors.ts';

@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { ALL_FORMATS, BufferSource, EncodedPacketSink, Input } from 'mediabunny';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import { repair } from '../repair.ts';
 import type { Container, Sample } from './container.ts';
 import { containerHeader } from './header.ts';

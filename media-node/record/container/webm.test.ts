@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { Demuxer } from 'node-av/api';
 import { AVSEEK_FLAG_BACKWARD } from 'node-av/constants';
 import { expect, it, onTestFinished } from 'vitest';
+import { fc } from '../../../shared/test-support/properties.ts';
 import type { Sample } from './container.ts';
 import { EBML_ID, readElement } from './ebml.ts';
 import { containerHeader } from './header.ts';
