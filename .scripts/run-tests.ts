@@ -1,13 +1,14 @@
 /**
- * `npm test`: all test suites one after another (they share the machine's cores), then one line with the sum.
+ * `npm test`: all test suites one after another (they share the machine's cores), then what failed, then one line with the
+ * sum. The same when it is told to end early.
  * Arguments go to every suite: `npm test -- sdpfrag` runs the tests whose path has `sdpfrag`.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import { type Failure, failureLines, failuresOf, readSuiteResults } from './suite-results.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -18,20 +19,17 @@ const SUITES = [
   { name: 'whole system', config: 'test/e2e/vitest.config.ts', limitMs: 20 * 60_000 },
 ];
 
-const countsSchema = z.object({ passed: z.int().nonnegative(), failed: z.int().nonnegative() });
-type Counts = z.infer<typeof countsSchema>;
-
 const BUILD_LIMIT_MS = 5 * 60_000;
+/** So long may a suite that is told to end clean up behind itself. */
+const END_MS = 8_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'vestibule-test-'));
-let running: ReturnType<typeof spawn> | null = null;
-const sum: Counts = { passed: 0, failed: 0 };
+let running: { suite: (typeof SUITES)[number]; child: ChildProcess } | null = null;
+let passed = 0;
+const failures: (Failure & { suite: string })[] = [];
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (running !== null) killGroup(running, 'SIGTERM');
-    process.exit(128 + (constants.signals[signal] ?? 0));
-  });
+  process.on(signal, () => void endEarly(signal));
 }
 
 try {
@@ -44,18 +42,15 @@ try {
   for (const suite of SUITES) {
     if (!existsSync(join(root, suite.config))) continue;
     console.log(`\n── ${suite.name} (${suite.config})`);
-    const counts = await run(suite);
-    sum.passed += counts.passed;
-    sum.failed += counts.failed;
+    await run(suite);
   }
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
-console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
-process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
+tell();
+process.exitCode = failures.length === 0 && passed > 0 ? 0 : 1;
 
-async function run(suite: (typeof SUITES)[number]): Promise<Counts> {
-  const countsFile = join(directory, `${SUITES.indexOf(suite)}.json`);
+async function run(suite: (typeof SUITES)[number]): Promise<void> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const child = spawn(
     process.execPath,
@@ -66,42 +61,62 @@ async function run(suite: (typeof SUITES)[number]): Promise<Counts> {
     ],
     {
       cwd: root,
-      env: { ...process.env, VESTIBULE_TEST_COUNTS: countsFile },
+      env: { ...process.env, VESTIBULE_TEST_COUNTS: resultsPath(suite) },
       stdio: ['ignore', 'inherit', 'inherit'],
       // A group of its own, so that nothing of it is left when its time is up.
       detached: true,
     },
   );
-  running = child;
+  running = { suite, child };
+  let trouble: string | null = null;
   const limit = setTimeout(() => {
-    console.error(`${suite.name}: not done after ${suite.limitMs / 60_000} minutes`);
+    trouble = `not done after ${suite.limitMs / 60_000} minutes`;
     killGroup(child, 'SIGKILL');
   }, suite.limitMs);
-  const exitCode = await new Promise<number | null>((resolve) => {
-    child.once('error', (error) => {
-      console.error(error.message);
-      resolve(null);
-    });
-    child.once('exit', resolve);
+  const exitCode = await new Promise<number | string | null>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(code ?? signal));
   });
   clearTimeout(limit);
   running = null;
   killGroup(child, 'SIGKILL');
-  const counts = readCounts(countsFile);
   // An error outside of any test, or a run that was cut off, must not look like success.
-  if (exitCode !== 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+  if (exitCode !== 0) trouble ??= `vitest ended with ${exitCode}`;
+  take(suite, trouble);
 }
 
-function readCounts(path: string): Counts {
-  try {
-    return countsSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
-  } catch {
-    return { passed: 0, failed: 0 };
-  }
+function take(suite: (typeof SUITES)[number], trouble: string | null): void {
+  const results = readSuiteResults(resultsPath(suite));
+  passed += results.passed;
+  failures.push(...failuresOf(results, trouble).map((failure) => ({ ...failure, suite: suite.name })));
 }
 
-function killGroup(child: ReturnType<typeof spawn>, signal: NodeJS.Signals): void {
+/** The last lines. Who reads nothing else still knows what failed. */
+function tell(): void {
+  console.log(['', ...failureLines(failures), `${passed} passed, ${failures.length} failed`].join('\n'));
+}
+
+async function endEarly(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<void> {
+  const code = 128 + constants.signals[signal];
+  if (running === null) process.exit(code);
+  const { suite, child } = running;
+  // What is known now: what the tests say while they are being ended is no news.
+  take(suite, `cut off by ${signal}`);
+  child.removeAllListeners('exit');
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  killGroup(child, 'SIGTERM');
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_MS))]);
+  killGroup(child, 'SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+  tell();
+  process.exit(code);
+}
+
+function resultsPath(suite: (typeof SUITES)[number]): string {
+  return join(directory, `${SUITES.indexOf(suite)}.json`);
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, signal);
