@@ -33,6 +33,14 @@ function pair(wire: Wire = PERFECT): DtlsPair {
   return new DtlsPair({ certificate: alice }, { certificate: bob }, wire).start();
 }
 
+/** Both ends when the client has sent its last flight, at 0 ms, and the server has not got it. */
+function finishing(): DtlsPair & { flight: Buffer[] } {
+  const dtls = pair();
+  for (const hello of dtls.client.outbox.splice(0)) dtls.server.association.receive(hello, 0);
+  for (const datagram of dtls.server.outbox.splice(0)) dtls.client.association.receive(datagram, 0);
+  return Object.assign(dtls, { flight: dtls.client.outbox.splice(0) });
+}
+
 describe('the handshake', () => {
   test('takes four datagrams, prefers GCM, and gives both ends the same keys', () => {
     const { client, server, datagrams } = pair().run(1_000);
@@ -69,47 +77,55 @@ describe('the handshake', () => {
     expect(server.log).toEqual(['connected']);
   });
 
-  test('what a server has but to finish is not sent again before a far one can have answered', () => {
-    const { client, server } = pair();
-    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
-    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 100);
-    expect(client.outbox.splice(0)).not.toEqual([]);
-    for (let nowMs = 100; nowMs < 350; nowMs += 10) client.association.tick(nowMs);
+  test('what a server has but to finish is sent again after so long that none is still at it', () => {
+    const { client, flight } = finishing();
+    for (let nowMs = 0; nowMs < 1_000; nowMs += 10) client.association.tick(nowMs);
     expect(client.outbox).toEqual([]);
-    for (let nowMs = 350; nowMs < 600; nowMs += 10) client.association.tick(nowMs);
-    expect(client.outbox).not.toEqual([]);
+    for (let nowMs = 1_000; nowMs < 1_300; nowMs += 10) client.association.tick(nowMs);
+    expect(client.outbox).toHaveLength(flight.length);
   });
 
-  test('a server that is very far away has longer for it', () => {
-    const { client, server } = pair();
-    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
-    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 400);
-    expect(client.outbox.splice(0)).not.toEqual([]);
-    for (let nowMs = 400; nowMs < 1000; nowMs += 10) client.association.tick(nowMs);
+  test('a server that repeats itself as if it had not got it is sent it again, once for all of its datagrams', () => {
+    const { client, server, flight } = finishing();
+    server.association.tick(60);
+    for (const datagram of server.outbox.splice(0)) {
+      client.association.receive(datagram, 60);
+      client.association.receive(datagram, 90);
+    }
     expect(client.outbox).toEqual([]);
-    client.association.tick(1000);
-    expect(client.outbox).not.toEqual([]);
+    for (let nowMs = 90; nowMs < 400; nowMs += 10) client.association.tick(nowMs);
+    expect(client.outbox).toHaveLength(flight.length);
   });
 
-  test('after a stop the answer that waits in the socket is read before anything is repeated', () => {
-    const { client, server } = pair();
-    for (const hello of client.outbox.splice(0)) server.association.receive(hello, 0);
-    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 0);
-    const finishing = client.outbox.splice(0);
-    client.association.tick(900);
-    expect(client.outbox).toEqual([]);
-
-    for (const datagram of finishing) server.association.receive(datagram, 10);
-    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 901);
-    client.association.tick(1_000);
+  test('a server that stood still repeats itself before it answers, and is sent nothing after its answer', () => {
+    const { client, server, flight } = finishing();
+    server.association.tick(60);
+    for (const datagram of flight) server.association.receive(datagram, 60);
+    const both = server.outbox.splice(0);
+    expect(both.length).toBeGreaterThan(1);
+    for (const [index, datagram] of both.entries()) client.association.receive(datagram, 900 + 30 * index);
+    for (let nowMs = 900; nowMs < 4_000; nowMs += 10) client.association.tick(nowMs);
     expect(client.log).toEqual(['connected']);
     expect(client.outbox).toEqual([]);
   });
 
-  test('what does not answer after a stop is asked again', () => {
+  test('after a stop the answer that waits in the socket, or that a slow server has yet to give, comes before any repetition', () => {
+    const { client, server, flight } = finishing();
+    // It stood still twice, and for almost as long as the flight has while it was made.
+    for (const nowMs of [510, 900, 1_700, 2_190]) client.association.tick(nowMs);
+    expect(client.outbox).toEqual([]);
+
+    for (const datagram of flight) server.association.receive(datagram, 10);
+    for (const datagram of server.outbox.splice(0)) client.association.receive(datagram, 2_195);
+    client.association.tick(4_000);
+    expect(client.log).toEqual(['connected']);
+    expect(client.outbox).toEqual([]);
+  });
+
+  test('who does not answer after some stops is asked again', () => {
     const { client } = pair();
     client.outbox.splice(0);
-    client.association.tick(900);
+    for (let stops = 0; stops < 3; stops++) client.association.tick(client.association.retransmitAtMs + 900);
     expect(client.outbox).toEqual([]);
     client.association.tick(client.association.retransmitAtMs + 900);
     expect(client.outbox).not.toEqual([]);

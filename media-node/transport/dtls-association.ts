@@ -27,11 +27,15 @@ const MAX_RETRANSMIT_MS = 1_000;
 /**
  * Of the client's flight that the server has but to finish. FFmpeg's WHIP muxer (8.1), when anything of DTLS comes after its
  * own handshake, reads its socket as a blocking one from then on, and sends one packet for each that it gets: it must not
- * be sent this twice. So it has this time at least, and more when it is far away or slow, as its first answer shows.
+ * be sent this twice, however slow its machine is. When this was lost, FFmpeg repeats its own flight after a second.
+ * It is waited for twice, the second time from a tick on: a process that stands still while it handles a message takes the
+ * time before that for the present one.
  */
-const FINISHING_RETRANSMIT_MS = 300;
-/** Of the time in which the flight before was answered, as that may have been a quick one. */
-const ANSWER_FACTOR = 1.5;
+const FINISHING_RETRANSMIT_MS = 500;
+/** A server that stood still repeats its flight first, then reads ours, and its answer follows. */
+const FINISHING_REPEAT_MS = 100;
+/** Once it was repeated: who takes that amiss has done so, and what was lost has to come. */
+const FINISHING_MORE_MS = 300;
 /**
  * A server's flight is repeated so often by itself, then only when the client repeats its own: clients do, and who made us
  * send to somebody else's address must not make us go on for long.
@@ -64,10 +68,11 @@ export interface DtlsOptions {
 
 /**
  * A tick that is so late says that this process stood still, and timers come before what waits in the socket: that is read
- * first, because FFmpeg does not bear a flight that comes after its last one.
+ * first. Perhaps the peer stood still as well, and is answering now.
  */
 const STOOD_STILL_MS = 150;
-const SOCKET_MS = 50;
+/** On a machine where every tick is late things go on all the same. */
+const MAX_WAITS = 3;
 
 export class DtlsAssociation {
   readonly #role: 'client' | 'server';
@@ -82,11 +87,9 @@ export class DtlsAssociation {
   #retransmitMs = FIRST_RETRANSMIT_MS;
   /** Of the present flight, unasked for. */
   #repeats = 0;
-  /** The answer may be there, unread. */
-  #waitsForSocket = false;
+  /** How often the present time to wait has been waited for again: the answer may be there, unread. */
+  #waits = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
-  /** The present flight, for the first time. */
-  #firstSentMs = 0;
   #early: DtlsRecord[] = [];
   /** 1 from our Finished on. */
   #writeEpoch: 0 | 1 = 0;
@@ -139,15 +142,17 @@ export class DtlsAssociation {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     if (nowMs < this.#retransmitAtMs) return;
-    if (nowMs - this.#retransmitAtMs >= STOOD_STILL_MS && !this.#waitsForSocket) {
-      this.#waitsForSocket = true;
-      this.#retransmitAtMs = nowMs + SOCKET_MS;
+    const stoodStill = nowMs - this.#retransmitAtMs >= STOOD_STILL_MS;
+    const isPatient = this.#finishes && this.#repeats === 0;
+    if (this.#waits < (stoodStill ? MAX_WAITS : Number(isPatient))) {
+      this.#waits += 1;
+      this.#retransmitAtMs = nowMs + this.#retransmitMs;
       return;
     }
-    this.#waitsForSocket = false;
+    this.#waits = 0;
     this.#transmit();
     this.#repeats += 1;
-    this.#retransmitMs = Math.min(2 * this.#retransmitMs, MAX_RETRANSMIT_MS);
+    this.#retransmitMs = this.#finishes ? FINISHING_MORE_MS : Math.min(2 * this.#retransmitMs, MAX_RETRANSMIT_MS);
     const isLast = this.#role === 'server' && this.#repeats >= MAX_SERVER_REPEATS;
     this.#retransmitAtMs = isLast ? Number.POSITIVE_INFINITY : nowMs + this.#retransmitMs;
   }
@@ -191,8 +196,22 @@ export class DtlsAssociation {
   #receiveHandshake(body: Buffer, epoch: number): void {
     const { repeated } = this.#inbox.push(body, epoch);
     // The peer repeats because our last flight was lost.
-    if (repeated && this.#flight.length > 0 && this.#nowMs - this.#lastSentMs >= MIN_REPEAT_MS) this.#transmit();
+    if (repeated && this.#flight.length > 0 && this.#nowMs - this.#lastSentMs >= MIN_REPEAT_MS) this.#repeat();
     this.#advance();
+  }
+
+  #repeat(): void {
+    if (!this.#finishes) {
+      this.#transmit();
+      return;
+    }
+    this.#waits = Math.max(1, this.#waits);
+    this.#retransmitAtMs = Math.min(this.#retransmitAtMs, this.#nowMs + FINISHING_REPEAT_MS);
+  }
+
+  /** The present flight is a client's last one. */
+  get #finishes(): boolean {
+    return this.#role === 'client' && this.#writeEpoch === 1;
   }
 
   #advance(): void {
@@ -267,15 +286,11 @@ export class DtlsAssociation {
 
   #sendFlight(items: readonly FlightItem[], awaitsAnswer: boolean): void {
     this.#flight = items;
-    const finishes = items.some(({ epoch }) => epoch === 1);
-    if (finishes) this.#writeEpoch = 1;
-    const answeredWithinMs = this.#nowMs - this.#firstSentMs;
-    this.#firstSentMs = this.#nowMs;
+    if (items.some(({ epoch }) => epoch === 1)) this.#writeEpoch = 1;
     this.#transmit();
     this.#repeats = 0;
-    this.#waitsForSocket = false;
-    this.#retransmitMs =
-      finishes && this.#role === 'client' ? finishingRetransmitMs(answeredWithinMs) : FIRST_RETRANSMIT_MS;
+    this.#waits = 0;
+    this.#retransmitMs = this.#finishes ? FINISHING_RETRANSMIT_MS : FIRST_RETRANSMIT_MS;
     this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + this.#retransmitMs : Number.POSITIVE_INFINITY;
   }
 
@@ -300,8 +315,4 @@ export class DtlsAssociation {
     }
     flush();
   }
-}
-
-function finishingRetransmitMs(answeredWithinMs: number): number {
-  return Math.min(MAX_RETRANSMIT_MS, Math.max(FINISHING_RETRANSMIT_MS, ANSWER_FACTOR * answeredWithinMs));
 }
