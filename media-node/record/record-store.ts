@@ -23,6 +23,7 @@ export class RecordStore {
   /** Files that broke in this process, each looked at once. */
   readonly #salvages = new Map<string, NodeJS.Timeout>();
   #stopped = false;
+  #recovering = 0;
 
   constructor(settings: RecorderSettings, log: (message: string) => void, onChange: (file: RecordFile) => void) {
     this.#settings = settings;
@@ -60,8 +61,24 @@ export class RecordStore {
     return candidate(again);
   }
 
+  /** Files that may be in the store soon, and what has not been looked at. */
+  get left(): number {
+    return this.#recovering + this.uploads.left;
+  }
+
+  /** Resolves when there is nothing left, or nothing that would be in the store soon. */
+  async settled(): Promise<void> {
+    await this.uploads.settled();
+  }
+
   /** Whatever is in the folder becomes whole and goes to the store, or is told to have failed. */
   async recover(): Promise<void> {
+    this.#recovering++;
+    await this.#recover();
+    this.#recovering--;
+  }
+
+  async #recover(): Promise<void> {
     const { folder } = this.#settings;
     const journals = await readJournals(folder, this.#log).catch(() => []);
     for (const journal of journals) {

@@ -1,5 +1,6 @@
 /** The recorder's thread: a slow disk, a checksum or an upload holds up nobody who watches. */
 import { getPriority, setPriority } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RecordFile } from './record-file.ts';
 import { RecordStore } from './record-store.ts';
@@ -9,6 +10,8 @@ import type { FromRecorder, OpenRecording, RecorderSettings, ToRecorder } from '
 /** Beyond this a recording takes no more, until the disk has some of it. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 const TICK_MS = 200;
+/** At the end of the process: for the last parts of files that the store has nearly. */
+const LAST_PARTS_MS = 1_000;
 /** Above that of the process, which may have been started with one. */
 const THREAD_NICENESS = 10;
 const MAX_NICENESS = 19;
@@ -26,6 +29,9 @@ const settings = workerData as RecorderSettings;
 const say = (message: FromRecorder): void => port.postMessage(message);
 const log = (message: string): void => say({ type: 'log', message });
 const running = new Map<number, Running>();
+let opened = 0;
+/** As it was said last. */
+let left = '';
 giveWay();
 const store = new RecordStore(settings, log, (file) => settle(file));
 
@@ -55,6 +61,7 @@ function settleOne(recording: number, entry: Running): void {
 
 function open(message: OpenRecording): void {
   const { recording } = message;
+  opened++;
   const recorder = new Recorder(message, settings.maxFileBytes, {
     create: (file) => store.create(message, file),
     requestKeyframe: (track) => say({ type: 'keyframe', recording, track }),
@@ -123,13 +130,22 @@ const timer = setInterval(() => {
     if (!entry.closing) guarded(recording, entry, () => entry.recorder.tick(nowMs));
     settleOne(recording, entry);
   }
+  sayWhatIsLeft();
 }, TICK_MS);
+
+function sayWhatIsLeft(): void {
+  const files = running.size + store.left;
+  const now = `${opened} ${files}`;
+  if (now !== left) say({ type: 'left', opened, files });
+  left = now;
+}
 
 async function stop(): Promise<void> {
   clearInterval(timer);
   await Promise.all(
     [...running].map(([recording, entry]) => (entry.closing ? entry.recorder.close() : end(recording, entry))),
   );
+  await Promise.race([store.settled(), delay(LAST_PARTS_MS)]);
   await store.stop();
   say({ type: 'stopped' });
 }

@@ -63,6 +63,10 @@ class Stage {
     this.#events?.onMessage({ type: 'ended', recording, error: 'the disk is full' });
   }
 
+  say(message: Parameters<RecorderThreadEvents['onMessage']>[0]): void {
+    this.#events?.onMessage(message);
+  }
+
   /** Time goes by, and nobody says anything. */
   pass(ms: number): void {
     this.#world.pass(ms);
@@ -137,5 +141,45 @@ it('whose recording failed is tried again after ten minutes; who killed the thre
   const opened = stage.opened.length;
   stage.pass(1_300_000);
   expect(stage.opened).toHaveLength(opened);
+  await stage.recordings.close();
+});
+
+it('is busy until the thread has finished what was opened, and what it found', async () => {
+  const stage = new Stage();
+  expect(stage.recordings.busy).toBe(false);
+  stage.publish('a');
+  expect(stage.recordings.busy).toBe(true);
+  stage.say({ type: 'left', opened: 1, files: 1 });
+  stage.recordings.want(LOBBY, null);
+  // Said before it heard of the end.
+  expect(stage.recordings.busy).toBe(true);
+  stage.say({ type: 'left', opened: 1, files: 0 });
+  expect(stage.recordings.busy).toBe(false);
+  // Of the next one it has heard nothing yet.
+  stage.recordings.want(LOBBY, { format: 'mp4' });
+  stage.recordings.want(LOBBY, null);
+  expect(stage.recordings.busy).toBe(true);
+  stage.say({ type: 'left', opened: 2, files: 0 });
+  expect(stage.recordings.busy).toBe(false);
+  // What its predecessor left is its successor's.
+  stage.die();
+  stage.comeBack();
+  expect(stage.recordings.busy).toBe(true);
+  stage.say({ type: 'left', opened: 0, files: 0 });
+  expect(stage.recordings.busy).toBe(false);
+  await stage.recordings.close();
+});
+
+it('a node that is about to leave waits for nobody who is away', async () => {
+  const stage = new Stage();
+  stage.publish('a');
+  stage.recordings.present(LOBBY, []);
+  expect(stage.recordings.size).toBe(1);
+  stage.recordings.leave();
+  expect(stage.recordings.size).toBe(0);
+  stage.publish('b');
+  expect(stage.recordings.size).toBe(1);
+  stage.recordings.present(LOBBY, []);
+  expect(stage.recordings.size).toBe(0);
   await stage.recordings.close();
 });

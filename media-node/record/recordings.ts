@@ -18,6 +18,7 @@ const MAX_FAILED = 10_000;
 const RETRY_MS = 600_000;
 /** Whoever was recorded each time that the thread died so often is left alone: it may be what they send. */
 const MAX_DEATHS = 3;
+const NOTHING_SAID = { opened: -1, files: 0 };
 /** To finish all files at the end of the process. */
 const STOP_PATIENCE_MS = 4_000;
 
@@ -58,6 +59,12 @@ export class Recordings {
   /** How often the thread died while they were recorded. */
   readonly #deaths = new Map<SessionId, number>();
   #thread: RecordingsThread | null = null;
+  /** Recordings that this thread was told to open. */
+  #opened = 0;
+  /** What the thread has not finished, and when it said so. */
+  #left = NOTHING_SAID;
+  /** Who is gone does not come back to this node. */
+  #leaving = false;
   /** Somebody waits for the thread to come back. */
   #waiting = false;
   #timer: NodeJS.Timeout | null = null;
@@ -93,6 +100,20 @@ export class Recordings {
   /** Recordings that are open. */
   get size(): number {
     return this.#running.size;
+  }
+
+  /** Something is being recorded, or on its way to the store: who can wait should. */
+  get busy(): boolean {
+    if (this.#thread === null) return false;
+    return this.#running.size > 0 || this.#left.opened !== this.#opened || this.#left.files > 0;
+  }
+
+  /** The node takes nothing new: nobody comes back to go on in a file that was begun here. */
+  leave(): void {
+    this.#leaving = true;
+    for (const [recording, running] of [...this.#running]) {
+      if (running.pausedMs !== null) this.#close(recording, running);
+    }
   }
 
   /** What the edge wants recorded of a lobby; null: nothing (any more). The same twice changes nothing. */
@@ -142,7 +163,8 @@ export class Recordings {
     for (const [recording, running] of [...this.#running]) {
       if (running.lobby !== lobby) continue;
       const isThere = publishers.some(({ session }) => session === running.session);
-      if (wish === null || wish.format !== running.format || (!isThere && roomOfLobby(lobby) === null)) {
+      const mayComeBack = roomOfLobby(lobby) !== null && !this.#leaving;
+      if (wish === null || wish.format !== running.format || (!isThere && !mayComeBack)) {
         this.#close(recording, running);
       } else if (!isThere && running.pausedMs === null) {
         running.tap.detach();
@@ -180,6 +202,7 @@ export class Recordings {
       this.#waiting = true;
       return;
     }
+    this.#opened++;
     const recording = this.#next++;
     const tap = new RecordingTap({ context, thread, recording, lobby, session, format }, tracks);
     this.#running.set(recording, { lobby, format, tap, session, pausedMs: null });
@@ -191,6 +214,10 @@ export class Recordings {
   }
 
   #onMessage(message: Exclude<FromRecorder, { type: 'log' | 'stopped' }>): void {
+    if (message.type === 'left') {
+      this.#left = message;
+      return;
+    }
     const running = this.#running.get(message.recording);
     if (running === undefined) return;
     if (message.type === 'taken') running.tap.taken(message.bytes);
@@ -225,6 +252,8 @@ export class Recordings {
       this.#close(recording, running);
     }
     this.#waiting = true;
+    this.#opened = 0;
+    this.#left = NOTHING_SAID;
   }
 
   /** The thread is back: everybody is recorded again, in another file. */

@@ -34,7 +34,7 @@ export type ToRecorder =
   /** `gap`: something was left out before it. */
   | { type: 'batch'; recording: number; data: ArrayBuffer; bytes: number; gap: boolean }
   | { type: 'close'; recording: number }
-  /** Finish all files; what is not uploaded by then is for the next process. Answered by `stopped`. */
+  /** Finish all files; what is not uploaded soon after is for the next process. Answered by `stopped`. */
   | { type: 'stop' };
 
 export type FromRecorder =
@@ -43,5 +43,7 @@ export type FromRecorder =
   | { type: 'keyframe'; recording: number; track: number }
   /** It records no more: why. `close` has been answered, or it failed. */
   | { type: 'ended'; recording: number; error: string | null }
+  /** Of what was opened so far (so many recordings), and before: files that are being made, or on their way to the store. */
+  | { type: 'left'; opened: number; files: number }
   | { type: 'log'; message: string }
   | { type: 'stopped' };

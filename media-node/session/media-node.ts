@@ -112,10 +112,11 @@ export class MediaNode implements LinkHandler {
     this.#carried = new CarriedLobbies(this.#rooms, this.#streams);
     this.#drain = new Drain({
       now: () => context.now(),
-      busy: () => this.#carried.busy,
+      busy: () => this.#carried.busy || options.recordings?.busy === true,
       onBegin: (timeoutMs) => {
         this.#moving = new MoveRound(this.#carried.movers(), timeoutMs, () => context.now());
         this.#reports.schedule();
+        options.recordings?.leave();
         options.onDraining?.();
       },
       onDone: () => options.onDrained?.(),

@@ -1,11 +1,12 @@
 /**
  * Stands on the line between media nodes and the edge: nodes dial it in place of the edge. It passes every frame on, remembers
- * what was asked and said, and may change a frame on its way.
+ * what was asked and said, and may change a frame on its way. Other requests of the nodes go through as they are.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import {
   type EdgeFrame,
@@ -38,10 +39,7 @@ export class LinkTap implements AsyncDisposable {
     this.#server = server;
     this.#edgeUrl = edgeUrl;
     server.on('upgrade', (request, socket, head) => this.#dial(request, socket, head));
-    server.on('request', (_request, response) => {
-      response.writeHead(404);
-      response.end();
-    });
+    server.on('request', (asked, answer) => this.#passOn(asked, answer));
   }
 
   static async open(edgeUrl: string): Promise<LinkTap> {
@@ -98,6 +96,18 @@ export class LinkTap implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** What nodes ask beside their link: they hand in recordings. */
+  #passOn(asked: IncomingMessage, answer: ServerResponse): void {
+    const { method, headers } = asked;
+    const passed = request(new URL(asked.url ?? '/', this.#edgeUrl), { method, headers });
+    passed.on('response', (response) => {
+      answer.writeHead(response.statusCode ?? 502, response.headers);
+      pipeline(response, answer).catch(() => answer.destroy());
+    });
+    // Who asked asks again.
+    pipeline(asked, passed).catch(() => answer.destroy());
   }
 
   #dial(request: IncomingMessage, socket: Duplex, head: Buffer): void {

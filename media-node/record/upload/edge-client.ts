@@ -30,7 +30,7 @@ const S3_CODE = /<Code>([A-Za-z]{1,64})<\/Code>/;
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly status: number;
-  /** Of the problem; empty when the answer was none of the edge's. */
+  /** Of the edge's problem, or as S3 names its error; empty when the answer was of neither. */
   readonly code: string;
 
   constructor(status: number, code: string, message: string) {
@@ -162,8 +162,8 @@ async function digest({ path, start, bytes }: FilePart): Promise<Buffer> {
 }
 
 function refused(status: number, text: string): RefusedError {
-  let code = '';
-  let words = S3_CODE.exec(text)?.[1] ?? '';
+  let code = S3_CODE.exec(text)?.[1] ?? '';
+  let words = code;
   try {
     const problem = problemSchema.parse(JSON.parse(text));
     code = problem.code;

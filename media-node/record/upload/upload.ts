@@ -25,6 +25,8 @@ const NO_STORE_RETRY_MS = 600_000;
 const SIGN_OF_LIFE_MS = 600_000;
 /** Refusals that trying again should have cured. */
 const MAX_REFUSALS = 10;
+/** In a row: the edge, the store or the network is gone for a while. */
+const HOPELESS_FAILURES = 3;
 
 /** What is asked of the edge. */
 export type EdgeCalls = Pick<EdgeClient, 'begin' | 'update' | 'progress' | 'plan' | 'put' | 'complete' | 'abandon'>;
@@ -59,6 +61,12 @@ export class Upload {
     this.file = file;
     this.#options = options;
     this.ended = this.#run();
+  }
+
+  /** It may be over soon: neither is it waiting for a store, nor has nobody answered for long. */
+  get isPromising(): boolean {
+    const isWaiting = this.file.failed && this.#toldState === 'failed';
+    return !isWaiting && this.#failures < HOPELESS_FAILURES;
   }
 
   /** Something about the file changed. */
@@ -219,6 +227,8 @@ export class Upload {
       case 'presigned':
         this.#begin();
         return waitMs;
+      // The store has ended it, as it does after some days.
+      case 'NoSuchUpload':
       case 'part_mismatch':
         this.#begin();
         await this.#options.client.abandon(file.begin.id, this.#stop.signal).catch(() => {});

@@ -24,7 +24,7 @@ async function stage(deleteAfterUpload = false) {
   const updates: (RecordUpdate & { id: RecordId })[] = [];
   const deleted = new Set<RecordId>();
   const parts: number[] = [];
-  const bed = { arrival: Promise.resolve() };
+  const bed = { arrival: Promise.resolve(), plan: Promise.resolve() };
   const client: EdgeCalls = {
     begin: async () => {},
     update: async (id, update) => {
@@ -35,7 +35,10 @@ async function stage(deleteAfterUpload = false) {
       rounds.push([...records]);
       return records.map(({ id }) => id).filter((id) => deleted.has(id));
     },
-    plan: async () => ({ via: 'edge', partBytes: PART_BYTES, parts: [] }),
+    plan: async () => {
+      await bed.plan;
+      return { via: 'edge', partBytes: PART_BYTES, parts: [] };
+    },
     put: async (_id, _via, part) => {
       parts.push(part);
       await bed.arrival;
@@ -71,6 +74,16 @@ async function stage(deleteAfterUpload = false) {
     await expect.poll(() => file.bytes).toBe(end);
   };
   return Object.assign(bed, { uploads, rounds, updates, deleted, parts, logs, folder, record, grow });
+}
+
+/** Time goes by until that is so. */
+async function advanceUntil(isSo: () => boolean): Promise<void> {
+  await expect
+    .poll(async () => {
+      await vi.advanceTimersByTimeAsync(SIGN_OF_LIFE_MS);
+      return isSo();
+    })
+    .toBe(true);
 }
 
 it('all that grows is told in one request, and only what is new', async () => {
@@ -140,4 +153,25 @@ it('a file that was confirmed goes before that is noted, and leaves nothing', as
   await file.finish([]);
   await expect.poll(() => uploads.size).toBe(0);
   expect(await readdir(folder)).toEqual([]);
+});
+
+it('what may be over soon is waited for; what waits for a store, or an edge that is gone, is not', async () => {
+  const bed = await stage();
+  const down = Promise.reject(new Error('nobody answers'));
+  down.catch(() => {});
+  bed.plan = down;
+  const file = await bed.record('a');
+  await bed.grow(file, 10);
+  await file.finish([]);
+  expect(bed.uploads.left).toBe(1);
+  await advanceUntil(() => bed.uploads.left === 0);
+  expect(bed.uploads.size).toBe(1);
+  bed.plan = Promise.reject(new RefusedError(501, 'no_store', 'there is none'));
+  bed.plan.catch(() => {});
+  await advanceUntil(() => file.failed);
+  expect(bed.uploads.left).toBe(0);
+  bed.plan = Promise.resolve();
+  await advanceUntil(() => file.state === 'ready');
+  await bed.uploads.settled();
+  expect([bed.uploads.left, bed.uploads.size]).toEqual([0, 0]);
 });

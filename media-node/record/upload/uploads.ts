@@ -32,6 +32,20 @@ export class Uploads {
     return this.#uploads.size;
   }
 
+  /** Those that may be over soon. */
+  get left(): number {
+    return this.#promising().length;
+  }
+
+  /** Resolves when those are over. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#promising().map(({ ended }) => ended));
+  }
+
+  #promising(): Upload[] {
+    return [...this.#uploads.values()].filter(({ isPromising }) => isPromising);
+  }
+
   /** There is still something to tell or to send of it. */
   has(file: RecordFile): boolean {
     return this.#uploads.has(file);
