@@ -46,7 +46,8 @@ export async function containerHeader(extension: 'mp4' | 'webm', tracks: readonl
       const source = new EncodedAudioPacketSource('opus');
       output.addAudioTrack(source);
       const packet = new EncodedPacket(Uint8Array.of(0xf8, 0xff, 0xfe), 'key', 0, 0.02);
-      adds.push(() => source.add(packet, { decoderConfig: opusConfig(track.channels) }));
+      const preSkip = extension === 'webm' ? PRE_ROLL_SAMPLES : 0;
+      adds.push(() => source.add(packet, { decoderConfig: opusConfig(track.channels, preSkip) }));
     } else {
       const source = new EncodedVideoPacketSource(VIDEO_CODECS[track.codec]);
       // In MP4 the frame rate is the timescale; WebM's is always 1000.
@@ -65,18 +66,22 @@ export async function containerHeader(extension: 'mp4' | 'webm', tracks: readonl
   return extension === 'mp4' ? mp4Start(file) : webmStart(file);
 }
 
-/** No pre-skip: what is recorded is the middle of a stream, and a codec delay would shift the sound against the picture. */
-function opusConfig(channels: number): AudioDecoderConfig {
-  return { codec: 'opus', sampleRate: OPUS_RATE_HZ, numberOfChannels: channels, description: opusHead(channels) };
+function opusConfig(channels: number, preSkip: number): AudioDecoderConfig {
+  const description = opusHead(channels);
+  description.writeUInt16LE(preSkip, PRE_SKIP_AT);
+  return { codec: 'opus', sampleRate: OPUS_RATE_HZ, numberOfChannels: channels, description };
 }
 
-/** The identification header of RFC 7845 §5.1. */
+/**
+ * The identification header of RFC 7845 §5.1. No pre-skip: what is recorded is the middle of a stream, and a codec delay
+ * would shift the sound against the picture.
+ */
 export function opusHead(channels: number): Buffer {
   const head = Buffer.alloc(19);
   head.write('OpusHead', 0, 'latin1');
   head[8] = 1;
   head[9] = channels;
-  head.writeUInt16LE(0, 10);
+  head.writeUInt16LE(0, PRE_SKIP_AT);
   head.writeUInt32LE(OPUS_RATE_HZ, 12);
   return head;
 }
@@ -88,10 +93,20 @@ function mp4Start(file: Buffer): Buffer {
   throw new Error('the muxer made no fragment');
 }
 
+/**
+ * What a decoder of Opus needs before its sound is right, after a jump (RFC 7845 §4.6): 80 ms, the `SeekPreRoll` of WebM.
+ * mediabunny takes it from the pre-skip, so that is put right afterwards, in the place where it stands.
+ */
+const PRE_ROLL_SAMPLES = (80 * OPUS_RATE_HZ) / 1_000;
+const PRE_SKIP_AT = 10;
+
 const CLUSTER_ID = Buffer.from('1f43b675', 'hex');
 
 function webmStart(file: Buffer): Buffer {
   const at = file.indexOf(CLUSTER_ID);
   if (at < 0) throw new Error('the muxer made no cluster');
-  return file.subarray(0, at);
+  const start = file.subarray(0, at);
+  const opus = start.indexOf('OpusHead');
+  if (opus >= 0) start.writeUInt16LE(0, opus + PRE_SKIP_AT);
+  return start;
 }

@@ -18,6 +18,12 @@ const VIDEO = 2;
 const AUDIO_HEADER = { kind: 'audio', channels: 2 } as const;
 /** The first bytes of a VP8 picture of 64×48 (RFC 6386 §9.1). FFmpeg takes from them what a picture is. */
 const KEY_PICTURE = Buffer.from('1002009d012a40003000', 'hex');
+/** In nanoseconds, of a track (RFC 9559 §5.1.4.1). */
+const CODEC_DELAY = 0x56aa;
+const SEEK_PRE_ROLL = 0x56bb;
+const TRACK_ENTRY = 0xae;
+/** In the identification header of Opus (RFC 7845 §5.1). */
+const PRE_SKIP_AT = 10;
 const OTHER_PICTURE = Buffer.from('1102000000000000', 'hex');
 
 /** Segments of 2 s with a picture every 40 ms; `keys`: which of them are keyframes. */
@@ -114,4 +120,31 @@ it.each([
     return;
   }
   expect.unreachable('no picture was found');
+});
+
+it('says that sound needs 80 ms to be right after a jump, and that none of it is late', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'vestibule-webm-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, 'a.webm');
+  const { file } = await build(1, new Set([0]));
+  await writeFile(path, file);
+
+  const within = (data: Buffer, wanted: number): Buffer[] =>
+    [...elements(data, 0, data.length)]
+      .filter(({ id }) => id === wanted)
+      .map(({ dataPosition, dataBytes }) => data.subarray(dataPosition, dataPosition + dataBytes));
+  const entries = within(file, EBML_ID.segment)
+    .flatMap((segment) => within(segment, EBML_ID.tracks))
+    .flatMap((tracks) => within(tracks, TRACK_ENTRY));
+  const valuesOf = (id: number) =>
+    entries.map((entry) => within(entry, id).map((data) => data.readUIntBE(0, data.length)));
+  expect(valuesOf(SEEK_PRE_ROLL)).toEqual([[80_000_000], []]);
+  // Absent, it is 0, as in the header of the codec.
+  expect(valuesOf(CODEC_DELAY)).toEqual([[], []]);
+  await using input = await Demuxer.open(path);
+  const audio = input.audio();
+  expect(audio?.codecpar.extradata?.readUInt16LE(PRE_SKIP_AT)).toBe(0);
+  expect(audio?.codecpar.initialPadding).toBe(0);
+  const packet = await input.packets(audio?.index).next();
+  expect(Number(packet.value?.pts)).toBe(0);
 });
