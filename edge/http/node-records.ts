@@ -18,7 +18,7 @@ import {
 } from '../../shared/protocol/records.ts';
 import { RECORDS_NAME } from '../env.ts';
 import type { App, AppContext } from '../middleware/context.ts';
-import { StoreError } from '../records/object-store.ts';
+import { StoreError, UploadLostError } from '../records/object-store.ts';
 import { storeFor } from '../records/open-store.ts';
 import { readJson } from './json-body.ts';
 import { emptyOk, noContent, type Resource, route } from './methods.ts';
@@ -120,6 +120,11 @@ async function takePart(c: AppContext, node: NodeId, id: RecordId, part: number)
       .pipeTo(known.writable, { signal: stop.signal })
       .then(() => digest.digest),
   ]);
+  if (stored.status === 'rejected' && stored.reason instanceof UploadLostError) {
+    // Its time was over in the bucket, or somebody ended it there: what it had is gone.
+    unwrap(await records(c).abandon({ node, id }));
+    throw new ProblemError(409, 'no_upload', stored.reason.message);
+  }
   if (stored.status === 'rejected' || sum.status === 'rejected') {
     if (stored.status === 'rejected') console.error('a part could not be stored', messageOf(stored.reason));
     throw new ProblemError(503, 'store_unreachable', 'the part could not be stored', { retryAfterSeconds: 5 });

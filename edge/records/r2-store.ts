@@ -1,7 +1,14 @@
 /** The R2 bucket that is bound to the worker: in the cloud, or the one of the embedded runtime on this machine's disk. */
 import type { PartReceipt } from '../../shared/protocol/records.ts';
 import type { Bucket } from './bucket.ts';
-import { type Completion, type ObjectStore, type StoredObject, StoreError } from './object-store.ts';
+import {
+  type Completion,
+  type ObjectStore,
+  type Place,
+  type StoredObject,
+  StoreError,
+  UploadLostError,
+} from './object-store.ts';
 import type { Upload } from './record.ts';
 
 export class R2Store implements ObjectStore {
@@ -14,12 +21,24 @@ export class R2Store implements ObjectStore {
 
   async begin(name: string, contentType: string): Promise<Upload> {
     const upload = await asked(this.#bucket.createMultipartUpload(name, { httpMetadata: { contentType } }));
-    return { via: this.via, key: name, uploadId: upload.uploadId };
+    return { ...this.placeOf(name), uploadId: upload.uploadId };
   }
 
+  placeOf(name: string): Place {
+    return { via: this.via, key: name };
+  }
+
+  /** A bucket that is bound does not list uploads. */
+  async sweep(): Promise<void> {}
+
   async putPart({ key, uploadId }: Upload, part: number, body: ReadableStream<Uint8Array>): Promise<PartReceipt> {
-    const stored = await asked(this.#bucket.resumeMultipartUpload(key, uploadId).uploadPart(part, body));
-    return { part, etag: stored.etag };
+    try {
+      const { etag } = await this.#bucket.resumeMultipartUpload(key, uploadId).uploadPart(part, body);
+      return { part, etag };
+    } catch (error) {
+      if (isUnknown(error)) throw new UploadLostError('the bucket does not know the upload', { cause: error });
+      throw new StoreError('the part could not be stored', { cause: error });
+    }
   }
 
   async partUrl(): Promise<null> {
@@ -69,6 +88,12 @@ async function asked<T>(call: Promise<T>): Promise<T> {
 
 /** R2 says in its messages which error it is: `completeMultipartUpload: … (10024)`. */
 const REFUSALS = /\((10024|10025|10048|10011|10007)\)/;
+const NO_SUCH_UPLOAD = /\(10024\)/;
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof Error && NO_SUCH_UPLOAD.test(error.message);
+}
+
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && REFUSALS.test(error.message);
 }

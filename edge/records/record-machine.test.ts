@@ -22,6 +22,7 @@ const BEGIN: RecordBegin = {
 };
 const begun: RecordEvent = { type: 'begun', node: NODE, begin: BEGIN };
 const uploadBegun: RecordEvent = { type: 'upload-begun', node: NODE, upload: UPLOAD };
+const opening: RecordEvent = { type: 'upload-opening', node: NODE, place: { via: 'edge', key: 'k' } };
 const completed: RecordEvent = { type: 'completed', bytes: 10, durationMs: 5 };
 const deadline: RecordEvent = { type: 'deadline', isFreed: true };
 const said = (state: RecordUpdate['state'], node = NODE): RecordEvent => ({
@@ -74,7 +75,8 @@ test('a failed one may be uploaded after all', () => {
 
 test('only its own node may speak of it', () => {
   const entry = entryAfter(begun);
-  for (const event of [said('failed', OTHER), { ...uploadBegun, node: OTHER }, { ...begun, node: OTHER }]) {
+  const others = [uploadBegun, opening, begun].map((event) => ({ ...event, node: OTHER }));
+  for (const event of [said('failed', OTHER), ...others]) {
     expect(step(entry, event as RecordEvent, T0)).toMatchObject({ entry, refusal: { code: 'no_record' } });
   }
 });
@@ -94,6 +96,20 @@ test('what a failed one had begun to upload is given up after a day without a wo
   expect(given).toMatchObject({ state: 'failed', upload: null, error: entry?.error, endedAt: entry?.endedAt });
 });
 
+test.each([
+  ['a silent node', []],
+  ['a failed one', [said('failed')]],
+])('an upload that may have been begun is remembered until it is freed: of %s', (_, words) => {
+  const entry = entryAfter(begun, opening, ...words);
+  expect(entry).toMatchObject({ upload: null, opening: { via: 'edge', key: 'k' } });
+  expect(step(entry, uploadBegun, T0).entry).toMatchObject({ upload: UPLOAD, opening: null });
+  expect(step(entry, { type: 'upload-lost' }, T0).entry).toMatchObject({ upload: null, opening: null });
+  expect(step(entry, deadline, T0 + ABANDONED_AFTER_MS - 1).entry).toBe(entry);
+  const stuck = step(entry, { ...deadline, isFreed: false }, T0 + ABANDONED_AFTER_MS).entry;
+  expect(stuck).toMatchObject({ state: 'failed', opening: { via: 'edge' } });
+  expect(step(stuck, deadline, T0 + 2 * ABANDONED_AFTER_MS).entry).toMatchObject({ opening: null });
+});
+
 test('what lies in a store that is not configured any more is remembered until it can be freed', () => {
   const stuck: RecordEvent = { type: 'deadline', isFreed: false };
   const given = step(entryAfter(begun, uploadBegun), stuck, T0 + ABANDONED_AFTER_MS).entry;
@@ -104,7 +120,16 @@ test('what lies in a store that is not configured any more is remembered until i
 
 test('whatever comes, an ended recording has a reason or an object', () => {
   const event = fc.constantFrom<RecordEvent>(
-    ...[begun, uploadBegun, completed, said('recording'), said('finalising'), said('uploading'), said('failed')],
+    ...[
+      begun,
+      opening,
+      uploadBegun,
+      completed,
+      said('recording'),
+      said('finalising'),
+      said('uploading'),
+      said('failed'),
+    ],
     ...[{ type: 'upload-lost' } as const, deadline, { ...deadline, isFreed: false } as const, said('failed', OTHER)],
   );
   fc.assert(
@@ -121,7 +146,7 @@ test('whatever comes, an ended recording has a reason or an object', () => {
           if (entry === null) continue;
           expect(entry.state === 'failed').toBe(entry.error !== null && entry.endedAt !== null);
           expect(entry.state === 'ready').toBe(entry.stored !== null);
-          if (entry.state === 'ready') expect(entry.upload).toBeNull();
+          if (entry.state === 'ready') expect([entry.upload, entry.opening]).toEqual([null, null]);
         }
       },
     ),

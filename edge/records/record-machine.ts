@@ -10,7 +10,7 @@
 import type { Problem } from '../../shared/errors.ts';
 import type { NodeId } from '../../shared/ids.ts';
 import type { RecordBegin, RecordState, RecordUpdate } from '../../shared/protocol/records.ts';
-import type { RecordEntry, Upload } from './record.ts';
+import { isFree, type RecordEntry, type Upload } from './record.ts';
 
 /** Without a word for this long, the node is taken for gone for good. Its disk may still have the file. */
 export const ABANDONED_AFTER_MS = 24 * 3_600_000;
@@ -18,8 +18,10 @@ export const ABANDONED_AFTER_MS = 24 * 3_600_000;
 export type RecordEvent =
   | { type: 'begun'; node: NodeId; begin: RecordBegin }
   | { type: 'updated'; node: NodeId; update: RecordUpdate }
+  /** The store is about to be asked for an upload. */
+  | { type: 'upload-opening'; node: NodeId; place: NonNullable<RecordEntry['opening']> }
   | { type: 'upload-begun'; node: NodeId; upload: Upload }
-  /** The store does not know the upload any more, or it was abandoned. */
+  /** The store does not know the upload any more, or it was abandoned, and nothing is left of others. */
   | { type: 'upload-lost' }
   | { type: 'completed'; bytes: number; durationMs: number }
   /** `isFreed`: the store has nothing of an unfinished upload any more. */
@@ -35,6 +37,8 @@ export const NO_RECORD: Problem = { status: 404, code: 'no_record', detail: 'no 
 export const NO_UPLOAD: Problem = { status: 409, code: 'no_upload', detail: 'there is no such upload: begin again' };
 const RECORD_READY: Problem = { status: 409, code: 'record_ready', detail: 'the recording is complete' };
 
+const FREED = { upload: null, opening: null, uploadedBytes: 0 };
+
 /** A state may be told from these. */
 const EARLIER: Readonly<Record<RecordUpdate['state'], readonly RecordState[]>> = {
   recording: ['recording'],
@@ -49,12 +53,15 @@ export function step(entry: RecordEntry | null, event: RecordEvent, now: number)
       return begun(entry, event, now);
     case 'updated':
       return updated(entry, event, now);
-    case 'upload-begun':
+    case 'upload-opening':
+    case 'upload-begun': {
       if (entry === null || entry.node !== event.node) return refused(entry, NO_RECORD);
       if (entry.state === 'ready') return refused(entry, RECORD_READY);
-      return to({ ...entry, upload: event.upload, uploadedBytes: 0, updatedAt: now });
+      const [upload, opening] = event.type === 'upload-begun' ? [event.upload, null] : [null, event.place];
+      return to({ ...entry, uploadedBytes: 0, updatedAt: now, upload, opening });
+    }
     case 'upload-lost':
-      return to(entry === null || entry.upload === null ? entry : { ...entry, upload: null, uploadedBytes: 0 });
+      return to(entry === null || isFree(entry) ? entry : { ...entry, ...FREED });
     case 'completed': {
       if (entry?.upload == null) return refused(entry, NO_UPLOAD);
       const { bytes, durationMs } = event;
@@ -64,7 +71,7 @@ export function step(entry: RecordEntry | null, event: RecordEvent, now: number)
     }
     case 'deadline': {
       if (entry === null || abandonedAt(entry) === null || (abandonedAt(entry) ?? now) > now) return to(entry);
-      const left = event.isFreed ? { upload: null, uploadedBytes: 0 } : {};
+      const left = event.isFreed ? FREED : {};
       // Why it failed is known; what its node sent before is of no use to anybody any more.
       if (entry.state === 'failed') return to(event.isFreed ? { ...entry, ...left } : entry);
       const error = 'the media node that has the file has not been heard of for a day';
@@ -75,7 +82,7 @@ export function step(entry: RecordEntry | null, event: RecordEvent, now: number)
 
 /** Unix ms at which it, or what a failed one left in the store, will be given up; null: it is over already. */
 export function abandonedAt(entry: RecordEntry): number | null {
-  const isOver = entry.state === 'ready' || (entry.state === 'failed' && entry.upload === null);
+  const isOver = entry.state === 'ready' || (entry.state === 'failed' && isFree(entry));
   return isOver ? null : entry.updatedAt + ABANDONED_AFTER_MS;
 }
 
@@ -87,7 +94,7 @@ function begun(entry: RecordEntry | null, event: Extract<RecordEvent, { type: 'b
   return to({
     ...{ id, name, lobby, session, node, contentType, codecs, startedAt },
     ...{ state: 'recording', bytes: 0, durationMs: 0, uploadedBytes: 0, updatedAt: now },
-    ...{ endedAt: null, error: null, upload: null, stored: null },
+    ...{ endedAt: null, error: null, upload: null, opening: null, stored: null },
   });
 }
 

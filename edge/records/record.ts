@@ -38,8 +38,15 @@ export interface RecordEntry {
   error: string | null;
   /** Null before and after: a `ready` one has its object under `stored`. */
   upload: Upload | null;
+  /** An upload was asked for there, and nobody has heard yet what the store calls it. */
+  opening: { via: Upload['via']; key: string } | null;
   /** Where the finished object is; null before. */
   stored: { via: Upload['via']; key: string } | null;
+}
+
+/** Nothing of it is in a store, or may be, but for the finished object. */
+export function isFree({ upload, opening }: Pick<RecordEntry, 'upload' | 'opening'>): boolean {
+  return upload === null && opening === null;
 }
 
 /** Nothing will change any more unless somebody asks for it. */

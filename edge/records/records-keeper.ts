@@ -7,7 +7,7 @@ import type { RecordId } from '../../shared/protocol/records.ts';
 import { type Env, readSettings } from '../env.ts';
 import type { ObjectStore } from './object-store.ts';
 import { storeFor } from './open-store.ts';
-import type { RecordEntry } from './record.ts';
+import { isFree, type RecordEntry } from './record.ts';
 import { ABANDONED_AFTER_MS, abandonedAt, type RecordEvent } from './record-machine.ts';
 import type { RecordsStore } from './records-store.ts';
 
@@ -84,20 +84,28 @@ export class RecordsKeeper {
       this.#host.store.flush(id);
       return succeeded('done');
     }
-    const store = entry.upload === null ? null : storeFor(this.#host.env(), entry.upload.via);
-    const isFreed = entry.upload === null || store !== null;
     // Before it is forgotten: a store that cannot be asked now would keep the parts for ever.
-    if (entry.upload !== null) await store?.abort(entry.upload);
+    const isFreed = await this.#free(entry);
     const stepped = this.#host.step(id, { type: 'deadline', isFreed });
     return stepped.ok ? succeeded(isFreed ? 'done' : 'kept') : stepped;
   }
 
   /** Frees what an unfinished upload holds, and forgets it. @throws {StoreError} */
   async dropUpload(entry: RecordEntry): Promise<void> {
-    if (entry.upload === null) return;
-    await storeFor(this.#host.env(), entry.upload.via)?.abort(entry.upload);
+    if (isFree(entry)) return;
+    await this.#free(entry);
     this.#host.store.dropParts(entry.id);
     this.#host.step(entry.id, { type: 'upload-lost' });
+  }
+
+  /** False: the store of it is not configured now. @throws {StoreError} */
+  async #free({ upload, opening }: RecordEntry): Promise<boolean> {
+    const place = upload ?? opening;
+    if (place === null) return true;
+    const store = storeFor(this.#host.env(), place.via);
+    if (upload !== null) await store?.abort(upload);
+    else await store?.sweep(place);
+    return store !== null;
   }
 
   /** What is in the store first, the entry second. @throws {StoreError} */
@@ -113,8 +121,8 @@ export class RecordsKeeper {
   }
 
   /** Something of it lies in a store that is not configured (any more). */
-  isStoreGone({ stored, upload }: RecordEntry): boolean {
-    return [stored, upload].some((place) => place !== null && storeFor(this.#host.env(), place.via) === null);
+  isStoreGone({ stored, upload, opening }: RecordEntry): boolean {
+    return [stored, upload, opening].some((place) => place !== null && storeFor(this.#host.env(), place.via) === null);
   }
 
   #retentionMs(): number | null {

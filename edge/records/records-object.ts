@@ -97,6 +97,11 @@ export class Records extends DurableObject<Env> implements RecordsRpc {
         return succeeded(this.#plan(entry.id, entry.upload));
       const store = openStore(this.env);
       if (store === null) return failed(NO_STORE);
+      // Whatever becomes of us or of the store's answer: that there may be an upload is known, and that nobody knows its name.
+      if (entry.opening !== null) await storeFor(this.env, entry.opening.via)?.sweep(entry.opening);
+      const place = store.placeOf(entry.name);
+      const opening = this.#step(entry.id, { type: 'upload-opening', node: input.node, place });
+      if (!opening.ok) return opening;
       const upload = await store.begin(entry.name, entry.contentType);
       this.#store.dropParts(entry.id);
       const begun = this.#step(entry.id, { type: 'upload-begun', node: input.node, upload });

@@ -24,10 +24,11 @@ const TABLES = [
   'CREATE TABLE parts (record TEXT NOT NULL, part INTEGER NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (record, part)) WITHOUT ROWID',
 ];
 
-/** Failed, with parts in the store that its node may still go on with. */
-const HALF_SENT = `state = 'failed' AND json_extract(entry, '$.upload') IS NOT NULL`;
+/** Failed, with parts in the store that its node may still go on with, or with an upload there of which nobody has heard. */
+const HALF_SENT = `state = 'failed' AND COALESCE(json_extract(entry, '$.upload'), json_extract(entry, '$.opening')) IS NOT NULL`;
 /** Came later than the tables. */
-const HALF_SENT_INDEX = `CREATE INDEX IF NOT EXISTS records_half_sent ON records (updated) WHERE ${HALF_SENT}`;
+const HALF_SENT_INDEX = `CREATE INDEX IF NOT EXISTS records_half_sent_or_opening ON records (updated) WHERE ${HALF_SENT};
+  DROP INDEX IF EXISTS records_half_sent`;
 
 const via = z.enum(['edge', 's3']);
 const entrySchema = z.object({
@@ -47,6 +48,8 @@ const entrySchema = z.object({
   endedAt: z.number().nullable(),
   error: z.string().nullable(),
   upload: z.object({ via, key: z.string(), uploadId: z.string() }).nullable(),
+  // Not in entries that were written before there was such a thing.
+  opening: z.object({ via, key: z.string() }).nullable().default(null),
   stored: z.object({ via, key: z.string() }).nullable(),
 }) satisfies z.ZodType<RecordEntry>;
 
@@ -163,7 +166,8 @@ export class RecordsStore {
 
   /** Over since before `until` (Unix ms), at most `limit`; of those that are in a store, only those in one of `stores`. */
   endedBefore(until: number, stores: readonly Upload['via'][], limit: number): RecordEntry[] {
-    const place = "COALESCE(json_extract(entry, '$.stored.via'), json_extract(entry, '$.upload.via'))";
+    const place = `COALESCE(json_extract(entry, '$.stored.via'), json_extract(entry, '$.upload.via'),
+                            json_extract(entry, '$.opening.via'))`;
     return this.#sql
       .exec(
         `SELECT entry FROM records WHERE ended IS NOT NULL AND ended <= ?

@@ -21,7 +21,10 @@ let count = 0;
 beforeEach(() => {
   call = deployed({ ADMIN_TOKEN: 'root' });
 });
-afterEach(() => reset());
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await reset();
+});
 
 interface Draft {
   id: string;
@@ -205,6 +208,22 @@ describe('an upload through the edge', { timeout: 60_000 }, () => {
     await bindings.RECORDINGS?.resumeMultipartUpload(upload.value.key, upload.value.uploadId).abort();
 
     const refused = await finish(record, [part], 10);
+    expect([refused.status, (await problemOf(refused)).code]).toEqual([409, 'no_upload']);
+    expect((await plan(record)).parts).toEqual([]);
+    const again = await (await putPart(record, 1, noise(10))).json();
+    expect((await finish(record, [again], 10)).status).toBe(200);
+  });
+
+  test('that the store has forgotten is begun again, too, when the next part comes', async () => {
+    const record = draft();
+    await begin(record);
+    await plan(record);
+    await putPart(record, 1, noise(10));
+    const upload = await records().part({ node: 'n1' as never, id: record.id as never });
+    if (!upload.ok) throw new Error('no upload');
+    await bindings.RECORDINGS?.resumeMultipartUpload(upload.value.key, upload.value.uploadId).abort();
+
+    const refused = await putPart(record, 1, noise(10));
     expect([refused.status, (await problemOf(refused)).code]).toEqual([409, 'no_upload']);
     expect((await plan(record)).parts).toEqual([]);
     const again = await (await putPart(record, 1, noise(10))).json();
@@ -400,6 +419,40 @@ test('what a silent node had uploaded is freed when the store can be asked again
   expect(await listed()).toMatchObject([{ state: 'failed' }]);
   expect(aborted).toHaveBeenCalledTimes(2);
   aborted.mockRestore();
+});
+
+describe('a store that was asked for an upload and gave no answer', () => {
+  const ask = async ({ id }: Draft) => (await call(`/node/records/${id}/upload`, asNode('POST'))).status;
+
+  test('is swept before it is asked again', async () => {
+    const record = draft();
+    await begin(record);
+    const swept = vi.spyOn(R2Store.prototype, 'sweep');
+    vi.spyOn(R2Store.prototype, 'begin').mockRejectedValueOnce(new StoreError('no answer'));
+    expect([await ask(record), swept.mock.calls.length]).toEqual([503, 0]);
+    expect([await ask(record), swept.mock.calls]).toEqual([200, [[{ via: 'edge', key: record.name }]]]);
+    expect([await ask(record), swept.mock.calls.length]).toEqual([200, 1]);
+  });
+
+  test('is swept when the node is given up, as soon as it can be asked', async () => {
+    const record = draft();
+    await begin(record);
+    vi.spyOn(R2Store.prototype, 'begin').mockRejectedValueOnce(new StoreError('no answer'));
+    const swept = vi.spyOn(R2Store.prototype, 'sweep').mockRejectedValueOnce(new StoreError('away'));
+    expect(await ask(record)).toBe(503);
+    await runInDurableObject(stub(records()), (_, { storage }) => {
+      const store = new RecordsStore(storage);
+      const entry = store.get(record.id as never);
+      if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
+    });
+    await runDurableObjectAlarm(stub(records()));
+    expect(await listed()).toMatchObject([{ state: 'recording' }]);
+    expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
+    expect(await listed()).toMatchObject([{ state: 'failed' }]);
+    expect(swept).toHaveBeenCalledTimes(2);
+    // Nothing is left to be freed; should the node come back, it begins again.
+    expect([await ask(record), swept.mock.calls.length]).toEqual([200, 2]);
+  });
 });
 
 test('how far recordings have come is told for all of a node at once, shown at once, and written seldom', async () => {

@@ -4,7 +4,7 @@
  */
 import { AwsClient } from 'aws4fetch';
 import type { PartReceipt, PartUrl } from '../../shared/protocol/records.ts';
-import { type Completion, type ObjectStore, type StoredObject, StoreError } from './object-store.ts';
+import { type Completion, type ObjectStore, type Place, type StoredObject, StoreError } from './object-store.ts';
 import type { Upload } from './record.ts';
 
 export interface S3Settings {
@@ -23,6 +23,9 @@ export interface S3Settings {
 const CALL_DEADLINE_MS = 20_000;
 /** A part of 16 MiB takes less than this on a line that can carry a stream at all. */
 const PART_URL_SECONDS = 900;
+/** Not allowed, not found, not implemented. */
+const CANNOT_LIST: readonly number[] = [400, 403, 404, 405, 501];
+const UPLOAD_ELEMENT = /<Upload>(.*?)<\/Upload>/gs;
 
 export class S3Store implements ObjectStore {
   readonly via = 's3';
@@ -37,12 +40,29 @@ export class S3Store implements ObjectStore {
   }
 
   async begin(name: string, contentType: string): Promise<Upload> {
-    const key = `${this.#settings.prefix}${name}`;
+    const place = this.placeOf(name);
+    const { key } = place;
     const response = await this.#call(this.#url(key, { uploads: '' }), 'POST', { 'Content-Type': contentType });
     const xml = await textOf(response);
     const uploadId = elementOf(xml, 'UploadId');
     if (!response.ok || uploadId === null) throw refusal('begin an upload', response.status, xml);
-    return { via: this.via, key, uploadId };
+    return { ...place, uploadId };
+  }
+
+  placeOf(name: string): Place {
+    return { via: this.via, key: `${this.#settings.prefix}${name}` };
+  }
+
+  /** `ListMultipartUploads` of this key. Not all stores have it, and not all keys may ask for it. */
+  async sweep({ via, key }: Place): Promise<void> {
+    const response = await this.#call(this.#url('', { uploads: '', prefix: key }), 'GET');
+    const xml = await textOf(response);
+    if (CANNOT_LIST.includes(response.status)) return;
+    if (!response.ok) throw refusal('list its uploads', response.status, xml);
+    for (const [, upload = ''] of xml.matchAll(UPLOAD_ELEMENT)) {
+      const uploadId = elementOf(upload, 'UploadId');
+      if (elementOf(upload, 'Key') === key && uploadId !== null) await this.abort({ via, key, uploadId });
+    }
   }
 
   putPart(): Promise<PartReceipt> {

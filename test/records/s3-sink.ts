@@ -30,6 +30,8 @@ export class S3Sink implements AsyncDisposable {
   /** `METHOD kind`, as they came. */
   readonly seen: string[] = [];
   readonly #stop: () => Promise<void>;
+  /** Keys of multipart uploads that were begun, by their ids, until they are completed or aborted. */
+  readonly #open = new Map<string, string>();
 
   private constructor(endpoint: string, stop: () => Promise<void>) {
     this.endpoint = endpoint;
@@ -58,6 +60,11 @@ export class S3Sink implements AsyncDisposable {
     return { S3_ENDPOINT: this.endpoint, S3_BUCKET: this.bucket, S3_PREFIX: 'live/', ...S3_KEYS };
   }
 
+  /** Keys of multipart uploads that were neither completed nor aborted. */
+  get openUploads(): string[] {
+    return [...this.#open.values()];
+  }
+
   pass(incoming: IncomingMessage, outgoing: ServerResponse, port: number): void {
     const url = new URL(incoming.url ?? '/', this.endpoint);
     const method = incoming.method ?? 'GET';
@@ -74,13 +81,46 @@ export class S3Sink implements AsyncDisposable {
     }
     // The host is signed: it stays what the caller said.
     const options = { port, host: '127.0.0.1', method, path: incoming.url, headers: incoming.headers };
-    const pass = (): void => this.#forward(incoming, outgoing, options, trouble === 'lost');
+    const pass = (): void => {
+      if (!this.#isAnswered(method, url, outgoing)) this.#forward(incoming, outgoing, options, trouble === 'lost');
+    };
     if (trouble === 'slow') setTimeout(pass, SLOW_MS);
     else pass();
   }
 
+  /** s3rver neither lists uploads nor aborts them. */
+  #isAnswered(method: string, { searchParams }: URL, outgoing: ServerResponse): boolean {
+    const aborted = searchParams.get('uploadId');
+    if (method === 'GET' && searchParams.has('uploads')) {
+      const prefix = searchParams.get('prefix') ?? '';
+      const found = [...this.#open].filter(([, key]) => key.startsWith(prefix));
+      const xml = found.map(([id, key]) => `<Upload>\n<Key>${key}</Key><UploadId>${id}</UploadId></Upload>`).join('');
+      outgoing.end(`<ListMultipartUploadsResult><Bucket>rec</Bucket>${xml}</ListMultipartUploadsResult>`);
+    } else if (method === 'DELETE' && aborted !== null) {
+      outgoing.writeHead(this.#open.delete(aborted) ? 204 : 404).end();
+    } else return false;
+    return true;
+  }
+
+  /** What becomes of uploads. */
+  #watch({ method, path }: RequestOptions, answer: IncomingMessage): void {
+    const { pathname, searchParams } = new URL(path ?? '/', this.endpoint);
+    if (method !== 'POST' || answer.statusCode !== 200) return;
+    this.#open.delete(searchParams.get('uploadId') ?? '');
+    if (!searchParams.has('uploads')) return;
+    let xml = '';
+    answer.on('data', (chunk: Buffer) => {
+      xml += chunk.toString();
+    });
+    answer.on('end', () => {
+      const id = /<UploadId>(.*?)<\/UploadId>/.exec(xml)?.[1];
+      if (id !== undefined) this.#open.set(id, decodeURIComponent(pathname.slice(`/${this.bucket}/`.length)));
+    });
+  }
+
   #forward(incoming: IncomingMessage, outgoing: ServerResponse, options: RequestOptions, losesAnswer: boolean): void {
     const passed = httpRequest(options, (answer) => {
+      this.#watch(options, answer);
       if (losesAnswer) {
         answer.resume().on('end', () => incoming.socket.destroy());
         return;

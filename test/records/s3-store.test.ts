@@ -99,6 +99,37 @@ test.each<[string, Step, Trouble]>([
   expect(Buffer.from(await file.arrayBuffer()).equals(bytes)).toBe(true);
 });
 
+test('uploads whose beginning was never answered are freed: at the next try, or with the recording', async () => {
+  const client = await begun();
+  const others = sink.openUploads;
+  const left = (): string[] => sink.openUploads.filter((key) => !others.includes(key));
+  const losesAnswers = (): void => {
+    sink.trouble = (method, url) => (BEGINS(method, url) ? 'lost' : null);
+  };
+  const ask = async (): Promise<Response> => client.say('POST', `/${client.id}/upload`);
+
+  losesAnswers();
+  expect(await codeOf(await ask())).toEqual([503, 'store_unreachable']);
+  expect(left()).toEqual([`live/${client.name}`]);
+  // One is begun anew each time, and none piles up.
+  expect(await codeOf(await ask())).toEqual([503, 'store_unreachable']);
+  expect(left()).toHaveLength(1);
+  sink.trouble = () => null;
+  const bytes = randomBytes(1_000);
+  expect((await client.complete(await client.upload(bytes), bytes.length)).status).toBe(200);
+  expect(left()).toEqual([]);
+
+  const failed = await begun();
+  losesAnswers();
+  expect(await codeOf(await failed.say('POST', `/${failed.id}/upload`))).toEqual([503, 'store_unreachable']);
+  sink.trouble = () => null;
+  await failed.say('PATCH', `/${failed.id}`, { state: 'failed', bytes: 0, durationMs: 0, error: 'the disk is full' });
+  expect(left()).toEqual([`live/${failed.name}`]);
+  const url = `${vestibule.url}/records/${failed.name}`;
+  expect((await fetch(url, { method: 'DELETE', headers: ADMIN })).status).toBe(200);
+  expect(left()).toEqual([]);
+});
+
 test('what a node records lands in a store that refuses, cuts, loses and dawdles at every step', {
   timeout: 180_000,
 }, async () => {
