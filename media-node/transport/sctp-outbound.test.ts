@@ -259,22 +259,40 @@ describe('timeouts', () => {
     expect(timeout(sender)).toBeLessThanOrEqual(fresh);
   });
 
-  test('in a row end it after more than twenty seconds, but not while the peer says that it has no room', () => {
+  test('in a row end it after more than twenty seconds', () => {
     const silent = new Sender();
     silent.send(1);
     expect(silent.wait(20_000)).toBe(true);
     expect(silent.wait(20_000)).toBe(false);
+  });
 
+  test.each([0, 368])('do not end it while the peer says that it has room for %i bytes only', (windowBytes) => {
     const full = new Sender();
     full.send(3);
     for (let second = 0; second < 300; second++) {
-      full.sack(2, [], 0);
+      full.sack(2, [], windowBytes);
       expect(full.wait(1_000)).toBe(true);
     }
     full.sack(5);
     full.take();
     full.send(1);
     expect(full.take()).toEqual([6]);
+  });
+
+  test('are no shorter than a path that was slower than the first of them, though nothing could be measured', () => {
+    const sent: number[] = [];
+    const outbound = new SctpOutbound(1, WINDOW_BYTES, ({ tsn }) => void sent.push(tsn));
+    const sack = Buffer.alloc(12);
+    sack.writeUInt32BE(WINDOW_BYTES, 4);
+    for (let tsn = 1, nowMs = 0; tsn <= 5; tsn++) {
+      outbound.enqueue(0, 53, Buffer.alloc(10), true, nowMs);
+      const answerMs = nowMs + 800;
+      for (; outbound.nextTickMs < answerMs; nowMs = outbound.nextTickMs) outbound.tick(outbound.nextTickMs);
+      sack.writeUInt32BE(tsn, 0);
+      nowMs = answerMs;
+      outbound.acknowledge(sack, nowMs);
+    }
+    expect(sent).toEqual([1, 1, 2, 3, 4, 5]);
   });
 
   test('send again what the peer had reported and has dropped', () => {
@@ -296,6 +314,27 @@ describe('timeouts', () => {
     expect([sender.take(), sender.outbound.bufferedBytes()]).toEqual([[5, 6, 7, 8], 0]);
   });
 });
+
+test.each([
+  ['nothing', 0, 1],
+  ['less than a chunk', 368, 1],
+  ['one chunk and some', 1_500, 1],
+  ['two chunks', 2 * CHUNK_DATA_BYTES, 2],
+])(
+  'on the way to a peer that has room for %s is no more than that, and one chunk at least',
+  (_, windowBytes, chunks) => {
+    const sender = new Sender();
+    sender.send(1);
+    sender.sack(3, [], windowBytes);
+    sender.take();
+
+    sender.send(5);
+    expect(sender.take()).toHaveLength(chunks);
+    sender.nowMs += ROUND_TRIP_MS;
+    sender.sack(4, [], windowBytes);
+    expect(sender.take()).toHaveLength(1);
+  },
+);
 
 test('the last chunk of what may be sent asks for a SACK at once', () => {
   const sender = new Sender();

@@ -31,6 +31,9 @@ export class SctpOutbound {
   #nextTsn: number;
   #cumulative: number;
   readonly #queue: Message[] = [];
+  /** Those that wait until their streams are reset. */
+  readonly #held = new Map<number, Message[]>();
+  /** Of all messages that wait, as far as they are not sent. */
   #queuedBytes = 0;
   readonly #outstanding = new SctpOutstanding();
   readonly #sequences = new Map<number, number>();
@@ -54,6 +57,11 @@ export class SctpOutbound {
     this.#send = send;
   }
 
+  /** Everything up to this was acknowledged. */
+  get cumulativeTsn(): number {
+    return this.#cumulative;
+  }
+
   get lastTsn(): number {
     return tsnAdd(this.#nextTsn, -1);
   }
@@ -72,20 +80,35 @@ export class SctpOutbound {
   bufferedBytes(stream: number | null = null): number {
     let sum = this.#outstanding.bytes(stream);
     if (stream === null) return sum + this.#queuedBytes;
-    for (const message of this.#queue) if (message.stream === stream) sum += message.data.length - message.offset;
+    for (const { data, offset } of this.#queued(stream)) sum += data.length - offset;
+    for (const { data } of this.#held.get(stream) ?? []) sum += data.length;
     return sum;
+  }
+
+  /** Everything that was sent on the stream is acknowledged; what is held does not count. */
+  isSettled(stream: number): boolean {
+    return this.#outstanding.bytes(stream) === 0 && this.#queued(stream).length === 0;
   }
 
   /** @param data not empty; must not change until it is sent */
   enqueue(stream: number, protocol: number, data: Buffer, ordered: boolean, nowMs: number): void {
-    this.#queue.push({ stream, protocol, data, ordered, offset: 0 });
+    const queue = this.#held.get(stream) ?? this.#queue;
+    queue.push({ stream, protocol, data, ordered, offset: 0 });
     this.#queuedBytes += data.length;
     this.#transmit(nowMs);
   }
 
-  /** The stream's sequence numbers begin anew (RFC 6525 §5.1.2); nothing of it may be on the way. */
-  resetStream(stream: number): void {
-    this.#sequences.delete(stream);
+  /** The stream is to be reset: from now on nothing new is sent on it (RFC 6525 §5.1.2), until `release`. */
+  hold(stream: number): void {
+    if (!this.#held.has(stream)) this.#held.set(stream, []);
+  }
+
+  /** What was held goes on; when the stream was reset, with sequence numbers that begin anew. */
+  release(stream: number, wasReset: boolean, nowMs: number): void {
+    if (wasReset) this.#sequences.delete(stream);
+    this.#queue.push(...(this.#held.get(stream) ?? []));
+    this.#held.delete(stream);
+    this.#transmit(nowMs);
   }
 
   /** Takes the body of a SACK chunk. */
@@ -102,7 +125,7 @@ export class SctpOutbound {
     if (bytes > 0) {
       this.#timeouts = 0;
       this.#probes = 0;
-    } else if (this.#peerWindowBytes === 0) {
+    } else if (this.#peerWindowBytes < (this.#outstanding.earliest?.bytes ?? 0)) {
       // It answers, and has no room: that is asked for again, but is no reason to give up (RFC 9260 §6.1 A).
       this.#timeouts = Math.min(this.#timeouts, MAX_TIMEOUTS - 1);
     }
@@ -123,6 +146,7 @@ export class SctpOutbound {
   #timeOut(nowMs: number): boolean {
     this.#timeouts += 1;
     if (this.#timeouts > MAX_TIMEOUTS) return false;
+    this.#roundTrip.timedOut();
     this.#outstanding.loseAll();
     this.#window.collapse();
     this.#expiresMs = nowMs + this.timeoutMs(this.#timeouts);
@@ -142,8 +166,8 @@ export class SctpOutbound {
   /** Something new, or else what was sent last: its SACK says what has arrived of everything before. */
   #probe(nowMs: number): void {
     const [message] = this.#queue;
-    const isRoom = this.#outstanding.flightBytes < this.#peerWindowBytes;
-    const chunk = message !== undefined && isRoom ? this.#cut(message) : this.#outstanding.latestInFlight();
+    const isNew = message !== undefined && this.#fits(message);
+    const chunk = isNew ? this.#cut(message) : this.#outstanding.latestInFlight();
     const { patienceMs } = this.#roundTrip;
     // That it is sent again does not put the timeout off, but its answer must have time to come.
     const expiresMs = Math.max(this.#expiresMs, nowMs + patienceMs);
@@ -173,14 +197,22 @@ export class SctpOutbound {
     const lost = this.#outstanding.nextLost();
     if (lost !== undefined) return lost;
     const [message] = this.#queue;
-    // One chunk may always be on the way: it probes a window of zero (RFC 9260 §6.1 A).
-    if (message === undefined || (flightBytes > 0 && flightBytes >= this.#peerWindowBytes)) return undefined;
-    return this.#cut(message);
+    return message !== undefined && this.#fits(message) ? this.#cut(message) : undefined;
+  }
+
+  /** The peer has room for its next chunk. One may always be on the way: it probes a window that is closed (RFC 9260 §6.1 A). */
+  #fits(message: Message): boolean {
+    const { flightBytes } = this.#outstanding;
+    return flightBytes === 0 || flightBytes + nextBytes(message) <= this.#peerWindowBytes;
+  }
+
+  #queued(stream: number): Message[] {
+    return this.#queue.filter((message) => message.stream === stream);
   }
 
   #cut(message: Message): SentChunk {
     const { stream, protocol, ordered, data, offset } = message;
-    const bytes = Math.min(CHUNK_DATA_BYTES, data.length - offset);
+    const bytes = nextBytes(message);
     const chunk = new DataChunk(0, undefined);
     const sequence = ordered ? (this.#sequences.get(stream) ?? 0) : 0;
     chunk.tsn = this.#nextTsn;
@@ -222,6 +254,11 @@ export class SctpOutbound {
     const { flightBytes } = this.#outstanding;
     if (flightBytes >= this.#window.bytes) return true;
     if (this.#outstanding.nextLost() !== undefined) return false;
-    return this.#queue.length === 0 || flightBytes >= this.#peerWindowBytes;
+    const [message] = this.#queue;
+    return message === undefined || !this.#fits(message);
   }
+}
+
+function nextBytes({ data, offset }: Message): number {
+  return Math.min(CHUNK_DATA_BYTES, data.length - offset);
 }

@@ -44,7 +44,14 @@ function transfer(seed: number, trouble: PathTrouble): [ours: number, theirs: nu
 const LOOPBACK = [0.2, 2] as const;
 const NEAR = [15, 20] as const;
 const FAR = [50, 60] as const;
+const SATELLITE = [400, 420] as const;
 const RAGGED = [1, 100] as const;
+/** Of a peer that takes one chunk at a time. */
+const NARROW = { bytes: 1_500, keepsMs: 5 };
+const OUTAGE = [[200, 10_200]] as const;
+
+/** What is wrong is told each time. */
+const LOSSLESS = { loss: 0, delayMs: NEAR, reorders: false, repeats: 0, timerLateMs: TIMER_LATE_MS };
 
 /** Limits in ms: twice of what thousands of seeds took, in the middle and at worst. */
 describe.each`
@@ -71,8 +78,21 @@ describe.each`
   });
 });
 
-/** Until something is told to get lost. */
-const LOSSLESS = { loss: 0, delayMs: NEAR, reorders: false, repeats: 0, timerLateMs: TIMER_LATE_MS };
+describe.each`
+  what                                                    | trouble                              | middleMs  | worstMs
+  ${'on a path slower than the first timeout'}            | ${{ delayMs: SATELLITE }}            | ${28_000} | ${28_000}
+  ${'to a peer that has room for one chunk'}              | ${{ peerRoom: NARROW }}              | ${15_000} | ${16_000}
+  ${'to the same while a tenth is lost'}                  | ${{ peerRoom: NARROW, loss: 0.1 }}   | ${17_000} | ${28_000}
+  ${'over an outage of ten seconds, a twentieth is lost'} | ${{ outagesMs: OUTAGE, loss: 0.05 }} | ${23_000} | ${36_000}
+`('$what', ({ trouble, middleMs, worstMs }) => {
+  test(`messages of 60 KB arrive both ways within ${middleMs} ms mostly, and ${worstMs} ms at worst`, WORK, () => {
+    const times = Array.from({ length: 5 }, (_, seed) => transfer(seed + 1, { ...LOSSLESS, ...trouble })).flat();
+
+    times.sort((a, b) => a - b);
+    expect(times[times.length >> 1]).toBeLessThan(middleMs);
+    expect(times.at(-1)).toBeLessThan(worstMs);
+  });
+});
 
 test('a single small message is there soon after its first packet was lost', () => {
   for (let seed = 1; seed <= 200; seed++) {
@@ -109,4 +129,14 @@ test('after an outage of ten seconds it takes no longer than two until all is th
   path.send(Buffer.from('second'));
   path.run(() => path.peerHeard.length === 2, GIVE_UP_MS);
   expect(path.nowMs - againMs).toBeLessThan(500);
+});
+
+test('a peer that never opens its window is asked again, seldom and for ever, and is not taken for dead', () => {
+  const path = new SctpLossyPath(1, { ...LOSSLESS, peerRoom: { bytes: 1_500, keepsMs: Number.POSITIVE_INFINITY } });
+  expect(path.send(OURS[0] ?? Buffer.alloc(0))).toBe(true);
+
+  path.run(() => false, 600_000);
+
+  expect([path.channel.open, path.channel.bufferedBytes > MESSAGE_BYTES / 2]).toEqual([true, true]);
+  expect(path.chunks).toBeLessThan(320);
 });

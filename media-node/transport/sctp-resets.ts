@@ -5,7 +5,7 @@ import { OutgoingSSNResetRequestParam, ReconfigResponseParam } from './werift-in
 
 const PARAMETER = { outgoingReset: 13, incomingReset: 14, response: 16, addOutgoing: 17, addIncoming: 18 } as const;
 /** RFC 6525 §4.4 */
-const RESULT = { performed: 1, denied: 2, badSequence: 5, inProgress: 6 } as const;
+const RESULT = { nothingToDo: 0, performed: 1, denied: 2, badSequence: 5, inProgress: 6 } as const;
 const RESET_HEADER_BYTES = 12;
 const RESPONSE_BYTES = 8;
 /** As many as chunks are sent: a way that is gone for a while ends nothing. */
@@ -51,22 +51,22 @@ export class SctpResets {
   }
 
   request(stream: number, nowMs: number): void {
-    if (this.#waiting.size < MAX_WAITING) this.#waiting.add(stream);
+    if (this.#waiting.size >= MAX_WAITING) return;
+    this.#waiting.add(stream);
+    this.#outbound.hold(stream);
     this.flush(nowMs);
   }
 
   /** Sends the next request, of streams on which everything is acknowledged, when none is on the way. */
   flush(nowMs: number): void {
     if (this.#pending !== null || this.#waiting.size === 0) return;
-    const streams = [...this.#waiting].filter((stream) => this.#outbound.bufferedBytes(stream) === 0);
+    const streams = [...this.#waiting].filter((stream) => this.#outbound.isSettled(stream));
     if (streams.length === 0) return;
     for (const stream of streams) this.#waiting.delete(stream);
-    const parameter = new OutgoingSSNResetRequestParam(
-      this.#nextRequest,
-      this.#lastRequest,
-      this.#outbound.lastTsn,
-      streams,
-    );
+    // What the peer must have before is what it has acknowledged, though other streams have more on the way: it need not
+    // say that it is not ready, which versions of libwebrtc then say for ever.
+    const { cumulativeTsn } = this.#outbound;
+    const parameter = new OutgoingSSNResetRequestParam(this.#nextRequest, this.#lastRequest, cumulativeTsn, streams);
     this.#nextRequest = tsnAdd(this.#nextRequest, 1);
     this.#pending = { parameter, sentMs: nowMs, sends: 1 };
     this.#events.send(parameter);
@@ -98,13 +98,18 @@ export class SctpResets {
     const pending = this.#pending;
     if (pending === null || value.length < RESPONSE_BYTES) return;
     if (value.readUInt32BE(0) !== pending.parameter.requestSequence) return;
-    if (value.readUInt32BE(4) === RESULT.inProgress) {
+    const result = value.readUInt32BE(4);
+    if (result === RESULT.inProgress) {
       // It is there, and waits for what was sent before.
       pending.sends = 1;
       return;
     }
     this.#pending = null;
-    for (const stream of pending.parameter.streams) this.#outbound.resetStream(stream);
+    const wasReset = result === RESULT.performed || result === RESULT.nothingToDo;
+    for (const stream of pending.parameter.streams) {
+      this.#outbound.release(stream, wasReset, nowMs);
+      if (this.#waiting.has(stream)) this.#outbound.hold(stream);
+    }
     this.flush(nowMs);
   }
 
@@ -121,17 +126,19 @@ export class SctpResets {
     if (streams.length > 0) this.#events.reset(streams);
   }
 
-  /** Requests are dealt with in their order, each once; a repeated one is told the same again. */
+  /**
+   * Requests are dealt with in their order, each once; a repeated one is told the same again. One that could not be dealt
+   * with yet is repeated under its own number (RFC 6525 §5.2.2), or under the next one: dcSCTP did so for years.
+   */
   #answer(sequence: number, deal: () => number): void {
-    let result: number;
+    const isNext = sequence === tsnAdd(this.#lastRequest, 1);
     const isRepeated = sequence === this.#lastRequest;
-    if (isRepeated) result = this.#lastResult;
-    else if (sequence === tsnAdd(this.#lastRequest, 1)) result = deal();
-    else result = RESULT.badSequence;
-    if (!isRepeated && result !== RESULT.badSequence && result !== RESULT.inProgress) {
+    let result: number = RESULT.badSequence;
+    if (isNext || (isRepeated && this.#lastResult === RESULT.inProgress)) {
+      result = deal();
       this.#lastRequest = sequence;
       this.#lastResult = result;
-    }
+    } else if (isRepeated) result = this.#lastResult;
     // werift knows two results only.
     this.#events.send(new ReconfigResponseParam(sequence, result as 1));
   }

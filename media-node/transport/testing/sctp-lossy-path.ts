@@ -5,7 +5,7 @@
  * it sends goes through a sender of our own.
  */
 import { SctpInbound } from '../sctp-inbound.ts';
-import { SctpOutbound } from '../sctp-outbound.ts';
+import { CHUNK_DATA_BYTES, SctpOutbound } from '../sctp-outbound.ts';
 import { CHUNK, type ReceivedPacket, readSctpPacket } from '../sctp-packet.ts';
 import type { DataChannel } from '../types.ts';
 import { SackChunk, type SctpChunk, serializePacket } from '../werift-internals.ts';
@@ -25,6 +25,10 @@ export interface PathTrouble {
   repeats: number;
   /** How late timers may be, as those of the deadline wheel. */
   timerLateMs: number;
+  /** From, to: everything is lost. */
+  outagesMs?: readonly (readonly [fromMs: number, toMs: number])[];
+  /** The peer has this much room, and keeps what came for so long; what finds no room is dropped. Much, and not at all, when absent. */
+  peerRoom?: { bytes: number; keepsMs: number };
 }
 
 const PORT = 5000;
@@ -32,6 +36,7 @@ const DELAYED_SACK_MS = 200;
 const PEER_WINDOW_BYTES = 5 * 1024 * 1024;
 const IMMEDIATE = 0x08;
 const INITIAL_TSN_AT = 28;
+const DATA_HEADER_BYTES = 12;
 
 interface Event {
   atMs: number;
@@ -50,6 +55,8 @@ export class SctpLossyPath {
   #unacknowledged = 0;
   #sackDueMs = Number.POSITIVE_INFINITY;
   readonly #lastArrivalMs = { out: 0, in: 0 };
+  /** What fills the peer's room. */
+  #keptBytes = 0;
   /** What the peer got. */
   readonly peerHeard: Buffer[] = [];
   /** DATA chunks that we sent, repeated ones too. */
@@ -148,7 +155,8 @@ export class SctpLossyPath {
       this.#doomed -= 1;
       return;
     }
-    const { loss, delayMs, reorders, repeats } = this.#trouble;
+    const { loss, delayMs, reorders, repeats, outagesMs } = this.#trouble;
+    if (outagesMs?.some(([fromMs, toMs]) => this.nowMs >= fromMs && this.nowMs < toMs)) return;
     const copies = this.#random() < repeats ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       if (this.#random() < loss) continue;
@@ -156,10 +164,14 @@ export class SctpLossyPath {
       let atMs = this.nowMs + least + this.#random() * (most - least);
       if (!reorders) atMs = Math.max(atMs, this.#lastArrivalMs[way]);
       this.#lastArrivalMs[way] = atMs;
-      let place = this.#events.length;
-      while (place > 0 && (this.#events[place - 1]?.atMs ?? 0) > atMs) place -= 1;
-      this.#events.splice(place, 0, { atMs, run: arrive });
+      this.#plan(atMs, arrive);
     }
+  }
+
+  #plan(atMs: number, run: () => void): void {
+    let place = this.#events.length;
+    while (place > 0 && (this.#events[place - 1]?.atMs ?? 0) > atMs) place -= 1;
+    this.#events.splice(place, 0, { atMs, run });
   }
 
   #receive(packet: Buffer): void {
@@ -175,12 +187,32 @@ export class SctpLossyPath {
     let isUrgent = false;
     for (const { flags, body } of data) {
       const before = this.#received();
-      this.#inbound.receive(flags, body);
-      isUrgent ||= this.#received() === before || (flags & IMMEDIATE) !== 0;
+      const bytes = body.length - DATA_HEADER_BYTES;
+      if (bytes <= this.#windowBytes) this.#inbound.receive(flags, body);
+      const isNew = this.#received() !== before;
+      if (isNew) this.#keep(bytes);
+      isUrgent ||= !isNew || (flags & IMMEDIATE) !== 0;
     }
     this.#unacknowledged += 1;
     if (isUrgent || this.#unacknowledged === 2 || this.#inbound.gapBlocks().length > 0) this.#sendSack();
     else this.#sackDueMs = Math.min(this.#sackDueMs, this.nowMs + DELAYED_SACK_MS);
+  }
+
+  get #windowBytes(): number {
+    return (this.#trouble.peerRoom?.bytes ?? PEER_WINDOW_BYTES) - this.#keptBytes;
+  }
+
+  /** Until it is read, which is told when there was no room for more. */
+  #keep(bytes: number): void {
+    const { peerRoom } = this.#trouble;
+    if (peerRoom === undefined) return;
+    this.#keptBytes += bytes;
+    if (peerRoom.keepsMs === Number.POSITIVE_INFINITY) return;
+    this.#plan(this.nowMs + peerRoom.keepsMs, () => {
+      const wasFull = this.#windowBytes < CHUNK_DATA_BYTES;
+      this.#keptBytes -= bytes;
+      if (wasFull) this.#sendSack();
+    });
   }
 
   /** Changes with each chunk that is new. */
@@ -191,7 +223,7 @@ export class SctpLossyPath {
   #sendSack(): void {
     const sack = new SackChunk(0, undefined);
     sack.cumulativeTsn = this.#inbound.cumulativeTsn;
-    sack.advertisedRwnd = PEER_WINDOW_BYTES;
+    sack.advertisedRwnd = this.#windowBytes;
     sack.gaps = this.#inbound.gapBlocks();
     this.#unacknowledged = 0;
     this.#sackDueMs = Number.POSITIVE_INFINITY;
