@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
 
+const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/vestibule/', import.meta.url));
 const FLAGS = ['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden'];
 const COMPILERS = ['c++', 'g++', 'clang++'];
@@ -25,13 +26,8 @@ const COMPILE_TIMEOUT_MS = 120_000;
  */
 export async function loadNative(source: string): Promise<unknown> {
   if (process.platform !== 'linux') throw new Error(`it needs Linux, this is ${process.platform}`);
-  const path = fileURLToPath(new URL(source, import.meta.url));
-  const hash = createHash('sha256').update([process.version, process.arch, ...FLAGS].join(' '));
-  const name = `${source}-${hash
-    .update(await readFile(path))
-    .digest('hex')
-    .slice(0, 16)}.node`;
-  const built = join(CACHE, name);
+  const path = join(FOLDER, source);
+  const built = join(CACHE, `${source}-${await madeOf(source)}.node`);
   if (!existsSync(built)) {
     await mkdir(CACHE, { recursive: true });
     const fresh = `${built}.${randomUUID()}`;
@@ -44,6 +40,14 @@ export async function loadNative(source: string): Promise<unknown> {
     }
   }
   return require(built);
+}
+
+/** Changes with the compiler's flags, the source, and every header of the folder, as any of them may be included. */
+async function madeOf(source: string): Promise<string> {
+  const hash = createHash('sha256').update([process.version, process.arch, ...FLAGS].join(' '));
+  const headers = (await readdir(FOLDER)).filter((name) => name.endsWith('.h')).sort();
+  for (const name of [source, ...headers]) hash.update(await readFile(join(FOLDER, name)));
+  return hash.digest('hex').slice(0, 16);
 }
 
 async function compile(source: string, output: string): Promise<void> {
