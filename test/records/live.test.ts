@@ -12,6 +12,9 @@ const AWAY_MS = 3_000;
 /** How long media flows before and after. */
 const STRETCH_MS = 3_500;
 const LOSS = 0.1;
+const CAUGHT_UP_S = 1;
+/** Enough to be used on a slow machine; the other tests take longer. */
+const SHORT_LINK_S = 8;
 /** From one session to the next. */
 const MAX_DRIFT_MS = 100;
 /** Pictures of 30 frames a second are farther from each other. */
@@ -106,8 +109,9 @@ describe.concurrent('recorded', () => {
     // A tenth of the sound is missing, and the two outages; of the pictures next to none where packets were sent again.
     const [outage, absence, ...others] = gapsS(audio.timesS, AWAY_MS / 2_000);
     expect(others).toEqual([]);
-    expect(outage).toBeGreaterThan(AWAY_MS / 1_000 - 0.2);
-    expect(absence).toBeGreaterThan(AWAY_MS / 1_000 - 0.2);
+    // What a publisher that stood still has to catch up with is sent when the network is there again.
+    expect(outage).toBeGreaterThan(AWAY_MS / 1_000 - CAUGHT_UP_S);
+    expect(absence).toBeGreaterThan(AWAY_MS / 1_000 - CAUGHT_UP_S);
     const heardS = durationS - (outage ?? 0) - (absence ?? 0);
     expect(audio.packets / (50 * heardS)).toBeGreaterThan(0.8);
     expect(audio.packets / (50 * heardS)).toBeLessThan(0.97);
@@ -130,35 +134,42 @@ describe.concurrent('recorded', () => {
     });
     try {
       await delay(1_500);
+      const askedMs = performance.now();
       await system.record(room, true);
-      const onMs = performance.now();
+      let begunMs = 0;
       const sizes = new Set<number>();
       await system.when(
-        ([record]) => record?.state === 'recording' && sizes.add(record.size).size >= 2 && record.durationMs > 2_000,
+        ([record]) => {
+          if (record?.state !== 'recording') return false;
+          if (begunMs === 0) begunMs = performance.now();
+          return sizes.add(record.size).size >= 2 && record.durationMs > 2_000;
+        },
         'a recording that grows',
         room,
       );
       const rooms = (await (await fetch(`${system.url}/api/rooms`)).json()) as { name: string; recording: unknown }[];
       expect(rooms.find(({ name }) => name === room)?.recording).toEqual({ state: 'recording', error: null });
-      const seconds = (performance.now() - onMs) / 1000;
+      const leastS = (performance.now() - begunMs) / 1000;
       await system.record(room, false);
+      const mostS = (performance.now() - askedMs) / 1000;
       const [record] = await system.settled(room);
       if (record === undefined) throw new Error('no record');
       const facts = await readRecorded(await system.download(record));
       const video = facts.tracks.find(({ kind }) => kind === 'video');
-      expect(Math.abs(facts.durationS - seconds)).toBeLessThan(1);
+      expect(facts.durationS).toBeGreaterThan(leastS - 1);
+      expect(facts.durationS).toBeLessThan(mostS + 1);
       expect(video?.decoded).toBe(video?.packets);
       expect(video?.firstS).toBeLessThan(0.1);
       // The pictures since the keyframe are at the start, and from there on all are in their place.
       expect(video?.largestGapS).toBeLessThan(0.2);
-      expect(video?.packets).toBeGreaterThan(30 * seconds + 20);
+      expect(video?.packets).toBeGreaterThan(30 * facts.durationS + 20);
       expect(Math.abs(median(soundDelaysMs(facts)))).toBeLessThan(40);
     } finally {
       await publisher.kill();
     }
   });
 
-  test('is for operators and for those with a link, and for nobody else', { timeout: 30_000 }, async () => {
+  test('is for operators and for those with a link, and for nobody else', { timeout: 60_000 }, async () => {
     const room = 'private';
     await system.record(room, true);
     const publisher = await publish({ url: system.publishUrl(room) });
@@ -187,7 +198,7 @@ describe.concurrent('recorded', () => {
     const short = await fetch(`${system.url}/api/records/${record.name}/link`, {
       method: 'POST',
       headers: { ...ADMIN, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ expiresInSeconds: 1 }),
+      body: JSON.stringify({ expiresInSeconds: SHORT_LINK_S }),
     });
     const { url } = (await short.json()) as { url: string };
     const { pathname, search } = new URL(url);
