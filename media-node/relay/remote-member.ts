@@ -4,7 +4,7 @@ import type { DesiredRelay, Lineage, RelayReport, TrackReport } from '../../shar
 import { DEFAULT_TRACK_INFO } from '../../shared/track-info.ts';
 import { canReplace } from '../session/codec-match.ts';
 import type { NodeContext } from '../session/context.ts';
-import type { MemberTrack } from '../session/member-session.ts';
+import type { MemberTrack } from '../session/member-track.ts';
 import { namesOf } from '../session/track-key.ts';
 import { RelayIntake } from './relay-intake.ts';
 

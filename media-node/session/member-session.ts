@@ -1,7 +1,7 @@
 /** A member of a stream lobby on this node: what it sends (WHIP), its signal channel, and its listener once it has one. */
 import { ProblemError } from '../../shared/errors.ts';
 import type { SessionId } from '../../shared/ids.ts';
-import type { IngressReport, Lineage, TrackInfo } from '../../shared/protocol/control.ts';
+import type { IngressReport, Lineage } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
 import { answerJoin } from '../negotiate/answer-join.ts';
 import type { Codec, DataChannelPlan, JoinedTrackPlan, WantedTrack } from '../negotiate/plan.ts';
@@ -11,6 +11,7 @@ import { MEMBER_SILENCE_MS } from './context.ts';
 import { EventChannel } from './event-channel.ts';
 import { type IngressEnd, IngressSession, type IngressSessionOptions } from './ingress-session.ts';
 import { ListenerSession } from './listener-session.ts';
+import type { MemberTrack } from './member-track.ts';
 import { noSession } from './refusals.ts';
 import { namesOf } from './track-key.ts';
 
@@ -39,11 +40,6 @@ export interface MemberEvents {
   wanted(member: MemberSession): WantedTrack[];
   /** The forwarder's track by its key, if it has this codec. */
   find(key: string, codec: Codec): SourceTrack | null;
-}
-
-/** A member's track as the others get it; `info` changes with its mute. */
-export interface MemberTrack extends WantedTrack {
-  info: TrackInfo;
 }
 
 export class MemberSession {

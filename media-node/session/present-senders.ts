@@ -5,7 +5,7 @@
 import type { SessionId } from '../../shared/ids.ts';
 import type { Lineage } from '../../shared/protocol/control.ts';
 import type { IngressTrackStats } from '../forward/types.ts';
-import type { MemberTrack } from './member-session.ts';
+import type { MemberTrack } from './member-track.ts';
 
 /** A member's session that is received here, from the member or by a relay. */
 export interface Sender {
