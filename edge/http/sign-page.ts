@@ -63,6 +63,7 @@ async function signPage({ headline, hint, ways, note }: Sign, init: ResponseInit
     <title>${headline} · Vestibule</title>
     <link rel="icon" href="/web/favicon.svg" type="image/svg+xml">
     <link rel="stylesheet" href="/web/vestibule.css">
+    <link rel="stylesheet" href="/web/controls.css">
   </head>
   <body class="page">
     <header class="site">

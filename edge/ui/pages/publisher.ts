@@ -151,7 +151,7 @@ async function start(): Promise<void> {
 
 function onClientState(state: WhipState, room: string): void {
   if (state === 'live') {
-    setState('live', `Live in ${room}`);
+    setState('live', `Live in “${room}”`);
     showError('');
     startStats();
   } else if (state === 'reconnecting') {
