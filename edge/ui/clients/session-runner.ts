@@ -2,7 +2,9 @@
  * Runs a `SessionMachine`: one timer, one peer session at a time (two while it moves), the network's and the page's
  * events.
  */
+import { Alarm } from './alarm.ts';
 import { ClientError } from './errors.ts';
+import { LeavingPeers } from './leaving-peers.ts';
 import { type MoveEffect, type MoveEvent, NO_MOVE, stepMove } from './move-machine.ts';
 import { watchPage } from './page-watch.ts';
 import type { PeerSession, PeerSessionOptions } from './peer-session.ts';
@@ -62,20 +64,18 @@ export class SessionRunner {
   #machine: ReturnType<typeof initialSession>;
   #peer: PeerSession | null = null;
   #lastError: ClientError | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #alarm = new Alarm(() => this.dispatch({ kind: 'tick' }));
   #move = NO_MOVE;
   /** The session that a move is opening. */
   #next: PeerSession | null = null;
-  #moveTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #moveAlarm = new Alarm(() => this.#dispatchMove({ kind: 'tick' }));
   /**
    * A publisher's broken session, which the next one takes over: were it ended by DELETE, the room would be over for all who
    * watch.
    */
   #broken: PeerSession | null = null;
-  /** Sessions that were moved away from, until they are closed. */
-  readonly #left = new Map<PeerSession, ReturnType<typeof setTimeout>>();
   /** A new session waits for the old one's DELETE, or a publisher would be refused because of itself. */
-  #closing: Promise<void> = Promise.resolve();
+  readonly #leaving = new LeavingPeers();
   #listening: AbortController | null = null;
   readonly #silence: SilenceWatch | null;
 
@@ -106,12 +106,12 @@ export class SessionRunner {
     const before = this.status;
     const { state, effects } = step(this.#machine, event, performance.now(), Math.random());
     this.#machine = state;
-    this.#setTimer(state.wakeAt);
+    this.#alarm.set(state.wakeAt);
     this.#listen(!['idle', 'stopped', 'failed'].includes(state.phase));
     // Before the effects: the second session goes with the first.
     if (!MOVABLE.includes(state.phase)) this.#dispatchMove({ kind: 'ended' });
     if (state.phase === 'stopped' || state.phase === 'failed') {
-      for (const peer of [...this.#left.keys()]) this.#leave(peer);
+      this.#leaving.closeLingering();
       this.#forgetBroken();
     }
     for (const effect of effects) this.#run(effect);
@@ -120,7 +120,7 @@ export class SessionRunner {
 
   /** Resolves when the last session's DELETE has been answered. */
   async settled(): Promise<void> {
-    await this.#closing;
+    await this.#leaving.settled;
   }
 
   #run(effect: SessionEffect): void {
@@ -147,7 +147,7 @@ export class SessionRunner {
     const peer = this.#createPeer(this.#broken);
     this.#peer = peer;
     try {
-      await this.#closing;
+      await this.#leaving.settled;
       if (this.#peer !== peer) return;
       await peer.open();
       if (this.#peer !== peer) return;
@@ -195,12 +195,7 @@ export class SessionRunner {
     const { timeoutMs } = this.#options.moving ?? {};
     const { state, effects } = stepMove(this.#move, event, performance.now(), Math.random(), timeoutMs);
     this.#move = state;
-    if (this.#moveTimer !== null) clearTimeout(this.#moveTimer);
-    const { wakeAt } = state;
-    this.#moveTimer =
-      wakeAt === null
-        ? null
-        : setTimeout(() => this.#dispatchMove({ kind: 'tick' }), Math.max(0, Math.ceil(wakeAt - performance.now())));
+    this.#moveAlarm.set(state.wakeAt);
     for (const effect of effects) this.#runMove(effect);
   }
 
@@ -214,7 +209,7 @@ export class SessionRunner {
         this.#next = null;
         if (next === null) return;
         // Whoever begins anew waits for it: it has a place of its own.
-        this.#closing = Promise.all([this.#closing, next.close()]).then(() => undefined);
+        this.#leaving.close(next);
         this.#options.moving?.onDropped?.(next);
         return;
       case 'adopt': {
@@ -222,10 +217,7 @@ export class SessionRunner {
         if (next === null || old === null) return;
         this.#peer = next;
         this.#next = null;
-        this.#left.set(
-          old,
-          setTimeout(() => this.#leave(old), this.#options.moving?.overlapMs ?? MOVE_OVERLAP_MS),
-        );
+        this.#leaving.closeAfter(old, this.#options.moving?.overlapMs ?? MOVE_OVERLAP_MS);
         this.dispatch({ kind: 'moved' });
         this.#options.moving?.onMoved?.(next);
       }
@@ -243,13 +235,6 @@ export class SessionRunner {
       if (this.#next !== next) return;
       this.#dispatchMove({ kind: 'failed', retryAfterMs: ClientError.fromUnknown(thrown).retryAfterMs });
     }
-  }
-
-  /** Ends a session that was moved away from. */
-  #leave(peer: PeerSession): void {
-    clearTimeout(this.#left.get(peer));
-    this.#left.delete(peer);
-    this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
   }
 
   async #restart(): Promise<void> {
@@ -285,27 +270,20 @@ export class SessionRunner {
       peer.hangUp();
       this.#broken = peer;
     } else {
-      this.#closing = Promise.all([this.#closing, peer.close()]).then(() => undefined);
+      this.#leaving.close(peer);
     }
   }
 
   #forgetBroken(): void {
     const broken = this.#broken;
     this.#broken = null;
-    if (broken !== null) this.#closing = Promise.all([this.#closing, broken.close()]).then(() => undefined);
+    if (broken !== null) this.#leaving.close(broken);
   }
 
   #failure(cause: FailureCause): ClientError {
     if (cause === 'ended') return new ClientError('The server ended this session', { code: 'ended' });
     if (cause === 'refused' && this.#lastError !== null) return this.#lastError;
     return new ClientError('No media path to the server: is UDP blocked on this network?', { code: 'no_path' });
-  }
-
-  #setTimer(wakeAt: number | null): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    if (wakeAt === null) return;
-    this.#timer = setTimeout(() => this.dispatch({ kind: 'tick' }), Math.max(0, Math.ceil(wakeAt - performance.now())));
   }
 
   #listen(wanted: boolean): void {
