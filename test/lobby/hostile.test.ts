@@ -11,9 +11,9 @@ const ATTACK_MS = 4_000;
 /** Who floods is watched for 10 s. */
 const LET_GO_MS = 20_000;
 /** Of the frames that leave the sender, whose machine the attacker shares. */
-const ENOUGH = 0.5;
-const LEAST_FRAMES = 15;
-const LONGEST_GAP_MS = 2_000;
+const ENOUGH = 0.25;
+const LEAST_FRAMES = 10;
+const LONGEST_GAP_MS = 3_000;
 const MEMORY_BYTES = 80 * 1024 * 1024;
 
 let server: LobbyServer;

@@ -70,8 +70,10 @@ describe.concurrent('recorded', () => {
     const first = await publish({ url: system.publishUrl(room), impair: network.impairments(1) });
     await delay(STRETCH_MS);
     network.isCut = true;
+    const cutAt = first.video.frames;
     await delay(AWAY_MS);
     network.isCut = false;
+    const backAt = first.video.frames;
     await delay(STRETCH_MS);
     await first.leave();
     await delay(AWAY_MS);
@@ -115,11 +117,11 @@ describe.concurrent('recorded', () => {
     const heardS = durationS - (outage ?? 0) - (absence ?? 0);
     expect(audio.packets / (50 * heardS)).toBeGreaterThan(0.8);
     expect(audio.packets / (50 * heardS)).toBeLessThan(0.97);
-    const shown = (pictures[0]?.length ?? 0) / first.video.frames;
-    expect(shown).toBeGreaterThan((0.9 * 2 * STRETCH_MS) / (2 * STRETCH_MS + AWAY_MS));
+    const shown = (pictures[0]?.length ?? 0) / (first.video.frames - (backAt - cutAt));
+    expect(shown).toBeGreaterThan(0.8);
     console.log(
       `bad network: drift over an absence ${driftMs.toFixed(1)} ms, ` +
-        `${(shown * 100).toFixed(0)} % of the pictures of a session that was away for 3 of 10 s, gaps ${outage?.toFixed(2)} and ${absence?.toFixed(2)} s`,
+        `${(shown * 100).toFixed(0)} % of the pictures that a session sent while it was not cut off, gaps ${outage?.toFixed(2)} and ${absence?.toFixed(2)} s`,
     );
   });
 
