@@ -3,6 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { freeUdpPort } from '../../test/support/free-port.ts';
 import { loadAddon } from '../forward/native/addon.ts';
 import {
   type DatagramOwner,
@@ -92,7 +93,7 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
   });
 
   test('IPv6 is IPv6 only', async () => {
-    const { socket, notes } = await bind('::1', 6);
+    const { socket, notes } = await bind('::1', 6, await freeUdpPort());
     const second = await bind('127.0.0.1', 4, socket.port);
     const peer = await client('::1', 6);
     peer.send('x', socket.port, '::1');
@@ -100,7 +101,7 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     socket.send(Buffer.from('back'), '::1', peer.address().port);
     await once(peer, 'message');
     expect(second.notes).toEqual([]);
-    const all = await bind('::', 6);
+    const all = await bind('::', 6, await freeUdpPort());
     await bind('0.0.0.0', 4, all.socket.port);
   });
 

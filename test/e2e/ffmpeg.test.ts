@@ -1,4 +1,4 @@
-/** A real FFmpeg 8 publishes H264 and Opus; it ignores PLI and sends a keyframe every 2 s. Chromium watches. */
+/** A real FFmpeg 8 publishes H264 and Opus; it ignores PLI. Chromium watches. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
 import { publishWithFfmpeg } from '../support/ffmpeg-whip.ts';
@@ -9,10 +9,13 @@ import { freshRoom, until } from './support/until.ts';
 
 const CLOSED_ROOM = 'ffmpeg-closed';
 const TOKEN = 'token-for-ffmpeg';
-const KEYFRAME_INTERVAL_MS = 2_000;
+/** Longer than FFmpeg's usual 2 s: who waits for one is told from who does not also on a slow machine. */
+const KEYFRAME_INTERVAL_MS = 5_000;
 const JOINS = 6;
 /** The goal is a median of 150 ms on an idle machine; a quarter of the interval would be luck six times over. */
-const FIRST_FRAME_MS = 700;
+const FIRST_FRAME_MS = KEYFRAME_INTERVAL_MS / 4;
+/** A picture that is late by all that was cached is seconds late. */
+const LASTING_DELAY_MS = 1_000;
 
 let vestibule: Vestibule;
 let chromium: Chromium;
@@ -49,7 +52,10 @@ test.each(['passive', 'active'] as const)('with DTLS %s it is watched, and its e
 
 test('viewers who join between two keyframes see a picture at once and end up live', async () => {
   const room = freshRoom();
-  await using _ffmpeg = await publishWithFfmpeg({ url: endpoint(room) });
+  await using _ffmpeg = await publishWithFfmpeg({
+    url: endpoint(room),
+    gopFrames: (KEYFRAME_INTERVAL_MS / 1_000) * 30,
+  });
   const times: number[] = [];
   for (let join = 0; join < JOINS; join += 1) {
     const player = await watch(chromium.context, vestibule.url, room);
@@ -59,7 +65,7 @@ test('viewers who join between two keyframes see a picture at once and end up li
       const later = await playsOn(player, 60);
       // The cached start is played faster than it was made: no lasting delay.
       expect(later.framesDecoded - (early?.framesDecoded ?? 0)).toBeGreaterThanOrEqual(60);
-      expect(later.jitterBufferMs).toBeLessThan(200);
+      expect(later.jitterBufferMs).toBeLessThan(LASTING_DELAY_MS);
     }
     await player.close();
   }

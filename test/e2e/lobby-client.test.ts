@@ -184,7 +184,7 @@ describe('offers of the server', () => {
 
     const log = await page.evaluate(() => fake.log);
     expect(log.filter((line) => line.startsWith('POST'))).toEqual(['POST whip 201', 'POST whep 201', 'POST whep 201']);
-    expect(log).toContain('DELETE listener2 200');
+    await expect.poll(() => page.evaluate(() => fake.log)).toContain('DELETE listener2 200');
   });
 });
 

@@ -11,7 +11,7 @@ const LOSS_RATE = 0.05;
 const DELAY_MS = 10;
 /** At 30 frames a second; nine tenths of some eight seconds. */
 const FRAMES = 220;
-const LONGEST_GAP_MS = 2_000;
+const LONGEST_GAP_MS = 3_000;
 
 let vestibule: Vestibule;
 let chromium: Chromium;

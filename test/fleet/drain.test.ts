@@ -13,13 +13,14 @@ import { NEW_YORK, PARIS, SYDNEY } from './places.ts';
 
 const PAGES = 3;
 const HEADLESS = 10;
-const DRAIN_MS = 8_000;
+/** Nobody waits for its end: whoever is left then is told that it is over. */
+const DRAIN_MS = 120_000;
 const DEADLINE_MS = 30_000;
 const SHORT_DRAIN_MS = 2_000;
 /** Longer than the test may last. */
 const LONG_DRAIN_MS = 300_000;
 /** 500 ms are promised on a machine that has time for it. */
-const LONGEST_STALL_MS = 2_000;
+const LONGEST_STALL_MS = 3_000;
 
 let bed: FleetBed;
 let chromium: Chromium;
@@ -66,7 +67,7 @@ async function longestStallMs(pages: readonly Page[]): Promise<number> {
   return Math.max(...(await Promise.all(pages.map(pictureStalls))).map(({ longestMs }) => longestMs));
 }
 
-test('drained by an operator: pages move without a stop of the picture, the rest ends with the time, exit code 0', async () => {
+test('drained by an operator: pages move without a stop of the picture, the rest ends when there is no more time, exit code 0', async () => {
   const pages = await pagesAt(PAGES, PARIS);
   const viewers: Viewer[] = [];
   for (let index = 0; index < HEADLESS; index += 1) viewers.push(await bed.play(PARIS, room));
@@ -87,7 +88,9 @@ test('drained by an operator: pages move without a stop of the picture, the rest
   expect((await bed.adminNodes()).find(({ node }) => node === 'paris')).toMatchObject({ draining: true });
   const latecomer = await bed.play(PARIS, room);
   expect(bed.nodeOf(latecomer)).not.toBe('paris');
+  await latecomer.close();
 
+  expect((await bed.drain('paris', 0)).status).toBe(202);
   await paris.process.whenEnded();
   expect(paris.process.outcome).toBe('exit code 0');
   await until('they have been told', () => viewers.every(({ session }) => session.transport.endReason === 'closed'));
