@@ -12,6 +12,7 @@ import { type IngressStream, removeFrom } from './ingress-stream.ts';
 import { ViewerLayer } from './layer-choice.ts';
 import { LineMeter } from './layer-line.ts';
 import type { LayerStep } from './layer-step.ts';
+import { RepairShare } from './repair-share.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 import { copiedExtensionIds, type SourcePacket } from './source-packet.ts';
 import type { PublishedTrack, TrackSink } from './source-track.ts';
@@ -60,6 +61,7 @@ export class EgressStream implements TrackSink {
   readonly #onLayers: (() => void) | undefined;
   readonly #layer = new ViewerLayer();
   readonly #line = new LineMeter();
+  readonly #repairs: RepairShare;
   /** The layer that should be sent. */
   #step: LayerStep | null = null;
   /** Of one layer to a node that relays. */
@@ -89,6 +91,7 @@ export class EgressStream implements TrackSink {
     const { rtxSsrc, rtxPayloadType } = plan;
     const rtx = rtxSsrc === null || rtxPayloadType === null ? null : { ssrc: rtxSsrc, payloadType: rtxPayloadType };
     this.#hasRtx = rtx !== null;
+    this.#repairs = new RepairShare(this.#hasRtx);
     this.sink = engine.openSink(peer, {
       ssrc: plan.ssrc,
       payloadType: plan.payloadType,
@@ -128,8 +131,10 @@ export class EgressStream implements TrackSink {
     // A node that relays speaks for many.
     if (this.#track === null || source === null || !this.#isOneViewer) return;
     const { steps } = this.#track;
-    if (steps.length < 2 || !this.#line.note(source, this.report, nowMs)) return;
+    if (!this.#line.note(source, this.report, nowMs)) return;
     if (this.#layer.noteReport(steps, this.#line, nowMs)) this.#aimAtChoice(nowMs);
+    const hasWayOut = this.#layer.canGoDown(steps);
+    this.#budget.share = this.#repairs.note(this.#line, source, this.retransmitted, hasWayOut, nowMs);
   }
 
   /** Not a node that relays, nor a tap of ours. */
@@ -310,12 +315,12 @@ export class EgressStream implements TrackSink {
     if (!this.#budget.mayLookUp(nowMs)) return;
     const extended = this.rewriter.sentSequence(sequence);
     if (extended < 0) return;
-    const { stream, bytes } = this.rewriter.stored(extended);
+    const { stream, bytes, ofKeyframe } = this.rewriter.stored(extended);
     if (stream === null || bytes === 0) return;
     // The layer was too much for the line, and the smaller one began with a keyframe: what is missing of it would be in its way.
     if (stream !== this.rewriter.source && this.#layer.isHeld) return;
     const streamBps = stream.meter.bitrateBps(nowMs);
-    if (!this.#budget.take(extended, bytes, streamBps, this.report.roundTripMs, nowMs)) return;
+    if (!this.#budget.take(extended, bytes, streamBps, this.report.roundTripMs, nowMs, ofKeyframe)) return;
     if (this.rewriter.resend(extended, this.#hasRtx)) this.retransmitted++;
   }
 

@@ -122,6 +122,11 @@ export class IngressStream implements LayerStep {
     return this.meter.bitrateBps(nowMs);
   }
 
+  /** Whether a packet belongs to the newest keyframe. @param timestamp of the packet, as the publisher sent it */
+  isOfKeyframe(timestamp: number): boolean {
+    return this.keyframeSequence >= 0 && timestamp === this.#keyframeTimestamp;
+  }
+
   /** Milliseconds since the newest keyframe began. */
   gopAgeMs(nowMs: number): number {
     return nowMs - this.keyframeMs;

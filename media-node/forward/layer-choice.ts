@@ -60,6 +60,11 @@ export class ViewerLayer {
     return this.#failedRid !== null;
   }
 
+  /** There is a smaller layer, which its line may make it take. */
+  canGoDown(steps: readonly LayerStep[]): boolean {
+    return this.#choice.rid === null && this.#line.down < choicesOf(steps, this.#choice) - 1;
+  }
+
   /** The layer to send of `steps`; null: none flows. */
   from(steps: readonly LayerStep[]): LayerStep | null {
     this.#keepPlace(steps);

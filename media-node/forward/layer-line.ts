@@ -14,6 +14,8 @@ interface LossySource {
 export class LineMeter {
   /** Of what was sent in the last window, 0 to 1. */
   fractionLost = 0;
+  /** Packets of the window, without what the source had lost. */
+  sent = 0;
   /** How much longer the round trip is than it can be: what waits in queues on the way. 0 while nobody knows. */
   queueMs = 0;
   #source: LossySource | null = null;
@@ -40,8 +42,8 @@ export class LineMeter {
     if (nowMs - this.#sinceMs < WINDOW_MS || highestSequence === this.#highest) return false;
     const holes = Math.max(0, source.holes - this.#holes);
     const ownLost = cumulativeLost - this.#lost - (source.holes - this.#holes) + this.#unnoticed;
-    const sent = Math.max(1, highestSequence - this.#highest - holes);
-    this.fractionLost = Math.max(0, Math.min(1, ownLost / sent));
+    this.sent = Math.max(1, highestSequence - this.#highest - holes);
+    this.fractionLost = Math.max(0, Math.min(1, ownLost / this.sent));
     this.#unnoticed = Math.max(-holes, Math.min(0, ownLost));
     this.#measureQueue(report);
     this.#begin(source, report, nowMs);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fc } from '../../shared/test-support/properties.ts';
 import { RetransmissionBudget } from './retransmission-budget.ts';
 
@@ -68,4 +68,48 @@ test('a loss of a third of a stream is repaired whole', () => {
     if (!budget.mayLookUp(nowMs) || !budget.take(sequence, BYTES, streamBps, 40, nowMs)) refused++;
   }
   expect(refused).toBe(0);
+});
+
+describe('a share of it', () => {
+  const STREAM_BPS = 2_000_000;
+
+  /** Bytes that a viewer gets that asks for everything for ten seconds. */
+  function everything(budget: RetransmissionBudget, ofKeyframe: boolean): number {
+    let sent = 0;
+    for (let nowMs = 0; nowMs < 10_000; nowMs += 5) {
+      for (let i = 0; i < 4; i++) {
+        if (budget.mayLookUp(nowMs) && budget.take(nowMs * 4 + i, BYTES, STREAM_BPS, null, nowMs, ofKeyframe))
+          sent += BYTES;
+      }
+    }
+    return sent;
+  }
+
+  test.each([1, 1 / 2, 1 / 8])('%s of the stream, and of what may be saved up', (share) => {
+    const budget = new RetransmissionBudget();
+    budget.share = share;
+    const most = share * (160_000 + (10 * STREAM_BPS) / 8);
+    expect(everything(budget, true)).toBeLessThanOrEqual(most);
+    expect(everything(new RetransmissionBudget(), true)).toBeGreaterThan(0.9 * (160_000 + (10 * STREAM_BPS) / 8));
+  });
+
+  test('keeps half of what is saved up for the packets of a keyframe', () => {
+    const budget = new RetransmissionBudget();
+    budget.share = 1 / 8;
+    let sequence = 0;
+    const takeAll = (ofKeyframe: boolean): number => {
+      const before = sequence;
+      while (budget.take(sequence, BYTES, STREAM_BPS, null, 0, ofKeyframe)) sequence++;
+      return (sequence - before) * BYTES;
+    };
+    const [other, keyframe] = [takeAll(false), takeAll(true)];
+    expect([other, keyframe]).toEqual([BYTES * 8, BYTES * 8]);
+  });
+
+  test('of one it is all for all', () => {
+    const budget = new RetransmissionBudget();
+    let count = 0;
+    while (budget.take(count, BYTES, STREAM_BPS, null, 0)) count++;
+    expect(count).toBe(128);
+  });
 });

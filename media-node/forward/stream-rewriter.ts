@@ -34,10 +34,12 @@ export interface StoredPacket {
   /** Null: it is gone. */
   stream: IngressStream | null;
   bytes: number;
+  /** It belongs to the newest keyframe. */
+  ofKeyframe: boolean;
 }
 
 /** Shared: in use within one call only. */
-const found: StoredPacket = { stream: null, bytes: 0 };
+const found: StoredPacket = { stream: null, bytes: 0, ofKeyframe: false };
 
 export class StreamRewriter {
   readonly #engine: FanoutEngine;
@@ -215,11 +217,13 @@ export class StreamRewriter {
   stored(extSequence: number): Readonly<StoredPacket> {
     found.stream = null;
     found.bytes = 0;
+    found.ofKeyframe = false;
     if (!this.#segments.find(extSequence)) return found;
     const { stream, sourceSequence } = this.#segments;
     if (stream === null || !stream.ring.has(sourceSequence)) return found;
     found.stream = stream;
     found.bytes = stream.ring.lengthOf(sourceSequence);
+    found.ofKeyframe = stream.isOfKeyframe(stream.ring.timestampOf(sourceSequence));
     return found;
   }
 

@@ -1,4 +1,5 @@
 /** The RTCP side of a test client: opens what the node sends and remembers it; protects what the client says. */
+import { ntpMiddle32 } from '../../rtcp/ntp.ts';
 import { parseRtcp, type RtcpVisitor } from '../../rtcp/parse.ts';
 import { RtcpWriter } from '../../rtcp/write.ts';
 import type { SrtpKeys } from '../../transport/types.ts';
@@ -23,6 +24,7 @@ export interface ReceivedRtp {
 export interface ReceivedReport {
   ssrc: number;
   ntpMs: number;
+  ntpMiddle32: number;
   rtpTimestamp: number;
   packets: number;
   bytes: number;
@@ -104,7 +106,8 @@ export class TestPeer implements RtcpVisitor {
   }
 
   senderReport(ssrc: number, high: number, low: number, rtpTimestamp: number, packets: number, bytes: number): void {
-    this.reports.push({ ssrc, ntpMs: high * 1000 + (low * 1000) / 2 ** 32, rtpTimestamp, packets, bytes });
+    const ntpMs = high * 1000 + (low * 1000) / 2 ** 32;
+    this.reports.push({ ssrc, ntpMs, ntpMiddle32: ntpMiddle32(high, low), rtpTimestamp, packets, bytes });
   }
 
   reportBlock(_reporter: number, ssrc: number, fractionLost: number, lost: number, highest: number): void {
