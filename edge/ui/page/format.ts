@@ -28,8 +28,13 @@ export function formatCount(value: number | null): string {
 }
 
 export function formatCodecs(video: string | null, audio: string | null): string {
-  const names = [video, audio === 'opus' ? 'Opus' : audio].filter((name) => name !== null);
+  const names = [video, audio].filter((name) => name !== null).map(formatCodec);
   return names.length === 0 ? UNKNOWN : names.join(' · ');
+}
+
+/** As its makers write it; SDP has `opus`. */
+export function formatCodec(name: string): string {
+  return name === 'opus' ? 'Opus' : name;
 }
 
 export function formatAudience(subscribers: number): string {

@@ -2,7 +2,7 @@
 import { ClientError } from '../clients/errors.ts';
 import { deleteRecord, fetchRecords, type RecordPage, type RecordSummary } from '../page/api.ts';
 import { create, expose, find, setPageState, setText } from '../page/dom.ts';
-import { formatBytes, formatDuration, formatWhen } from '../page/format.ts';
+import { formatBytes, formatCodec, formatDuration, formatWhen } from '../page/format.ts';
 import { isRoomName, rememberToken, storedToken } from '../page/preferences.ts';
 
 const REFRESH_MS = 3_000;
@@ -143,7 +143,7 @@ function noteOf({ state, error, size, uploadedBytes, durationMs, codecs, started
     formatDuration(durationMs),
     formatBytes(size),
     ahead,
-    codecs.join(' + '),
+    codecs.map(formatCodec).join(' + '),
   ];
   return parts.filter((part) => part !== '').join(' · ');
 }
