@@ -98,6 +98,8 @@ describe('a peer without manners', () => {
   test('what it does not take waits within a limit, and after long silence the channels close', async () => {
     const pair = await connected();
     const [channel] = pair.opened;
+    // Our word that the channel is open has been heard.
+    await eventually(() => expect(channel?.bufferedBytes).toBe(0));
     pair.connected = false;
 
     const taken = Array.from({ length: 10 }, () => channel?.send(Buffer.alloc(200_000)));

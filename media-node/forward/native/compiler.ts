@@ -23,11 +23,8 @@ export class CompilerError extends Error {
  * @throws the system's error (`code`: ENOENT, …) when there is no such program
  */
 export async function runCompiler(program: string, args: readonly string[], timeoutMs: number): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
-  const ended = Promise.withResolvers<number | null>();
-  child.once('error', ended.reject);
-  child.once('close', ended.resolve);
-  const end = (): void => endGroup(child.pid);
+  let leader: number | undefined;
+  const end = (): void => endGroup(leader);
   const onSignal = (signal: NodeJS.Signals): void => {
     end();
     // Whoever else listens decides what becomes of this process; without us nobody would, and it would have ended.
@@ -35,14 +32,21 @@ export async function runCompiler(program: string, args: readonly string[], time
     process.off(signal, onSignal);
     process.kill(process.pid, signal);
   };
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    end();
-  }, timeoutMs);
+  // Before there is anything to end: a signal that comes while it is being started has to find us.
   process.once('exit', end);
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
+  let isLate = false;
+  let timer: NodeJS.Timeout | undefined;
   try {
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    leader = child.pid;
+    const ended = Promise.withResolvers<number | null>();
+    child.once('error', ended.reject);
+    child.once('close', ended.resolve);
+    timer = setTimeout(() => {
+      isLate = true;
+      end();
+    }, timeoutMs);
     const [code, said] = await Promise.all([ended.promise, text(child.stderr)]);
     if (isLate) throw new CompilerError(program, `it took longer than ${timeoutMs / 1000} s`);
     if (code !== 0) throw new CompilerError(program, complaintIn(said));
