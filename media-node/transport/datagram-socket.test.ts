@@ -14,6 +14,7 @@ import {
 } from './datagram-socket.ts';
 import { NativeSockets } from './native-socket.ts';
 import { eventually } from './testing/eventually.ts';
+import { HAS_IPV6 } from './testing/ipv6.ts';
 import { portableSockets } from './udp-socket.ts';
 
 type Addon = Awaited<ReturnType<typeof loadAddon>>;
@@ -92,7 +93,7 @@ describe.each(KINDS)('%s sockets', (kind, make) => {
     expect(socket.errorCount).toBe(0);
   });
 
-  test('IPv6 is IPv6 only', async () => {
+  test.skipIf(!HAS_IPV6)('IPv6 is IPv6 only', async () => {
     const { socket, notes } = await bind('::1', 6, await freeUdpPort());
     const second = await bind('127.0.0.1', 4, socket.port);
     const peer = await client('::1', 6);
