@@ -6,7 +6,7 @@ import type { IngressMedia, SourceTrack } from '../forward/types.ts';
 import { answerRelay } from '../negotiate/relay-answer.ts';
 import type { RelayedTrackInfo } from '../negotiate/relay-formats.ts';
 import type { NodeContext } from '../session/context.ts';
-import { showsSomething } from '../session/present-senders.ts';
+import { receiveMedia, showsSomething } from '../session/received-media.ts';
 import type { TrackSource } from '../session/track-source.ts';
 import { mintIceCredentials } from '../transport/ice-credentials.ts';
 import type { PeerTransport, TransportEnd } from '../transport/types.ts';
@@ -70,16 +70,7 @@ export class PulledRelay implements TrackSource {
       expiryMs: RELAY_EXPIRY_MS,
       events: {
         onConnected: (keys) => {
-          this.#media = context.forwarder.openIngress(
-            {
-              tracks: plan.tracks,
-              keys,
-              send: (datagram) => transport.send(datagram),
-              openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
-              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
-            },
-            context.now(),
-          );
+          this.#media = receiveMedia(context, transport, { tracks: plan.tracks, keys });
           this.#state = 'connected';
           events.onMedia(this);
           events.onChange(this);

@@ -10,7 +10,7 @@ import type { DataChannel, PeerTransport, TransportEnd } from '../transport/type
 import type { NodeContext } from './context.ts';
 import { EventChannel } from './event-channel.ts';
 import { IceResource } from './ice-resource.ts';
-import { showsSomething } from './present-senders.ts';
+import { receiveMedia, showsSomething } from './received-media.ts';
 import { openTransport, type Patience } from './session-transport.ts';
 
 /** Why a session ended, when it was not we or the edge who closed it. */
@@ -74,16 +74,7 @@ export class IngressSession {
       plan.remote,
       {
         onConnected: (keys) => {
-          this.#media = context.forwarder.openIngress(
-            {
-              tracks: plan.tracks,
-              keys,
-              send: (datagram) => transport.send(datagram),
-              openInbound: (inbound, listener) => transport.openInbound?.(inbound, listener) ?? false,
-              onAuthenticated: (nowMs) => transport.noteAuthenticated(nowMs),
-            },
-            context.now(),
-          );
+          this.#media = receiveMedia(context, transport, { tracks: plan.tracks, keys });
           this.#state = 'connected';
           events.onMedia(this);
           events.onChange(this);

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mintSessionId } from '../../shared/ids.ts';
 import type { Lineage } from '../../shared/protocol/control.ts';
-import type { IngressTrackStats, LayerStats } from '../forward/types.ts';
-import { PresentSenders, presentSenders, type Sender, showsSomething } from './present-senders.ts';
+import { PresentSenders, presentSenders, type Sender } from './present-senders.ts';
 
 interface FakeSender extends Sender {
   sending: boolean;
@@ -75,23 +74,5 @@ describe('a session that is to take the place of another', () => {
     expect(present.settle()).toEqual([]);
     expect(present.noteMute(old, track(false))).toBe(false);
     present.close();
-  });
-});
-
-describe('something is shown', () => {
-  const stats = (kind: 'audio' | 'video', packets: number, keyframes = 0): IngressTrackStats => ({
-    mid: kind,
-    kind,
-    layers: [{ packets, keyframes } as LayerStats],
-  });
-
-  it.each([
-    ['nothing', [], false],
-    ['sound alone, from its first packet', [stats('audio', 1)], true],
-    ['sound that has not begun', [stats('audio', 0)], false],
-    ['a picture without a keyframe, though there is sound', [stats('audio', 9), stats('video', 9)], false],
-    ['a picture with a keyframe', [stats('audio', 0), stats('video', 9, 1)], true],
-  ])('%s', (_, tracks, expected) => {
-    expect(showsSomething(tracks)).toBe(expected);
   });
 });

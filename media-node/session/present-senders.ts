@@ -4,7 +4,6 @@
  */
 import type { SessionId } from '../../shared/ids.ts';
 import type { Lineage } from '../../shared/protocol/control.ts';
-import type { IngressTrackStats } from '../forward/types.ts';
 import type { MemberTrack } from './member-track.ts';
 
 /** A member's session that is received here, from the member or by a relay. */
@@ -100,14 +99,6 @@ export function isMoving<T extends Sender>(all: Iterable<T>, present: readonly T
     ({ sending, lineage, generation }) =>
       sending && present.some((one) => one.lineage.session === lineage.session && one.generation < generation),
   );
-}
-
-/** A video has to begin with a keyframe; where there is none, any packet will do. */
-export function showsSomething(tracks: readonly IngressTrackStats[]): boolean {
-  const videos = tracks.filter(({ kind }) => kind === 'video');
-  return videos.length > 0
-    ? videos.some(({ layers }) => layers.some(({ keyframes }) => keyframes > 0))
-    : tracks.some(({ layers }) => layers.some(({ packets }) => packets > 0));
 }
 
 function presentOf<T extends Sender>(sessions: readonly T[]): T | undefined {
