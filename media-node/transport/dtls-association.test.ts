@@ -289,6 +289,29 @@ describe('hostile datagrams', () => {
     );
   });
 
+  test('a hello that is repeated without end, perhaps from a forged address, is answered a bounded number of times', () => {
+    const { client, server } = pair();
+    const [hello = Buffer.alloc(0)] = client.outbox;
+    for (let nowMs = 0; nowMs < 60_000; nowMs += 50) server.association.receive(hello, nowMs);
+    expect(server.outbox.length).toBeGreaterThan(10);
+    expect(server.outbox.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(40_000);
+  });
+
+  test('of a datagram of forged records one is tried, and what comes before it counts', () => {
+    const dtls = pair().run(1_000);
+    const forged = Buffer.alloc(13 + 24);
+    forged.set([23, 0xfe, 0xfd, 0, 1, 0xff]);
+    forged.writeUInt16BE(24, 11);
+    dtls.client.association.sendApplicationData(Buffer.from('good'));
+    dtls.client.association.sendApplicationData(Buffer.from('behind it'));
+    const [good = forged, behind = forged] = dtls.client.outbox.splice(0);
+
+    expect(dtls.server.association.receive(Buffer.concat([good, forged, behind]), dtls.nowMs)).toBe(true);
+    expect(dtls.server.data).toEqual(['good']);
+    dtls.server.association.receive(behind, dtls.nowMs);
+    expect(dtls.server.data).toEqual(['good', 'behind it']);
+  });
+
   test('on an established association change nothing', () => {
     const dtls = pair().run(1_000);
     const random = seededRandom(7);

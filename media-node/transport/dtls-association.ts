@@ -41,6 +41,8 @@ const FINISHING_MORE_MS = 300;
  * send to somebody else's address must not make us go on for long.
  */
 const MAX_SERVER_REPEATS = 7;
+/** …nor as often as they like, for the price of a hello: more repetitions than any peer needs that means well. */
+const MAX_ASKED_REPEATS = 24;
 /** A peer that repeats its flight in many datagrams gets ours once. */
 const MIN_REPEAT_MS = 20;
 /** Records that overtook the message that brings their keys. */
@@ -87,6 +89,8 @@ export class DtlsAssociation {
   #retransmitMs = FIRST_RETRANSMIT_MS;
   /** Of the present flight, unasked for. */
   #repeats = 0;
+  /** …and because the peer repeated its own. */
+  #askedRepeats = 0;
   /** How often the present time to wait has been waited for again: the answer may be there, unread. */
   #waits = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
@@ -129,6 +133,8 @@ export class DtlsAssociation {
         this.#state = 'handshaking';
       }
       if (this.#receiveRecord(record)) authenticated = true;
+      // Forged, or all of it was here before: a datagram holds dozens of records, and each try costs.
+      else if (record.epoch !== 0 && this.#records.hasKeys) break;
     }
     return authenticated;
   }
@@ -202,7 +208,8 @@ export class DtlsAssociation {
 
   #repeat(): void {
     if (!this.#finishes) {
-      this.#transmit();
+      if (this.#askedRepeats < MAX_ASKED_REPEATS) this.#transmit();
+      this.#askedRepeats += 1;
       return;
     }
     this.#waits = Math.max(1, this.#waits);
@@ -289,6 +296,7 @@ export class DtlsAssociation {
     if (items.some(({ epoch }) => epoch === 1)) this.#writeEpoch = 1;
     this.#transmit();
     this.#repeats = 0;
+    this.#askedRepeats = 0;
     this.#waits = 0;
     this.#retransmitMs = this.#finishes ? FINISHING_RETRANSMIT_MS : FIRST_RETRANSMIT_MS;
     this.#retransmitAtMs = awaitsAnswer ? this.#nowMs + this.#retransmitMs : Number.POSITIVE_INFINITY;

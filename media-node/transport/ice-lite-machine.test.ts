@@ -16,10 +16,15 @@ const NEWER = { ufrag: 'newerufrag', pwd: 'newer-password-of-24-chr' };
 const A: PeerAddress = { address: '192.0.2.1', port: 1000, socket: 0 };
 const B: PeerAddress = { address: '192.0.2.2', port: 2000, socket: 0 };
 
-function check(state: IceState, from: PeerAddress, options: Partial<CheckOptions> = {}) {
+function check(
+  state: IceState,
+  from: PeerAddress,
+  options: Partial<CheckOptions> = {},
+  inUse: PeerAddress | null = null,
+) {
   const request = parseBindingRequest(stunCheck({ username: `${OURS.ufrag}:theirs`, password: OURS.pwd, ...options }));
   if (request === null) throw new Error('not a request');
-  const { state: next, effects } = step(state, { type: 'check', request, from });
+  const { state: next, effects } = step(state, { type: 'check', request, from, inUse });
   const reply = effects.find((effect) => effect.type === 'reply');
   return { state: next, effects, types: effects.map(({ type }) => type), reply: reply && readStun(reply.datagram) };
 }
@@ -148,6 +153,7 @@ test('whatever comes: opened and retired balance, proofs and nomination stay con
     port: fc.integer({ min: 1, max: 20 }),
     useCandidate: fc.boolean(),
     generation: fc.nat(4),
+    inUse: fc.integer({ min: 1, max: 20 }),
   });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 40 }), (events) => {
@@ -155,7 +161,7 @@ test('whatever comes: opened and retired balance, proofs and nomination stay con
       let state = openIce(OURS);
       const open = new Set([OURS.ufrag]);
       const table = new Set<number>();
-      for (const { kind, port, useCandidate, generation } of events) {
+      for (const { kind, port, useCandidate, generation, inUse } of events) {
         let taken: readonly IceEffect[];
         if (kind === 'restart') {
           const local = { ufrag: `u${generations.length}`, pwd: `p${generations.length}` };
@@ -163,7 +169,10 @@ test('whatever comes: opened and retired balance, proofs and nomination stay con
           ({ state, effects: taken } = step(state, { type: 'restart', local }));
         } else {
           const credentials = generations.at(-1 - (generation % generations.length)) ?? OURS;
-          ({ state, effects: taken } = check(state, { ...A, port }, { ...uses(credentials), useCandidate }));
+          const options = { ...uses(credentials), useCandidate };
+          const wasThere = table.has(inUse);
+          ({ state, effects: taken } = check(state, { ...A, port }, options, { ...A, port: inUse }));
+          if (wasThere) expect(taken).not.toContainEqual({ type: 'forgotten', address: { ...A, port: inUse } });
         }
         for (const effect of taken) {
           if (effect.type === 'opened') open.add(effect.ufrag);

@@ -27,7 +27,8 @@ export interface IceState {
 }
 
 export type IceEvent =
-  | { type: 'check'; request: BindingRequest; from: PeerAddress }
+  /** `inUse`: where media goes. */
+  | { type: 'check'; request: BindingRequest; from: PeerAddress; inUse: PeerAddress | null }
   /** New local credentials (RFC 8445 §9). */
   | { type: 'restart'; local: IceCredentials };
 
@@ -57,10 +58,10 @@ export function openIce(local: IceCredentials): IceState {
 }
 
 export function step(state: IceState, event: IceEvent): IceStep {
-  return event.type === 'check' ? check(state, event.request, event.from) : restart(state, event.local);
+  return event.type === 'check' ? check(state, event) : restart(state, event.local);
 }
 
-function check(state: IceState, request: BindingRequest, from: PeerAddress): IceStep {
+function check(state: IceState, { request, from, inUse }: IceEvent & { type: 'check' }): IceStep {
   const refuse = (code: 400 | 401 | 420 | 487, password: string | null): IceStep => ({
     state,
     effects: [{ type: 'reply', datagram: bindingError(request, code, password), to: from }],
@@ -81,7 +82,7 @@ function check(state: IceState, request: BindingRequest, from: PeerAddress): Ice
   ];
   let next = state;
   if (!state.proven.some((known) => sameAddress(known, from))) {
-    const [proven, forgotten] = addProof(state, from);
+    const [proven, forgotten] = addProof(state, from, inUse);
     next = { ...next, proven };
     if (forgotten !== null) effects.push({ type: 'forgotten', address: forgotten });
   }
@@ -111,11 +112,17 @@ function credentialsFor(state: IceState, ufrag: string): IceCredentials | null {
   return ufrag === state.previous?.ufrag ? state.previous : null;
 }
 
-function addProof(state: IceState, address: PeerAddress): [readonly PeerAddress[], PeerAddress | null] {
-  if (state.proven.length < MAX_PROVEN_ADDRESSES) return [[...state.proven, address], null];
-  const nominated = state.nominated;
-  const oldest = state.proven.find((known) => nominated === null || !sameAddress(known, nominated)) ?? null;
-  return [[...state.proven.filter((known) => known !== oldest), address], oldest];
+/** What is in use or nominated stays: a signed check can be caught and sent again from as many forged addresses as one likes. */
+function addProof(
+  { proven, nominated }: IceState,
+  address: PeerAddress,
+  inUse: PeerAddress | null,
+): [readonly PeerAddress[], PeerAddress | null] {
+  if (proven.length < MAX_PROVEN_ADDRESSES) return [[...proven, address], null];
+  const stays = (known: PeerAddress): boolean =>
+    [nominated, inUse].some((place) => place !== null && sameAddress(place, known));
+  const oldest = proven.find((known) => !stays(known)) ?? null;
+  return [[...proven.filter((known) => known !== oldest), address], oldest];
 }
 
 export function sameAddress(a: PeerAddress, b: PeerAddress): boolean {

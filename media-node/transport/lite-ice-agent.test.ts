@@ -17,9 +17,12 @@ const at = (port: number) => ({ address: '192.0.2.1', port, socket: 0 });
 let agent: LiteIceAgent<DatagramMember>;
 /** Ports of the peer that questions for consent get through to. */
 let alive: Set<number>;
+/** Ports whose datagrams are the peer's. */
+let claims: Set<number>;
 
 beforeEach(() => {
   alive = new Set();
+  claims = new Set();
   const socket = {
     send(datagram: Buffer, _address: string, port: number): void {
       const question = parseBindingRequest(datagram);
@@ -27,8 +30,8 @@ beforeEach(() => {
       const answer = bindingSuccess(question, '198.51.100.1', 5_000, THEIRS.pwd);
       queueMicrotask(() => agent.receiveAnswer(answer, at(port), 0));
     },
-    claim() {},
-    release() {},
+    claim: (_address, port) => void claims.add(port),
+    release: (_address, port) => void claims.delete(port),
   } as Partial<DatagramSocket<DatagramMember>> as DatagramSocket<DatagramMember>;
   const network = new Demultiplexer<DatagramMember>([socket], (error) => {
     throw error;
@@ -58,6 +61,17 @@ test('Firefox, whose NAT gives it another port: it asks for consent from there, 
   await check(2, false, 3 * CONSENT_MS);
 
   expect(agent.path).toEqual(at(2));
+});
+
+test('a check that is repeated from forged addresses takes the path from nobody', async () => {
+  alive.add(1);
+  await check(1, true, 0);
+  agent.begin(at(1), at(1), 10);
+
+  for (let port = 1_000; port < 1_100; port++) await check(port, true, port);
+
+  expect([agent.path, claims.has(1)]).toEqual([at(1), true]);
+  expect(claims.size).toBeLessThan(10);
 });
 
 test('a backup pair that is checked now and then gets no media while the nominated one is checked', async () => {

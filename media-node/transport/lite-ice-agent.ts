@@ -67,7 +67,7 @@ export class LiteIceAgent<T extends DatagramMember> {
   }
 
   receiveCheck(request: BindingRequest, from: PeerAddress, nowMs: number): void {
-    if (!this.#step({ type: 'check', request, from }, nowMs)) return;
+    if (!this.#step({ type: 'check', request, from, inUse: this.path }, nowMs)) return;
     this.#path.noteUsername(request.username ?? '');
     const { nominated } = this.#ice;
     if (!this.#followsNominations) return;
