@@ -14,7 +14,8 @@ import type {
 } from '../../shared/protocol/control.ts';
 import type { SourceTrack } from '../forward/types.ts';
 import type { Codec } from '../negotiate/plan.ts';
-import { RemoteMember } from '../relay/remote-member.ts';
+import type { RemoteMember } from '../relay/remote-member.ts';
+import { RemoteMembers } from '../relay/remote-members.ts';
 import { ServedRelays } from '../relay/served-relays.ts';
 import type { NodeContext } from './context.ts';
 import type { EgressSession } from './egress-session.ts';
@@ -31,7 +32,6 @@ import { splitKey } from './track-key.ts';
 import type { TrackSource } from './track-source.ts';
 
 type RequestOf<M extends NodeRequest['method']> = Extract<NodeRequest, { method: M }>;
-type Source = NonNullable<RequestOf<'relay-pull'>['source']>;
 
 const TICK_MS = 1_000;
 
@@ -58,8 +58,7 @@ export class CarriedStream {
   readonly #options: CarriedStreamOptions;
   /** In the order in which they came. */
   readonly #members = new Map<SessionId, MemberSession>();
-  /** Members on other nodes. */
-  readonly #remotes = new Map<SessionId, RemoteMember>();
+  readonly #remotes: RemoteMembers;
   readonly #served: ServedRelays;
   readonly #audience: MainAudience;
   readonly #air: LobbyAir;
@@ -80,6 +79,17 @@ export class CarriedStream {
       find: (source) => this.#trackSource(source),
       onChange: () => this.#egressChanged(),
     });
+    this.#remotes = new RemoteMembers({
+      context,
+      lobby: id,
+      events: {
+        onTracks: () => this.#tracksChanged(),
+        onMute: (remote, track) => this.#tellMute(remote, track),
+        onDropped: ({ id }) => this.#ended(id),
+        onReport: (report) => events.onRelayChange(report),
+      },
+      wanted: (session) => this.subscriberCount > 0 || this.#air.busy || this.#served.serves(session),
+    });
     this.#air = new LobbyAir({ context, lobby: id, pushing, onChange: (report) => events.onLiveChange(report) });
     this.#present = new PresentSenders({ all: () => this.#senders(), onChange: () => this.#tracksChanged() });
     this.#timer = setInterval(() => {
@@ -99,9 +109,7 @@ export class CarriedStream {
 
   /** Members, their listeners, the audience, and relays in both directions. */
   get sessionCount(): number {
-    let count = this.#members.size + this.subscriberCount + this.#served.size;
-    for (const { intake } of this.#remotes.values()) count += intake.sessionCount;
-    return count;
+    return this.#members.size + this.subscriberCount + this.#served.size + this.#remotes.sessionCount;
   }
 
   /** Egress sessions. */
@@ -120,12 +128,12 @@ export class CarriedStream {
   }
 
   relayReports(): RelayReport[] {
-    return [...this.#remotes.values()].flatMap(({ intake }) => intake.reports());
+    return this.#remotes.reports();
   }
 
   /** Nodes that tracks come from, one for each relay. */
   get upstreams(): NodeId[] {
-    return [...this.#remotes.values()].flatMap(({ intake }) => intake.upstreams);
+    return this.#remotes.upstreams;
   }
 
   /** Nodes that tracks go to, one for each relay. */
@@ -174,7 +182,7 @@ export class CarriedStream {
   /** Offers a member's tracks to another node. @throws ProblemError 404 `no_session` without that member, 422 without tracks */
   relayOffer(request: RequestOf<'relay-offer'>): NodeResult<'relay-offer'> {
     const { source } = request;
-    const member = source === null ? undefined : (this.#members.get(source) ?? this.#remotes.get(source));
+    const member = source === null ? undefined : (this.#members.get(source) ?? this.#remotes.find(source));
     if (member === undefined) throw noSession();
     return { offer: this.#served.offer(request, member.tracks) };
   }
@@ -183,31 +191,17 @@ export class CarriedStream {
    * Gets a member's tracks from another node.
    * @throws ProblemError 404 `no_session` without a source, 409 `publisher_here`, 409 `session_exists`, 400 or 422
    */
-  relayPull({ revision, relay, source, tracks, offer }: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+  relayPull(request: RequestOf<'relay-pull'>): NodeResult<'relay-pull'> {
+    const { source, revision } = request;
     if (source === null) throw noSession();
     if (this.#members.has(source.session)) {
       throw new ProblemError(409, 'publisher_here', 'this member is on this node');
     }
-    const known = this.#remotes.get(source.session);
-    const remote = known ?? this.#openRemote(source);
-    const result = remote.pull(relay, offer, tracks);
-    this.#remotes.set(remote.id, remote);
+    const wasHere = this.#remotes.find(source.session) !== undefined;
+    const result = this.#remotes.pull(source, request);
     this.revision = Math.max(this.revision, revision);
-    if (known !== undefined) this.#tracksChanged();
+    if (wasHere) this.#tracksChanged();
     return result;
-  }
-
-  #openRemote({ session, generation, lineage }: Source): RemoteMember {
-    const { context, events } = this.#options;
-    return new RemoteMember({
-      context,
-      lobby: this.id,
-      session,
-      generation,
-      lineage,
-      events: { onTracks: () => this.#tracksChanged(), onReport: (report) => events.onRelayChange(report) },
-      wanted: () => this.subscriberCount > 0 || this.#air.busy || this.#served.serves(session),
-    });
   }
 
   /** One of the audience. @throws ProblemError 404 without main tracks, 403 above the limit, 400 or 422 for the offer */
@@ -255,21 +249,8 @@ export class CarriedStream {
       if (wish === undefined || wish.generation !== member.ingress.generation) this.#close(member);
       else if (member.listener !== null && member.listener.id !== wish.listener) member.closeListener();
     }
-    this.#applyRemotes(desired.remotes ?? []);
+    this.#remotes.apply(desired.remotes ?? []);
     this.#air.apply(desired.live);
-  }
-
-  #applyRemotes(wishes: NonNullable<DesiredStream['remotes']>): void {
-    const wanted = new Map(wishes.map((wish) => [wish.session, wish]));
-    for (const remote of [...this.#remotes.values()]) {
-      const wish = wanted.get(remote.id);
-      if (wish === undefined || wish.generation !== remote.generation) {
-        this.#dropRemote(remote);
-        continue;
-      }
-      remote.intake.want(wish.relay);
-      for (const track of remote.update(wish.tracks)) this.#tellMute(remote, track);
-    }
   }
 
   /** All clients; those who understand it make a new session elsewhere when they are asked to. */
@@ -284,8 +265,7 @@ export class CarriedStream {
     this.#present.close();
     for (const member of this.#members.values()) member.close();
     this.#members.clear();
-    for (const remote of this.#remotes.values()) remote.close();
-    this.#remotes.clear();
+    this.#remotes.close();
     this.#served.end();
     this.#audience.end();
     await this.#air.close();
@@ -297,16 +277,12 @@ export class CarriedStream {
   }
 
   #remove(member: MemberSession): void {
-    if (!this.#members.delete(member.id)) return;
-    this.#served.end(member.id);
-    this.#tracksChanged();
-    this.#options.events.onEgressChange();
+    if (this.#members.delete(member.id)) this.#ended(member.id);
   }
 
-  #dropRemote(remote: RemoteMember): void {
-    if (!this.#remotes.delete(remote.id)) return;
-    remote.close();
-    this.#served.end(remote.id);
+  /** A member is not here any more, from this node or another. */
+  #ended(session: SessionId): void {
+    this.#served.end(session);
     this.#tracksChanged();
     this.#options.events.onEgressChange();
   }
@@ -318,7 +294,7 @@ export class CarriedStream {
   }
 
   #egressChanged(): void {
-    for (const { intake } of this.#remotes.values()) intake.noteDemand();
+    this.#remotes.noteDemand();
     this.#options.events.onEgressChange();
   }
 
@@ -340,7 +316,7 @@ export class CarriedStream {
   }
 
   #senders(): (MemberSession | RemoteMember)[] {
-    return [...this.#members.values(), ...this.#remotes.values()];
+    return [...this.#members.values(), ...this.#remotes.all];
   }
 
   #tracksFor(listening: MemberSession): MemberTrack[] {
@@ -361,7 +337,7 @@ export class CarriedStream {
     if (session === null) return null;
     const member = this.#members.get(session);
     if (member !== undefined) return member.sending ? member.ingress : null;
-    const remote = this.#remotes.get(session);
+    const remote = this.#remotes.find(session);
     return remote?.intake.connected ? remote.intake : null;
   }
 
