@@ -5,6 +5,7 @@ import { fc } from '../../shared/test-support/properties.ts';
 import { type Call, deployed, post, problemOf, publishIn, SDP, textOf } from '../test-support/app.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PUBLISH_OFFER, sampleSdp } from '../test-support/sample-sdp.ts';
+import { turns } from '../test-support/turns.ts';
 
 const call: Call = deployed();
 let node: FakeNode;
@@ -418,8 +419,10 @@ describe('fuzz', () => {
       ';',
       'application/trickle-ice-sdpfrag',
     );
+    const turn = turns();
     await fc.assert(
       fc.asyncProperty(fc.string({ maxLength: 30 }), anything, type, async (name, body, contentType) => {
+        await turn();
         const path = `/api/whip/publish/${encodeURIComponent(name)}`;
         const response = await call(path, post(body, { 'Content-Type': contentType }));
 

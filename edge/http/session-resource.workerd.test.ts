@@ -9,6 +9,7 @@ import { type Call, deployed, playIn, post, problemOf, publishIn, SDP, SDPFRAG, 
 import { TEST_SESSION_SECRET } from '../test-support/bindings.ts';
 import { dialFakeNode, type FakeNode } from '../test-support/fake-node.ts';
 import { PLAY_OFFER, PLAYER_ANSWER, PUBLISH_OFFER } from '../test-support/sample-sdp.ts';
+import { turns } from '../test-support/turns.ts';
 
 const call: Call = deployed();
 const TRICKLE =
@@ -249,8 +250,10 @@ describe('ids that this edge did not write', () => {
   });
 
   it('are 404 however they are spelled', async () => {
+    const turn = turns();
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1, maxLength: 100 }), async (rid) => {
+        await turn();
         const response = await call(`/resource/${encodeURIComponent(rid.toWellFormed())}`, { method: 'DELETE' });
 
         expect(response.status).toBe(404);
