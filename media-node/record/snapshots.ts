@@ -3,7 +3,7 @@ import { constants, setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProblemError } from '../../shared/errors.ts';
 import type { LobbyId, SessionId } from '../../shared/ids.ts';
-import { keyframePayloads, requestKeyframe } from '../forward/keyframe-packets.ts';
+import { type KeyframePackets, newestKeyframe, requestKeyframe } from '../forward/keyframe-packets.ts';
 import type { SourceTrack } from '../forward/types.ts';
 import type { Codec, CodecName, SourceTrackInfo } from '../negotiate/plan.ts';
 import { FfmpegProgram } from '../push/ffmpeg-program.ts';
@@ -12,6 +12,7 @@ import { createDepacketiser, type Picture } from './media/depacketiser.ts';
 import { spropParameterSets } from './media/parameter-sets.ts';
 import { streamData } from './media/picture-bytes.ts';
 import { pictureFormat } from './media/picture-format.ts';
+import type { Rotation } from './media/track-input.ts';
 import { ivfFrame, ivfHeader } from './raw-file.ts';
 
 const FRESH_MS = 1_000;
@@ -28,6 +29,13 @@ const HINT = 'install it on the media node or name it in FFMPEG_PATH';
 /** 8K. A keyframe of a few bytes may claim to be larger by far, and a decoder would make room for all of it. */
 const MAX_PIXELS = 7_680 * 4_320;
 const SCALE = "scale='min(1280,iw)':-2";
+/** What ffmpeg has to do with the picture of a camera that is held otherwise; nothing in the file says so. */
+const TURNS = {
+  0: [],
+  90: ['transpose=clock'],
+  180: ['hflip', 'vflip'],
+  270: ['transpose=cclock'],
+} as const satisfies Record<Rotation, readonly string[]>;
 const IVF_CODES = { VP8: 'VP80', VP9: 'VP90', AV1: 'AV01' } as const;
 const TEMPORAL_DELIMITER = Buffer.from([0x12, 0x00]);
 
@@ -42,6 +50,8 @@ export interface SnapshotsOptions {
   context: Pick<NodeContext, 'now'>;
   /** Path of ffmpeg. @throws ProblemError 501 `no_ffmpeg` */
   ffmpeg(): string;
+  /** How long ffmpeg may take; for tests, which may run on a machine that is too busy for the default. */
+  ffmpegPatienceMs?: number;
 }
 
 export class Snapshots {
@@ -86,7 +96,7 @@ export class Snapshots {
   }
 
   async #make(ffmpeg: string, { codec, track }: Video): Promise<{ jpeg: string }> {
-    const picture = await this.#keyframe(codec, track);
+    const { picture, rotation } = await this.#keyframe(codec, track);
     const { format, data } = asFile(codec.name, picture);
     const output: Buffer[] = [];
     const program = new FfmpegProgram(ffmpeg, {
@@ -104,13 +114,25 @@ export class Snapshots {
           '-frames:v',
           '1',
         ],
-        ...['-vf', SCALE, '-pix_fmt', 'yuvj420p', '-c:v', 'mjpeg', '-q:v', '4', '-f', 'image2pipe', 'pipe:1'],
+        ...[
+          '-vf',
+          [SCALE, ...TURNS[rotation]].join(),
+          '-pix_fmt',
+          'yuvj420p',
+          '-c:v',
+          'mjpeg',
+          '-q:v',
+          '4',
+          '-f',
+          'image2pipe',
+          'pipe:1',
+        ],
       ],
       input: data,
       onOutput: (chunk) => void output.push(chunk),
     });
     giveWay(program.pid);
-    const timer = setTimeout(() => void program.stop(), FFMPEG_PATIENCE_MS);
+    const timer = setTimeout(() => void program.stop(), this.#options.ffmpegPatienceMs ?? FFMPEG_PATIENCE_MS);
     const ended = await program.ended;
     clearTimeout(timer);
     const jpeg = Buffer.concat(output);
@@ -123,15 +145,16 @@ export class Snapshots {
     return { jpeg: jpeg.toString('base64') };
   }
 
-  async #keyframe(codec: Codec, track: SourceTrack): Promise<Picture> {
+  async #keyframe(codec: Codec, track: SourceTrack): Promise<{ picture: Picture; rotation: Rotation }> {
     const { context } = this.#options;
     const endMs = context.now() + KEYFRAME_PATIENCE_MS;
     for (let asked = false; context.now() < endMs; asked = true) {
-      const picture = assemble(codec.name, keyframePayloads(track));
-      if (picture !== null) {
+      const packets = newestKeyframe(track);
+      const picture = packets === null ? null : assemble(codec.name, packets);
+      if (packets !== null && picture !== null) {
         // Some send parameter sets only in the offer (RFC 6184 §8.1); those in the picture come later and count.
         if (codec.name === 'H264') picture.units.unshift(...spropParameterSets(codec.fmtp));
-        return picture;
+        return { picture, rotation: packets.rotation };
       }
       if (!asked) requestKeyframe(track, context.now());
       await delay(POLL_MS);
@@ -166,8 +189,7 @@ function videoOf(publishers: readonly Pictured[], session: SessionId | null): Vi
   throw new ProblemError(404, 'no_publisher', 'no active publisher with a video');
 }
 
-function assemble(codec: CodecName, payloads: readonly Buffer[] | null): Picture | null {
-  if (payloads === null) return null;
+function assemble(codec: CodecName, { payloads }: KeyframePackets): Picture | null {
   const depacketiser = createDepacketiser(codec);
   return payloads.every((payload) => depacketiser.push(payload)) ? depacketiser.take() : null;
 }

@@ -11,9 +11,10 @@ const FRAGMENT = 49;
 const DELIMITER = 35;
 const MAX_STREAM_BYTES = 16 * 1024 * 1024;
 
-/** Pictures of 30 per second, a keyframe each second; each one as its payloads. */
-export async function h265Pictures(size: string, count: number): Promise<Buffer[][]> {
-  const source = ['-v', 'error', '-f', 'lavfi', '-i', `testsrc=size=${size}:rate=30`, '-frames:v', String(count)];
+/** Pictures of 30 per second, a keyframe each second; each one as its payloads. @param draw what is drawn upon them, for ffmpeg */
+export async function h265Pictures(size: string, count: number, draw = 'null'): Promise<Buffer[][]> {
+  const picture = `testsrc=size=${size}:rate=30,${draw}`;
+  const source = ['-v', 'error', '-f', 'lavfi', '-i', picture, '-frames:v', String(count)];
   const parameters = 'log-level=none:aud=1:repeat-headers=1:bframes=0:keyint=30:min-keyint=30:scenecut=0';
   const coded = ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', parameters, '-pix_fmt', 'yuv420p'];
   const { stdout } = await promisify(execFile)(FFMPEG, [...source, ...coded, '-f', 'hevc', 'pipe:1'], {
