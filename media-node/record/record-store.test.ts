@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
@@ -20,8 +20,9 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-async function stage() {
-  const folder = await mkdtemp(join(tmpdir(), 'vestibule-record-store-'));
+/** @param given where another life of the node has left something; a new folder when absent */
+async function stage(given?: string) {
+  const folder = given ?? (await mkdtemp(join(tmpdir(), 'vestibule-record-store-')));
   const logs: string[] = [];
   /** What the edge heard of states. It takes no parts. */
   const states: string[] = [];
@@ -43,7 +44,7 @@ async function stage() {
     // A journal may be on its way to the disk.
     await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
-  return { store, folder, states, logs };
+  return { store, folder, states, logs, settings };
 }
 
 it('two files that begin in the same second have names of their own', async () => {
@@ -89,4 +90,57 @@ it('what has nothing in it is looked at once, and not for ever', async () => {
   await vi.advanceTimersByTimeAsync(3 * SALVAGE_MS);
   expect(states).toHaveLength(told);
   expect(states).not.toContain('uploading');
+});
+
+it('a clock that goes back, or another life of the node, takes no name from another file', async () => {
+  const { store, folder, settings } = await stage();
+  const at = Date.now();
+  const files = [await store.create(OPEN, FILE)];
+  vi.setSystemTime(at + 5_000);
+  files.push(await store.create(OPEN, FILE));
+  vi.setSystemTime(at);
+  files.push(await store.create(OPEN, FILE));
+  const next = new RecordStore(
+    settings,
+    () => {},
+    () => {},
+  );
+  onTestFinished(() => next.stop());
+  files.push(await next.create(OPEN, FILE));
+  const begun = files.map(({ state, error }) => [state, error]);
+  await Promise.all(files.map((file) => file.finish([])));
+  expect(begun).toEqual(Array(4).fill(['recording', null]));
+  expect(new Set(files.map(({ begin }) => begin.name)).size).toBe(4);
+  expect((await readdir(folder)).filter((name) => name.endsWith('.ivf'))).toHaveLength(4);
+});
+
+it('what is being written is not recovered', async () => {
+  const { store, states, logs } = await stage();
+  const file = await store.create(OPEN, FILE);
+  file.append([ivfHeader('VP80', null), ivfFrame(Buffer.alloc(100), 0), ivfFrame(Buffer.alloc(100), 40)]);
+  await expect.poll(() => states).toEqual(['recording']);
+  await store.recover();
+  expect([file.state, store.uploads.size, logs]).toEqual(['recording', 1, []]);
+  await file.finish([]);
+});
+
+it('what cannot be recovered is told to have failed, and looked at again ten minutes later', async () => {
+  const first = await stage();
+  const file = await first.store.create(OPEN, FILE);
+  file.append([ivfHeader('VP80', null), ivfFrame(Buffer.alloc(100), 0), ivfFrame(Buffer.alloc(100), 40)]);
+  await file.finish([]);
+  await first.store.stop();
+  const bytes = await readFile(file.path);
+  // Nothing can be written to it.
+  await rm(file.path);
+  await mkdir(file.path);
+
+  const { store, states } = await stage(first.folder);
+  await store.recover();
+  await expect.poll(() => states.at(-1)).toBe('failed');
+  await expect.poll(() => store.uploads.size).toBe(0);
+  await rm(file.path, { recursive: true });
+  await writeFile(file.path, bytes);
+  await vi.advanceTimersByTimeAsync(SALVAGE_MS);
+  await expect.poll(() => states.at(-1)).toBe('uploading');
 });

@@ -1,25 +1,27 @@
 /** The files of this node: makes new ones, finishes those that an earlier process left, and hands all to the uploads. */
 import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { mintRecordId, recordFileName } from './file-name.ts';
 import { RecordFile } from './record-file.ts';
 import type { NewFile } from './recorder.ts';
-import { repair } from './repair.ts';
+import { type Repaired, repair } from './repair.ts';
 import { EdgeClient } from './upload/edge-client.ts';
-import { type Journal, readJournals, removeJournal } from './upload/journal.ts';
+import { type Journal, journalPath, readJournals, removeJournal } from './upload/journal.ts';
 import { Uploads } from './upload/uploads.ts';
 import type { OpenRecording, RecorderSettings } from './worker-messages.ts';
 
 /** Something broke, the disk was full perhaps: what came before is looked at again without waiting for the next start. */
 const SALVAGE_MS = 600_000;
+/** On the disk and in the catalogue there may be more; this is for those that were deleted on the disk. */
+const MAX_NAMES = 10_000;
 
 export class RecordStore {
   readonly uploads: Uploads;
   readonly #settings: RecorderSettings;
   readonly #log: (message: string) => void;
   readonly #events;
-  /** Names that were given in this second: a recording that is switched off and on again begins another file. */
+  /** Names that were given lately: a recording that is switched off and on again begins another file. */
   readonly #names = new Set<string>();
-  #namesOfSecond = 0;
   /** Files that broke in this process, each looked at once. */
   readonly #salvages = new Map<string, NodeJS.Timeout>();
   #stopped = false;
@@ -46,19 +48,23 @@ export class RecordStore {
     await mkdir(folder, { recursive: true }).catch(() => {});
     const startedAt = Date.now();
     const { id, extension, contentType, codecs, count } = file;
-    const name = this.#name(startedAt, (again) => recordFileName(lobby, id, startedAt, count + again, extension));
+    const name = await this.#name((again) => recordFileName(lobby, id, startedAt, count + again, extension));
     const begin = { id: mintRecordId(), name, boot, lobby, session, contentType, codecs: [...codecs], startedAt };
     return await RecordFile.create(begin, folder, this.#events);
   }
 
-  #name(nowMs: number, candidate: (again: number) => string): string {
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#namesOfSecond) this.#names.clear();
-    this.#namesOfSecond = second;
-    let again = 0;
-    while (this.#names.has(candidate(again))) again++;
-    this.#names.add(candidate(again));
-    return candidate(again);
+  /** One that nobody has had, though the clock may have gone back: its journal would take the place of another's. */
+  async #name(candidate: (again: number) => string): Promise<string> {
+    for (let again = 0; ; again++) {
+      const name = candidate(again);
+      if (this.#names.has(name)) continue;
+      this.#names.add(name);
+      const [oldest = name] = this.#names;
+      if (this.#names.size > MAX_NAMES) this.#names.delete(oldest);
+      const paths = [join(this.#settings.folder, name), journalPath(this.#settings.folder, name)];
+      const found = await Promise.allSettled(paths.map((path) => stat(path)));
+      if (found.every(({ status }) => status === 'rejected')) return name;
+    }
   }
 
   /** Files that may be in the store soon, and what has not been looked at. */
@@ -82,6 +88,8 @@ export class RecordStore {
     const { folder } = this.#settings;
     const journals = await readJournals(folder, this.#log).catch(() => []);
     for (const journal of journals) {
+      // Begun meanwhile: it is being written.
+      if (this.#names.has(journal.begin.name)) continue;
       try {
         await this.#restore(journal);
       } catch (error) {
@@ -135,7 +143,16 @@ export class RecordStore {
       this.uploads.note(file);
       return;
     }
-    const repaired = size === null ? null : await repair(file.path);
+    let repaired: Repaired | null = null;
+    try {
+      repaired = size === null ? null : await repair(file.path);
+    } catch (error) {
+      // The disk may be full: there is another day.
+      await file.progress('failed', `it cannot be recovered now: ${error instanceof Error ? error.message : error}`);
+      this.#log(`recording ${journal.begin.name}: ${file.error}`);
+      this.#salvageLater(file);
+      return;
+    }
     if (repaired === null) {
       const reason = size === null ? 'its file is gone' : 'it ended before anything was in it';
       await file.progress('failed', journal.error ?? reason);
