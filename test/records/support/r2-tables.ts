@@ -7,7 +7,10 @@ const IN_PROGRESS = 0;
 
 export interface StoredInR2 {
   objects: string[];
-  /** Keys of multipart uploads that were neither completed nor aborted. */
+  /**
+   * Keys of multipart uploads with something in them that were neither completed nor aborted. An empty one may be left by an
+   * edge that was killed between the bucket's answer and its own note of it.
+   */
   openUploads: string[];
   /** Parts that belong to no object. */
   orphanParts: number;
@@ -27,7 +30,9 @@ export async function readR2(stateDirectory: string): Promise<StoredInR2> {
           .all()
           .map((row) => String(Object.values(row)[0]));
       found.objects.push(...column('SELECT key FROM _mf_objects'));
-      found.openUploads.push(...column(`SELECT key FROM _mf_multipart_uploads WHERE state = ${IN_PROGRESS}`));
+      const holdsSomething = 'upload_id IN (SELECT upload_id FROM _mf_multipart_parts)';
+      const open = column(`SELECT key FROM _mf_multipart_uploads WHERE state = ${IN_PROGRESS} AND ${holdsSomething}`);
+      found.openUploads.push(...open);
       found.orphanParts += Number(column('SELECT COUNT(*) FROM _mf_multipart_parts WHERE object_key IS NULL')[0]);
     }
     database.close();
