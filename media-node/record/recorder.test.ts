@@ -15,6 +15,7 @@ const LOBBY = 'room:../etc/passwd' as LobbyId;
 const START_MS = 1_800_000_000_000;
 /** Time here runs a hundred times as fast: the disk gets a little of it now and then. */
 const TURN_MS = 4;
+const DISK_MS = 20_000;
 const VP8: Codec = { name: 'VP8', kind: 'video', clockRate: 90_000, channels: 1, fmtp: '' };
 const OPUS: Codec = { name: 'opus', kind: 'audio', clockRate: 48_000, channels: 2, fmtp: '' };
 const PCMU: Codec = { name: 'PCMU', kind: 'audio', clockRate: 8_000, channels: 1, fmtp: '' };
@@ -36,16 +37,21 @@ class Stage {
   rotation = 0;
   readonly recorder: Recorder;
   readonly #sequences = [0, 0];
+  readonly #isRaw: boolean;
+  /** Files that are being made. */
+  #making = 0;
 
-  constructor(tracks: Codec[], maxFileBytes = Number.POSITIVE_INFINITY) {
+  constructor(tracks: Codec[], maxFileBytes = Number.POSITIVE_INFINITY, format: OpenRecording['format'] = 'mp4') {
     const open: OpenRecording = {
-      ...{ type: 'open', recording: 1, lobby: LOBBY, session: mintSessionId(), format: 'mp4' },
+      ...{ type: 'open', recording: 1, lobby: LOBBY, session: mintSessionId(), format },
       tracks: tracks.map((codec, index) => ({ mid: String(index), codec, ssrc: index + 1 })),
     };
+    this.#isRaw = format === 'raw';
     this.recorder = new Recorder(open, maxFileBytes, {
       create: async ({ id, extension, contentType, codecs, count }) => {
+        this.#making++;
         const begin = {
-          ...{ id: mintRecordId(), name: recordFileName(LOBBY, id, START_MS, count, extension), boot: mintBootId() },
+          ...{ id: mintRecordId(), name: this.#name(id, count, extension), boot: mintBootId() },
           ...{ lobby: LOBBY, session: open.session, contentType, codecs: [...codecs], startedAt: START_MS },
         };
         const file = await RecordFile.create(begin, folder, {
@@ -53,12 +59,20 @@ class Stage {
           log: (text) => void this.logs.push(text),
         });
         this.files.push(file);
+        this.#making--;
         return file;
       },
       requestKeyframe: () => void this.asked++,
       log: (text) => void this.logs.push(text),
     });
     onTestFinished(() => this.recorder.close());
+  }
+
+  /** As the store gives them: none twice. */
+  #name(id: string, count: number, extension: string): string {
+    const name = recordFileName(LOBBY, id, START_MS, count, extension);
+    const isTaken = this.files.some(({ begin }) => begin.name === name);
+    return isTaken ? this.#name(id, count + 1, extension) : name;
   }
 
   /** @param keyEvery pictures */
@@ -70,9 +84,16 @@ class Stage {
         const key = (sinceMs / 40) % keyEvery === 0;
         this.#send(1, sinceMs * 90, key ? KEY : Buffer.from([0x10, 0x31, 0, 0]), true);
       }
-      if (sinceMs % 400 === 0) await delay(TURN_MS);
+      if (sinceMs % 400 === 0) await this.#turn();
     }
     await expect.poll(() => this.files.every(({ pendingBytes }) => pendingBytes === 0)).toBe(true);
+  }
+
+  /** The disk has its turn: a file that is being made is there afterwards, however busy the machine is. */
+  async #turn(): Promise<void> {
+    await delay(TURN_MS);
+    const isMade = ({ position, failed }: RecordFile) => position > 0 || failed || this.#isRaw;
+    await expect.poll(() => this.#making === 0 && this.files.every(isMade), { timeout: DISK_MS }).toBe(true);
   }
 
   #send(track: number, rtp: number, payload: Buffer, marker: boolean): void {
@@ -131,6 +152,20 @@ it('a file that is full is followed by another', async () => {
   const facts = await stage.facts();
   expect(facts.length).toBeGreaterThan(1);
   expect(facts.reduce((sum, { seconds }) => sum + seconds, 0)).toBeGreaterThanOrEqual(5);
+});
+
+it('a raw file that is full is followed by another, which begins with a keyframe', async () => {
+  const stage = new Stage([OPUS, VP8], 1_000, 'raw');
+  await stage.play(6_000);
+  await stage.recorder.close();
+  const pictures = stage.files.filter(({ begin }) => begin.name.endsWith('.ivf'));
+  expect(pictures.length).toBeGreaterThan(1);
+  expect(stage.files.length - pictures.length).toBeGreaterThan(1);
+  for (const { state, path } of pictures) {
+    expect(state).toBe('uploading');
+    // Behind both headers: a key frame's first bit is 0 (RFC 6386 §9.1).
+    expect((await readFile(path)).readUInt8(32 + 12) & 1).toBe(0);
+  }
 });
 
 it('a picture that comes after ten seconds of sound begins a file with both', async () => {

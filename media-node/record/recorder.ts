@@ -171,6 +171,10 @@ export class Recorder implements RtcpVisitor {
       track.keyMs = this.#nowMs;
     }
     if (this.#open.format === 'raw') {
+      if (this.#isRawFull(track, frame)) {
+        this.#end(track.raw?.finish());
+        track.raw = null;
+      }
       track.raw ??= this.#newRawFile(track);
       track.raw.frame(frame, format, this.#nowMs);
       return;
@@ -185,6 +189,14 @@ export class Recorder implements RtcpVisitor {
     // Some send parameter sets only in the offer (RFC 6184 §8.1).
     frame.units.unshift(...spropParameterSets(codec.fmtp));
     return pictureFormat(codec.name, frame);
+  }
+
+  /** A file may have no more parts than a store takes; the next one has to begin with a keyframe. */
+  #isRawFull(track: Track, frame: Frame): boolean {
+    if ((track.raw?.bytes ?? 0) <= this.#maxFileBytes) return false;
+    if (track.input.kind === 'video' && !frame.key && this.#nowMs - track.askedMs >= KEYFRAME_RETRY_MS)
+      this.#ask(track);
+    return track.input.kind === 'audio' || frame.key;
   }
 
   /** A file has one set of tracks, and one rotation of each. */
