@@ -12,7 +12,7 @@ import { pageState } from './support/project-pages.ts';
 
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 const SCREENSHOTS = join(PROJECT_ROOT, 'test/e2e/screenshots');
-const ON_AIR_MS = 20_000;
+const ON_AIR_MS = 40_000;
 const SHOWN_MS = 20_000;
 
 let server: LobbyServer;
@@ -62,4 +62,4 @@ test('on the air from a browser, off again, and what is wrong with a server that
   expect(error).toMatch(/\w/);
   expect(error).not.toContain('a-secret-key');
   await page.screenshot({ path: join(SCREENSHOTS, 'lobby-live-error.png') });
-}, 90_000);
+}, 180_000);

@@ -182,7 +182,7 @@ test('three people meet, one mutes, one changes the camera, one closes the tab; 
   await ada.getByTestId('leave').click();
   await Promise.all([sees(ben, []), pageState(ada, 'idle'), pageState(audience, 'waiting')]);
   expect(await ben.getByTestId('status').textContent()).toBe('Nobody else is here');
-}, 120_000);
+});
 
 test('who is no member, or brings no good token, is told so', async () => {
   const page = await newPerson();

@@ -1,7 +1,7 @@
 /** The project's pages in a real Chromium: publish, watch, list, stop, come back. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Chromium, launchChromium } from '../support/chromium.ts';
 import { PROJECT_ROOT } from '../support/line-process.ts';
@@ -27,6 +27,8 @@ const BARS: readonly (readonly [number, number, number])[] = [
 /** Encoders change colours a little, a wrong range or matrix more; the moving sweep covers two bars at most. */
 const COLOUR_TOLERANCE = 12;
 const SWEPT_BARS = 2;
+/** Of 1280 pixels, at a quarter. */
+const SMALLEST_WIDTH = 320;
 
 let vestibule: Vestibule;
 let chromium: Chromium;
@@ -139,17 +141,26 @@ test('simulcast: a viewer gets the best layer', async () => {
   });
   const player = await watch(chromium.context, vestibule.url, room);
 
-  const best = await until(
-    '1280 pixels wide',
-    async () => ((await received(player))?.width === 1280 ? true : null),
-    30_000,
-  );
-
-  expect(best).toBe(true);
+  // A busy machine may not have the time to encode the largest one: so the best is what is sent.
+  await until('the widest layer', async () => {
+    const [best, width] = [await widestSent(publisher), (await received(player))?.width];
+    return best > SMALLEST_WIDTH && width === best;
+  });
   await playsOn(player);
   const layers = (await sent(publisher))?.framesByRid ?? {};
   expect(Object.keys(layers).toSorted()).toEqual(['h', 'l', 'm']);
-}, 90_000);
+});
+
+/** Of the encodings that the page sends at the moment; 0 without any. */
+function widestSent(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const report = await globalThis.vestibule.client.connection?.getStats();
+    const flowing = [...(report?.values() ?? [])].filter(
+      ({ type, kind, framesPerSecond }) => type === 'outbound-rtp' && kind === 'video' && framesPerSecond > 0,
+    );
+    return Math.max(0, ...flowing.map(({ frameWidth }) => Number(frameWidth)));
+  });
+}
 
 test('a room with a token asks for it on both pages', async () => {
   const publisher = await chromium.context.newPage();

@@ -8,7 +8,8 @@ const BESIDE_OTHERS = [
   'test/lobby/{enter,leave,listen,live,loss,plain,signalling,tracks}.test.ts',
   'test/e2e/{ice-restart,launcher,lobby-client,lobby-pages,odd-requests,third-party}.test.ts',
 ];
-const shared = { testTimeout: 90_000, hookTimeout: 90_000, expect: { poll: { timeout: 20_000 } } };
+// What a test waits for has deadlines of its own, that say what did not come: these are for what hangs.
+const shared = { testTimeout: 180_000, hookTimeout: 180_000, expect: { poll: { timeout: 40_000 } } };
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({

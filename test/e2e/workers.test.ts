@@ -107,4 +107,4 @@ test('rooms are spread over the workers; when one dies the rooms on the other go
   await launcher.end();
   expect(launcher.outcome).toBe('exit code 0');
   for (const { pid } of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
-}, 120_000);
+});

@@ -159,4 +159,4 @@ test('a node that is told to leave ends by itself when its time is over, and at 
   await second.whenEnded();
   expect(second.outcome).toBe('exit code 130');
   await goodbye(hurried);
-}, 90_000);
+});

@@ -13,10 +13,10 @@ import { FleetBed, NODE_TOKEN } from './fleet-bed.ts';
 import { flowsOn, GapWatch } from './measure.ts';
 import { NEW_YORK, PARIS, SYDNEY } from './places.ts';
 
-const LONGEST_GAP_MS = 1_500;
+const LONGEST_GAP_MS = 3_000;
 const FLOOD = 60;
 const STRANGE_DATAGRAMS = 100;
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 20_000;
 /** workerd does not always see to the end of what it has refused. */
 const CLOSE_TIMEOUT_MS = 500;
 /** RFC 7983: SRTP and SRTCP. */

