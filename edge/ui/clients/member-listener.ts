@@ -10,7 +10,7 @@ import { compareTracks, type OfferedTrack, offeredTracks } from './member-tracks
 import { PeerSession, type PeerSessionOptions } from './peer-session.ts';
 import { SessionRunner } from './session-runner.ts';
 import type { SessionStatus } from './session-state.ts';
-import { isSameTrack, takesPlace, type Waiting } from './shown-tracks.ts';
+import { hasShown, isSameTrack } from './shown-tracks.ts';
 import { answerFrame, type MuteFrame, type OfferFrame } from './signal-frames.ts';
 
 /** A track of another member. */
@@ -83,9 +83,9 @@ export class MemberListener {
     await this.#runner.settled();
   }
 
-  /** Nothing that the other one shows is worth waiting for any more. */
-  takesPlaceOf(other: MemberListener | null, waiting: Waiting): boolean {
-    return this.status === 'live' && takesPlace(this.tracks, other?.tracks ?? [], waiting);
+  /** All of these tracks, which another listener has, are here, too; `flowing`: and bring something if they do there. */
+  has(others: readonly MemberTrack[], flowing: boolean): boolean {
+    return this.status === 'live' && hasShown(this.tracks, others, flowing);
   }
 
   /** Puts its tracks into the streams of another listener, where they are the same: whoever shows these goes on. */

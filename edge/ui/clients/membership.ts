@@ -26,8 +26,6 @@ const START_BITRATE_BPS = 800_000;
 
 export class Membership {
   readonly peer: PeerSession;
-  /** By `performance.now()`. */
-  readonly createdMs = performance.now();
   readonly #options: MembershipOptions;
   readonly #media: OwnMedia;
   #channel: RTCDataChannel | null = null;

@@ -17,6 +17,8 @@ const MOVE_TIMEOUT_MS = 15_000;
 /** The others get our tracks by the old session until the new one's have reached their nodes. */
 const MOVE_OVERLAP_MS = 2_000;
 const SHOWN_CHECK_MS = 40;
+/** With a listener that stands: a track may bring nothing, on either session. */
+const SHOWN_PATIENCE_MS = 4_000;
 
 export class Memberships {
   readonly #options: MembershipsOptions;
@@ -99,19 +101,13 @@ export class Memberships {
   /** Resolves when what is being shown comes by the new session as well; rejects when it never will. */
   async #whenShown(peer: PeerSession): Promise<void> {
     const membership = this.#all.get(peer);
-    let standsSince = Number.POSITIVE_INFINITY;
-    let deafSince = Number.POSITIVE_INFINITY;
+    let standsSince: number | null = null;
     while (membership?.running === true) {
+      const { listener } = membership;
       const now = performance.now();
-      const present = this.#present?.listener ?? null;
-      if (membership.listener?.status === 'live') standsSince = Math.min(standsSince, now);
-      deafSince = present?.status === 'live' ? Number.POSITIVE_INFINITY : Math.min(deafSince, now);
-      const waiting = {
-        standsMs: Math.max(0, now - standsSince),
-        deafMs: Math.max(0, now - deafSince),
-        leftMs: membership.createdMs + MOVE_TIMEOUT_MS - now,
-      };
-      if (membership.listener?.takesPlaceOf(present, waiting) === true) return;
+      if (listener?.status === 'live') standsSince ??= now;
+      const isPatient = standsSince === null || now - standsSince < SHOWN_PATIENCE_MS;
+      if (listener?.has(this.tracks, isPatient) === true) return;
       await new Promise((resolve) => setTimeout(resolve, SHOWN_CHECK_MS));
     }
     throw new ClientError('The session ended', { code: 'ended' });
