@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { LineProcess } from '../support/line-process.ts';
 import type { Place } from './places.ts';
 
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 
 const readySchema = z.object({
   node: z.string(),

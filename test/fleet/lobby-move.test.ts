@@ -18,11 +18,11 @@ import { fromPlace, NEW_YORK, PARIS } from './places.ts';
 
 const FFMPEG_PATH = (createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string }).path;
 const USERS = ['u1', 'u2', 'u3'];
-const DRAIN_MS = 30_000;
-const SHORT_DRAIN_MS = 5_000;
-const DEADLINE_MS = 40_000;
+/** Nobody waits for its end. */
+const DRAIN_MS = 120_000;
+const DEADLINE_MS = 60_000;
 /** 500 ms are promised on a machine that has time for it. */
-const LONGEST_STALL_MS = 2_500;
+const LONGEST_STALL_MS = 3_000;
 
 let bed: FleetBed;
 let chromium: Chromium;
@@ -49,7 +49,7 @@ beforeAll(async () => {
     people.push(await enterPage(await contextAt(chromium, PARIS), server, { ...stream, user }));
   }
   await seeEachOther(people, DEADLINE_MS);
-}, 120_000);
+});
 afterAll(async () => {
   await viewer?.close().catch(() => undefined);
   await chromium?.close();
@@ -117,13 +117,14 @@ test('everybody moves: no picture stops, goes, or is there twice, and who they a
   await viewer.close();
   const isRight = ({ load }: { load: { sessions: number } }): boolean => load.sessions === 6;
   await bed.untilNode('new-york', 'carries three members and nothing else', isRight, DEADLINE_MS);
-}, 120_000);
+});
 
 test('without another node they stay until the end, and come back as soon as there is one', async () => {
   await watchAll(people);
-  expect((await bed.drain('new-york', SHORT_DRAIN_MS)).status).toBe(202);
+  expect((await bed.drain('new-york', DRAIN_MS)).status).toBe(202);
   await seeEachOther(people, DEADLINE_MS);
   for (const { events, odd } of await Promise.all(people.map(reportOf))) expect([events, odd]).toEqual([[], []]);
+  expect((await bed.drain('new-york', 0)).status).toBe(202);
   await bed.node('new-york').process.whenEnded();
   expect(bed.node('new-york').process.outcome).toBe('exit code 0');
 
@@ -131,7 +132,7 @@ test('without another node they stay until the end, and come back as soon as the
   await bed.nodeLinked('paris');
   await seeEachOther(people, 60_000);
   await areOn(bed, people, 'paris', DEADLINE_MS);
-}, 150_000);
+});
 
 test('a node that is killed while they leave it: all of them are elsewhere, once, and who leaves is gone', async () => {
   await bed.startNode('new-york', NEW_YORK);
@@ -151,7 +152,7 @@ test('a node that is killed while they leave it: all of them are elsewhere, once
   await ada.page.evaluate(() => globalThis.member.leave());
   await seeEachOther(others, DEADLINE_MS);
   await bed.untilNode('new-york', 'carries the other two and nothing else', has(4), DEADLINE_MS);
-}, 150_000);
+});
 
 test('who leaves in the middle of a move has left, and may come again at once', async () => {
   const two = people.slice(1);
@@ -165,4 +166,4 @@ test('who leaves in the middle of a move has left, and may come again at once', 
   await seeEachOther(two, DEADLINE_MS);
   await areOn(bed, two, 'paris', DEADLINE_MS);
   await bed.untilNode('paris', 'carries the two and nothing else', ({ load }) => load.sessions === 4, DEADLINE_MS);
-}, 120_000);
+});

@@ -105,7 +105,7 @@ test('every frame comes over two hops once and in order, soon, and a request for
   const first = hopDelays(near, middle, sinceMs);
   const both = hopDelays(near, far, sinceMs);
   console.info(`added by one hop: ${first.text}; by two: ${both.text} (${bed.node('paris').engine} engine)`);
-  expect(both.medianMs).toBeLessThan(MAX_HOP_MS);
+  expect(both.quickMs).toBeLessThan(MAX_HOP_MS);
 
   const [keyframes, asked] = [far.video.keyframes, publisher.plisReceived];
   far.requestKeyframe();

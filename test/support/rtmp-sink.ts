@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { freeTcpPort } from './free-port.ts';
 import { type LineEvent, LineProcess } from './line-process.ts';
 
-const START_DEADLINE_MS = 30_000;
+const START_DEADLINE_MS = 60_000;
 const POLL_MS = 20;
 
 /** FLV numbers of what goes on the air. */

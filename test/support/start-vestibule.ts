@@ -8,8 +8,8 @@ import { LineProcess } from './line-process.ts';
 /** The first start after a clone compiles the native engine, on a busy machine for more than half a minute. */
 const READY_DEADLINE_MS = 120_000;
 /** The launcher says that it is ready after some seconds also without a link: people want to know. A test needs the node. */
-const LINK_DEADLINE_MS = 20_000;
-const RESTART_DEADLINE_MS = 30_000;
+const LINK_DEADLINE_MS = 60_000;
+const RESTART_DEADLINE_MS = 60_000;
 
 const nodeSchema = z.object({
   node: z.string(),
