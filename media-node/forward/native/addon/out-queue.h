@@ -5,6 +5,7 @@
 #pragma once
 #include <netinet/udp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -21,12 +22,12 @@ class OutQueue {
   explicit OutQueue(Counters& counters) : counters_(counters) {}
 
   // A socket was full and has not been tried since.
-  bool blocked() const { return blocked_; }
+  bool blocked() const { return !full_.empty(); }
 
   // Room for one datagram of up to `length` bytes; valid until `commit`. Null while a full socket's datagrams take it all.
   uint8_t* reserve(size_t length) {
     if (arena_ == nullptr) arena_.reset(new uint8_t[kArena]);
-    if (!hasRoom(length) && !blocked_) flush();
+    if (!hasRoom(length) && !blocked()) flush();
     return hasRoom(length) ? arena_.get() + used_ : nullptr;
   }
 
@@ -48,20 +49,27 @@ class OutQueue {
     to->tail = index;
   }
 
-  // True: nothing waits any more. False: a socket is full; call again in a millisecond or so.
+  // True: nothing waits any more. False: a socket is full; call again in a millisecond or so. The others get what is theirs.
   bool flush() {
-    blocked_ = false;
     messageCount_ = vectorCount_ = 0;
     fd_ = -1;
+    for (auto& each : full_) each.isTried = false;
     for (auto* destination : waiting_) {
-      if (destination->fd != fd_ && !sendMessages()) break;
+      if (destination->fd != fd_) sendMessages();
       fd_ = destination->fd;
-      if (!addMessages(destination)) break;
+      const Full* full = fullOne(fd_);
+      if (full == nullptr || !full->isTried) addMessages(destination);
     }
-    if (!blocked_) sendMessages();
-    if (blocked_ && nowUs() - blockedSinceUs_ > kStuckUs) giveUpAll();
+    sendMessages();
+    const int64_t now = nowUs();
+    for (const auto& each : full_) {
+      if (each.isTried && now - each.sinceUs > kStuckUs) giveUpAll(each.fd);
+    }
+    full_.erase(std::remove_if(full_.begin(), full_.end(),
+                               [now](const Full& each) { return !each.isTried || now - each.sinceUs > kStuckUs; }),
+                full_.end());
     keepWaiting();
-    return !blocked_;
+    return !blocked();
   }
 
   // Drops and counts what still waits for a destination that ends or moves.
@@ -81,6 +89,11 @@ class OutQueue {
   static constexpr int kSegmentFailures = 4;     // destinations, without one success between them: this kernel cannot
   static constexpr int64_t kStuckUs = 200'000;   // a socket that takes nothing for so long is not worth waiting for
 
+  struct Full {
+    int fd;
+    int64_t sinceUs;  // it has taken nothing
+    bool isTried;     // in this flush: no more of it
+  };
   struct Entry {
     uint32_t offset, length;
     int next;
@@ -103,10 +116,32 @@ class OutQueue {
     to->head = to->tail = -1;
   }
 
-  void giveUpAll() {
-    for (auto* destination : waiting_) dropList(destination);
-    blocked_ = false;
-    blockedSinceUs_ = 0;
+  Full* fullOne(int fd) {
+    for (auto& each : full_) {
+      if (each.fd == fd) return &each;
+    }
+    return nullptr;
+  }
+
+  void noteFull() {
+    counters_.waits++;
+    Full* full = fullOne(fd_);
+    if (full == nullptr) full_.push_back({fd_, nowUs(), true});
+    else full->isTried = true;
+  }
+  // The socket has taken something.
+  void noteRoom() {
+    Full* full = fullOne(fd_);
+    if (full == nullptr) return;
+    *full = full_.back();
+    full_.pop_back();
+  }
+
+  // All that waits for this socket.
+  void giveUpAll(int fd) {
+    for (auto* destination : waiting_) {
+      if (destination->fd == fd) dropList(destination);
+    }
   }
 
   // Takes out of the list who waits no more; room comes back when nobody does.
@@ -119,10 +154,10 @@ class OutQueue {
     if (kept > 0) return;
     entries_.clear();
     used_ = 0;
-    blockedSinceUs_ = 0;
+    full_.clear();
   }
 
-  // False: stop, a socket is full.
+  // False: stop, its socket is full.
   bool addMessages(Destination* to) {
     for (int at = to->head; at >= 0;) {
       if ((messageCount_ == kBatch || vectorCount_ + kMaxSegments > kVectors) && !sendMessages()) return false;
@@ -181,18 +216,17 @@ class OutQueue {
   // Hands over what was added, all for `fd_`. False: its buffer is full; what was not taken stays in the lists.
   bool sendMessages() {
     size_t done = 0;
+    const size_t count = messageCount_;
     while (done < messageCount_) {
       const int sent = sendSome(&messages_[done], messageCount_ - done);
       if (sent > 0) {
-        blockedSinceUs_ = 0;
+        noteRoom();
         for (int i = 0; i < sent; i++, done++) {
           countSent(messages_[done].msg_hdr, marks_[done].datagrams);
           advance(marks_[done]);
         }
       } else if (isFull()) {
-        counters_.waits++;
-        if (blockedSinceUs_ == 0) blockedSinceUs_ = nowUs();
-        blocked_ = true;
+        noteFull();
         break;
       } else if (errno != EINTR) {
         giveUp(messages_[done].msg_hdr, marks_[done]);
@@ -200,7 +234,7 @@ class OutQueue {
       }
     }
     messageCount_ = vectorCount_ = 0;
-    return !blocked_;
+    return done == count;
   }
 
   static void advance(const Mark& mark) {
@@ -279,7 +313,7 @@ class OutQueue {
   Control controls_[kBatch];
   size_t messageCount_ = 0, vectorCount_ = 0;
   int fd_ = -1;
-  bool batches_ = true, segments_ = true, blocked_ = false;
+  bool batches_ = true, segments_ = true;
   int segmentFailures_ = 0;
-  int64_t blockedSinceUs_ = 0;
+  std::vector<Full> full_;  // a few at most: a node has a socket for each of its addresses
 };
