@@ -23,7 +23,7 @@ const CACHES = [join(ROOT, 'node_modules', '.cache', 'vestibule'), join(ROOT, '.
 const COMPILERS = ['c++', 'g++', 'clang++'];
 const FLAGS = ['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden'];
 const SANITIZE_FLAGS = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-const COMPILE_TIMEOUT_MS = 120_000;
+const COMPILE_TIMEOUT_MS = 300_000;
 const GONE_CODES = new Set(['MODULE_NOT_FOUND', 'ERR_DLOPEN_FAILED']);
 
 export interface Addon {
