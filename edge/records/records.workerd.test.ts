@@ -372,11 +372,7 @@ test('the alarm gives up a node that was silent for a day, and frees what it had
   const record = draft();
   await begin(record);
   await plan(record);
-  await runInDurableObject(stub(records()), (_, { storage }) => {
-    const store = new RecordsStore(storage);
-    const entry = store.get(record.id as never);
-    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
-  });
+  await silentForADay(record);
   expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
   expect(await listed()).toMatchObject([{ state: 'failed', error: expect.stringContaining('not been heard of') }]);
   const refused = await putPart(record, 1, noise(10));
@@ -392,26 +388,27 @@ test('the alarm frees what a failed one had uploaded, and only that', async () =
   const uploadOf = () =>
     runInDurableObject(stub(records()), (_, { storage }) => new RecordsStore(storage).get(record.id as never)?.upload);
   expect(await uploadOf()).not.toBeNull();
-  await runInDurableObject(stub(records()), (_, { storage }) => {
-    const store = new RecordsStore(storage);
-    const entry = store.get(record.id as never);
-    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
-  });
+  await silentForADay(record);
   expect(await runDurableObjectAlarm(stub(records()))).toBe(true);
   expect(await uploadOf()).toBeNull();
   expect(await listed()).toMatchObject([{ state: 'failed', error: 'the disk is full' }]);
 });
+
+/** Its node has said nothing of it since. */
+async function silentForADay({ id }: Draft): Promise<void> {
+  await runInDurableObject(stub(records()), (_, { storage }) => {
+    const store = new RecordsStore(storage);
+    const entry = store.get(id as never);
+    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
+  });
+}
 
 test('what a silent node had uploaded is freed when the store can be asked again, not forgotten', async () => {
   const record = draft();
   await begin(record);
   await plan(record);
   const aborted = vi.spyOn(R2Store.prototype, 'abort').mockRejectedValueOnce(new StoreError('away'));
-  await runInDurableObject(stub(records()), (_, { storage }) => {
-    const store = new RecordsStore(storage);
-    const entry = store.get(record.id as never);
-    if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
-  });
+  await silentForADay(record);
   await runDurableObjectAlarm(stub(records()));
   expect(await listed()).toMatchObject([{ state: 'recording' }]);
   // Its own time has come again.
@@ -440,11 +437,7 @@ describe('a store that was asked for an upload and gave no answer', () => {
     vi.spyOn(R2Store.prototype, 'begin').mockRejectedValueOnce(new StoreError('no answer'));
     const swept = vi.spyOn(R2Store.prototype, 'sweep').mockRejectedValueOnce(new StoreError('away'));
     expect(await ask(record)).toBe(503);
-    await runInDurableObject(stub(records()), (_, { storage }) => {
-      const store = new RecordsStore(storage);
-      const entry = store.get(record.id as never);
-      if (entry !== null) store.put({ ...entry, updatedAt: Date.now() - 86_400_000 });
-    });
+    await silentForADay(record);
     await runDurableObjectAlarm(stub(records()));
     expect(await listed()).toMatchObject([{ state: 'recording' }]);
     expect(await runDurableObjectAlarm(stub(records()))).toBe(true);

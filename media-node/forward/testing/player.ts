@@ -2,6 +2,7 @@
  * A viewer as browsers are: asks for what is missing of the picture at once and then ten times a second, reports once a second,
  * and shows the pictures that are whole in time.
  */
+import { emptyReportBlock } from '../../rtcp/packet-types.ts';
 import { ReceptionStats } from '../../rtcp/reception-stats.ts';
 import { readContent } from './rtp-source.ts';
 import type { ReceivedRtp, TestPeer } from './test-peer.ts';
@@ -127,15 +128,7 @@ export class Player {
     }
     if (nowMs < this.#reportMs || this.#stats.packets === 0) return;
     this.#reportMs = nowMs + REPORT_MS;
-    const block = {
-      ssrc,
-      fractionLost: 0,
-      cumulativeLost: 0,
-      highestSequence: 0,
-      jitter: 0,
-      lastSr: 0,
-      delaySinceLastSr: 0,
-    };
+    const block = emptyReportBlock(ssrc);
     this.#stats.report(nowMs, block);
     this.#options.say(peer.rtcp((rtcp) => rtcp.receiverReport(1, [block])));
   }
