@@ -14,12 +14,12 @@ function bed(count: number, timeoutMs: number) {
   return { asked, round: new MoveRound(movers, timeoutMs, () => Date.now()) };
 }
 
-test('a few are asked at once, in their order, however much time there is', () => {
+test('few are asked one after the other, in their order, however much time there is', () => {
   const { asked } = bed(12, 86_400_000);
-  expect(asked).toEqual([0, 1, 2, 3, 4]);
-  vi.advanceTimersByTime(100);
-  expect(asked).toHaveLength(10);
-  vi.advanceTimersByTime(100);
+  expect(asked).toEqual([0]);
+  vi.advanceTimersByTime(500);
+  expect(asked).toEqual([0, 1, 2, 3, 4, 5]);
+  vi.advanceTimersByTime(600);
   expect(asked).toEqual(Array.from({ length: 12 }, (_, index) => index));
   expect(vi.getTimerCount()).toBe(0);
 });
@@ -45,9 +45,9 @@ test('without time all are asked at once; with less than was said, sooner', () =
 });
 
 test('nobody is asked after the end', () => {
-  const { asked, round } = bed(100, 10_000);
+  const { asked, round } = bed(10, 10_000);
   round.close();
   vi.advanceTimersByTime(10_000);
-  expect(asked).toHaveLength(5);
+  expect(asked).toHaveLength(1);
   expect(vi.getTimerCount()).toBe(0);
 });

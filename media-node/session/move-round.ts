@@ -1,5 +1,5 @@
 /**
- * Asks the clients of a node that leaves to move, a few at a time. Each of them makes a new session elsewhere beside the one
+ * Asks the clients of a node that leaves to move, one by one. Each of them makes a new session elsewhere beside the one
  * it has: thousands in the same second would be a storm on the edge and on the nodes that take them.
  */
 
@@ -9,8 +9,11 @@ export interface Mover {
 }
 
 const SLICE_MS = 100;
-/** 50 clients a second at least. */
-const FEWEST_PER_SLICE = 5;
+/**
+ * Ten clients a second at least: few drains need more, and a machine that shows many pictures, or a node that takes many
+ * clients, has time for each move (`test/fleet/README.md`).
+ */
+const FEWEST_PER_SLICE = 1;
 /** Of the time until the rest is ended: those who were asked last need some of it to move. */
 const SHARE_OF_TIME = 0.5;
 
