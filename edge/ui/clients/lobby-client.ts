@@ -215,8 +215,9 @@ export class LobbyClient extends TypedEventTarget<LobbyEvents> {
     if (!fatal) {
       this.emit('error', { error, fatal });
     } else if (this.#wasJoined) {
-      // A request token that was lost on the way, or the cookie of another tab: a new membership brings new ones.
-      this.#runner?.dispatch({ kind: 'peer', state: 'ended' });
+      // A request token that was lost on the way, the cookie of another tab, or a membership that has died with its node,
+      // before the sending half noticed: a new one brings all of it. Who was sent out is refused again.
+      this.#runner?.renew();
     } else {
       this.#fail(error);
     }

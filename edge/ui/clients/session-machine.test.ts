@@ -229,6 +229,22 @@ describe('silence', () => {
   });
 });
 
+describe('a session that is of no use any more', () => {
+  it.each<Role>(['publish', 'play'])('is left for another one: %s', (role) => {
+    const driver = live(role).send({ kind: 'useless' });
+    expect([driver.take(), driver.status]).toEqual([['close'], 'reconnecting']);
+    expect(driver.tick().take()).toEqual(['open']);
+  });
+
+  it('is no matter for a publisher who was told that it has ended, nor while the next one comes', () => {
+    const told = live('publish').send({ kind: 'peer', state: 'ended' }).send({ kind: 'useless' });
+    expect(told.send({ kind: 'probed', status: 404 }).status).toBe('failed');
+    const coming = live('publish').send({ kind: 'useless' }).tick();
+    coming.take();
+    expect(coming.send({ kind: 'useless' }).take()).toEqual([]);
+  });
+});
+
 describe('a close by the server', () => {
   it('brings a viewer back, or lets it wait', () => {
     const driver = live('play').send({ kind: 'peer', state: 'ended' });
@@ -261,6 +277,7 @@ describe('any course of events', () => {
       { kind: 'silent' },
       { kind: 'flowing' },
       { kind: 'networkChanged' },
+      { kind: 'useless' },
       { kind: 'nudge' },
       { kind: 'tick' },
     ),

@@ -140,6 +140,8 @@ function stepConnected(state: SessionMachine, event: SessionEvent, now: number, 
     case 'probed':
       if (state.phase !== 'stalled' && state.phase !== 'interrupted') return stay(state);
       return isGone(event.status) ? lost(state, now, random) : stay(state);
+    case 'useless':
+      return lost(state, now, random);
     case 'restarted':
       return state.phase === 'restarting' && event.connected ? goLive(state, now) : stay(state);
     case 'restartFailed':

@@ -118,6 +118,12 @@ export class SessionRunner {
     if (this.status !== before) this.#options.onStatus(this.status);
   }
 
+  /** The session is of no use any more: the next one takes its place, be it a new one or the one that a move has opened. */
+  renew(): void {
+    if (this.#next?.resourceUrl) this.#dispatchMove({ kind: 'ready' });
+    else this.dispatch({ kind: 'useless' });
+  }
+
   /** Resolves when the last session's DELETE has been answered. */
   async settled(): Promise<void> {
     await this.#leaving.settled;

@@ -56,6 +56,8 @@ export type SessionEvent =
   /** Connected throughout: a restart on a working path brings no further `peer` event. */
   | { kind: 'restarted'; connected: boolean }
   | { kind: 'restartFailed'; status: number | null }
+  /** Whoever uses the session cannot go on with it, whatever has become of it: another one is needed. */
+  | { kind: 'useless' }
   /** Status of GET on the session resource; null when the edge was not reached. */
   | { kind: 'probed'; status: number | null }
   | { kind: 'silent' }
