@@ -14,7 +14,7 @@ function bed(count: number, timeoutMs: number) {
   return { asked, round: new MoveRound(movers, timeoutMs, () => Date.now()) };
 }
 
-test('few are asked one after the other, in their order, however much time there is', () => {
+test('they are asked one after the other, in their order, however much time there is', () => {
   const { asked } = bed(12, 86_400_000);
   expect(asked).toEqual([0]);
   vi.advanceTimersByTime(500);

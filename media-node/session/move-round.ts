@@ -10,8 +10,8 @@ export interface Mover {
 
 const SLICE_MS = 100;
 /**
- * Ten clients a second at least: few drains need more, and a machine that shows many pictures, or a node that takes many
- * clients, has time for each move (`test/fleet/README.md`).
+ * Ten clients a second at least. With fifty, pictures stood still for up to 770 ms where one machine shows all of them
+ * (`test/fleet/README.md`).
  */
 const FEWEST_PER_SLICE = 1;
 /** Of the time until the rest is ended: those who were asked last need some of it to move. */

@@ -73,7 +73,7 @@ function mixed(frames: Cost, sound: Cost): Cost {
 
 export const floorBench: Bench = {
   name: 'floor',
-  about: 'bare loops of sendto, sendmmsg, UDP_SEGMENT and node:dgram, with and without AES-GCM (5 min)',
+  about: 'bare loops of sendto, sendmmsg, UDP_SEGMENT and node:dgram, with and without AES-GCM (6 min)',
   async run(progress, { runs, viewers, windowS }): Promise<Table | null> {
     let floor: FloorAddon;
     try {
