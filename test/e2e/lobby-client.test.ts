@@ -250,6 +250,26 @@ describe('the end', () => {
     ]);
   });
 
+  test('of all sessions, which the receiving half is told of first, is repaired by entering again', async () => {
+    await enter();
+    await page.evaluate(async () => {
+      fake.forget();
+      // The receiving half begins anew, and is refused: its member is unknown.
+      await fake.offer({ broken: true });
+      await Promise.race([client.waitFor('state joined', 2), client.waitFor('state failed')]);
+    });
+
+    expect(await events()).toEqual([
+      'state joining',
+      'state joined',
+      'error internal',
+      'state reconnecting',
+      'state joined',
+    ]);
+    const log = await page.evaluate(() => fake.log.filter((line) => line.startsWith('POST')));
+    expect(log).toEqual(['POST whip 201', 'POST whep 201', 'POST whep 403', 'POST whip 201', 'POST whep 201']);
+  });
+
   test('leaving deletes both sessions, and the client can join again', async () => {
     await enter();
     await page.evaluate(() => client.lobby.leave());

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ClientError } from './errors.ts';
 import { MOVE_SPREAD_MS, MOVE_TIMEOUT_MS } from './move-machine.ts';
 import type { PeerSession } from './peer-session.ts';
+import { PROBE_INTERVAL_MS } from './session-machine.ts';
 import { type PeerEvents, SessionRunner } from './session-runner.ts';
 
 /** A peer session without a browser: what the server and the network do is said by the test. */
@@ -106,6 +107,33 @@ it('takes the second session, rather than a third, when the first is forgotten m
   expect([runner.peer, runner.status, next.closed]).toEqual([next, 'live', false]);
   await vi.advanceTimersByTimeAsync(MOVE_TIMEOUT_MS);
   expect([peers.length, old.closed, next.closed]).toEqual([2, true, false]);
+  runner.dispatch({ kind: 'stop' });
+});
+
+it('takes the second session, whatever it shows, when a silent first one turns out to be forgotten', async () => {
+  const { runner, old, next } = await moving();
+  runner.dispatch({ kind: 'silent' });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(runner.peer).toBe(old);
+  old.restartStatus = 404;
+  await vi.advanceTimersByTimeAsync(PROBE_INTERVAL_MS);
+  expect([runner.peer, runner.status, next.closed]).toEqual([next, 'live', false]);
+  await vi.advanceTimersByTimeAsync(MOVE_TIMEOUT_MS);
+  expect([peers.length, old.closed, next.closed]).toEqual([2, true, false]);
+  runner.dispatch({ kind: 'stop' });
+});
+
+it.each([
+  ['the second session', true],
+  ['a new one, where there is no second,', false],
+])('takes %s in place of one that is of no use any more', async (_name, isMoving) => {
+  const runner = isMoving ? (await moving()).runner : live();
+  await vi.advanceTimersByTimeAsync(1);
+  if (!isMoving) peers[0]?.events.onState('connected');
+  runner.renew();
+  await vi.advanceTimersByTimeAsync(MOVE_TIMEOUT_MS);
+  expect([runner.peer, peers.length, peers[0]?.closed]).toEqual([peers[1], 2, true]);
+  expect(peers[1]?.closed).toBe(false);
   runner.dispatch({ kind: 'stop' });
 });
 

@@ -262,9 +262,11 @@ export class SessionRunner {
     const peer = this.#peer;
     const status = (await peer?.probe()) ?? null;
     if (this.#peer !== peer) return;
-    // The server may have given its place to the next one: ending that now would end the room for all who watch.
-    if (status !== null && this.#next?.resourceUrl) return;
-    this.dispatch({ kind: 'probed', status });
+    const isReplaced = status === GONE && Boolean(this.#next?.resourceUrl);
+    if (!isReplaced) this.dispatch({ kind: 'probed', status });
+    // What it brings is waited for no longer: some of what was shown may have gone with the first. Who only watches keeps
+    // the last picture until there is another.
+    else if (this.#options.role === 'publish') this.#dispatchMove({ kind: 'ready' });
   }
 
   #close(): void {

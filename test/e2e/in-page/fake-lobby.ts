@@ -31,6 +31,8 @@ export class FakeLobby {
   refuse: number | null = null;
   #token = 0;
   #sessions = 0;
+  /** Sessions with a number up to this are unknown here. */
+  #forgotten = 0;
   #ingress: RTCPeerConnection | null = null;
   #egress: RTCPeerConnection | null = null;
   #channel: RTCDataChannel | null = null;
@@ -122,6 +124,12 @@ export class FakeLobby {
     this.#need(this.#channel).close();
   }
 
+  /** All sessions are unknown from now on, as after the death of their node; what they have open stays open. */
+  forget(): void {
+    this.#forgotten = this.#sessions;
+    this.#token += 1;
+  }
+
   async #answer(path: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     const response = await this.#respond(path, init, headers);
@@ -133,6 +141,10 @@ export class FakeLobby {
   async #respond(path: string, init: RequestInit, headers: Headers): Promise<Response> {
     const call = `${init.method} ${path.startsWith(PATH) ? path.slice(PATH.length) : path}`;
     const body = String(init.body ?? '');
+    const session = /\/resource\/[a-z]+(\d+)$/.exec(path)?.[1];
+    if (session !== undefined && Number(session) <= this.#forgotten) {
+      return Response.json({ error: 'unknown session', code: 'no_session' }, { status: 404 });
+    }
     if (call === 'POST /whip') return this.#enter(body);
     if (call.startsWith('PATCH /resource/')) return this.#trickle(body);
     if (call.startsWith('DELETE /resource/')) {
