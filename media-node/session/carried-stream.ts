@@ -51,9 +51,6 @@ export interface CarriedStreamOptions {
   events: CarriedStreamEvents;
 }
 
-/** Members move together: they show each other, and while they are apart their tracks take relays. */
-const ASKED_TOGETHER = 5;
-
 export class CarriedStream {
   readonly id: LobbyId;
   /** The highest revision of the edge's wishes that was seen. */
@@ -258,15 +255,7 @@ export class CarriedStream {
 
   /** All clients; those who understand it make a new session elsewhere when they are asked to. */
   *movers(): Iterable<Mover> {
-    const members = [...this.#members.values()];
-    for (let at = 0; at < members.length; at += ASKED_TOGETHER) {
-      const some = members.slice(at, at + ASKED_TOGETHER);
-      yield {
-        askToMove: () => {
-          for (const member of some) member.askToMove();
-        },
-      };
-    }
+    yield* this.#members.values();
     yield* this.#audience.movers();
   }
 
