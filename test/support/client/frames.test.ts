@@ -21,18 +21,6 @@ test.each(['H264', 'VP8'] as const)('%s frames keep to their rate, tell their nu
   expect(Math.max(...frames.flat().map(({ length }) => length))).toBeLessThanOrEqual(1_160);
 });
 
-test('the packets of an H264 picture have one length but the last, which is shorter: servers may send them as one', () => {
-  for (const packetsPerSecond of [141, 250, BENCH_VIDEO.packetsPerSecond]) {
-    const source = videoSource({ ...BENCH_VIDEO, packetsPerSecond });
-    for (let frame = 1; frame < 40; frame += 1) {
-      const lengths = source.next(frame, false).map(({ length }) => length);
-      const last = lengths.pop() ?? 0;
-      expect(new Set(lengths).size).toBe(1);
-      expect(last).toBeLessThan(lengths[0] ?? 0);
-    }
-  }
-});
-
 test('fragments of H264 put together are the NAL units again', () => {
   const source = videoSource({ ...VIDEO, width: 128, height: 96 });
 

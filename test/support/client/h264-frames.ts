@@ -52,8 +52,7 @@ export class H264Frames {
     }
     this.#frameNumber = (this.#frameNumber + 1) % 2 ** FRAME_NUMBER_BITS;
     const slice = skippedSlice(this.#frameNumber, this.#macroblocks);
-    // All of one size but the last, which is smaller, as encoders make them of a picture that is one slice.
-    return [...fragment(evenSei(frame, bytes - slice.length, maxPayload), maxPayload), slice];
+    return [...fragment(sei(frame, bytes - slice.length), maxPayload), slice];
   }
 }
 
@@ -130,15 +129,6 @@ function sei(frame: number, bytes: number): Buffer {
     Buffer.alloc(filler, FILLER),
     Buffer.from([0x80]),
   ]);
-}
-
-/** As `sei`, up to a few bytes longer, so that all its fragments have the same length. */
-function evenSei(frame: number, bytes: number, maxPayload: number): Buffer {
-  for (let longer = 0; ; longer += 1) {
-    const unit = sei(frame, bytes + longer);
-    const [first, ...others] = fragment(unit, maxPayload);
-    if (others.every(({ length }) => length === first?.length)) return unit;
-  }
 }
 
 function stapA(units: readonly Buffer[]): Buffer {
