@@ -1,7 +1,7 @@
 /**
- * What node:dgram and node:crypto take in the plain way: a process that sends and does nothing else, with a GCM cipher of its
- * own for each datagram if asked to (the portable engine makes cheaper use of them). `node bare-dgram.ts PORTS GCM BURST BYTES BURSTS_PER_SECOND SECONDS`, ports
- * with commas between them; says `done` with the CPU of its process.
+ * What node:dgram and node:crypto take in the plain way: a process that sends and does nothing else, with a GCM cipher
+ * of its own for each datagram if asked to (the portable engine makes cheaper use of them). `node bare-dgram.ts PORTS
+ * GCM BURST BYTES BURSTS_PER_SECOND SECONDS`, ports with commas between them; says `done` with the CPU of its process.
  */
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
