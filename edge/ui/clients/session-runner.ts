@@ -118,9 +118,14 @@ export class SessionRunner {
     if (this.status !== before) this.#options.onStatus(this.status);
   }
 
+  /** The server has answered the session that a move is opening. */
+  get #nextHasPlace(): boolean {
+    return Boolean(this.#next?.resourceUrl);
+  }
+
   /** The session is of no use any more: the next one takes its place, be it a new one or the one that a move has opened. */
   renew(): void {
-    if (this.#next?.resourceUrl) this.#dispatchMove({ kind: 'ready' });
+    if (this.#nextHasPlace) this.#dispatchMove({ kind: 'ready' });
     else this.dispatch({ kind: 'useless' });
   }
 
@@ -178,8 +183,7 @@ export class SessionRunner {
       {
         onState: (state) => {
           // The server has ended this one because the other has taken its place.
-          if (this.#peer === peer && state === 'ended' && this.#next?.resourceUrl)
-            this.#dispatchMove({ kind: 'ready' });
+          if (this.#peer === peer && state === 'ended' && this.#nextHasPlace) this.#dispatchMove({ kind: 'ready' });
           else if (this.#peer === peer) this.dispatch({ kind: 'peer', state });
           else if (this.#next === peer && (state === 'failed' || state === 'ended')) {
             this.#dispatchMove({ kind: 'failed', retryAfterMs: null });
@@ -253,7 +257,7 @@ export class SessionRunner {
       if (this.#peer !== peer) return;
       const { status } = ClientError.fromUnknown(thrown);
       // It is over, as after its node's death, and the other one has its place already: nothing is gained by a third.
-      if (status === GONE && this.#next?.resourceUrl) this.#dispatchMove({ kind: 'ready' });
+      if (status === GONE && this.#nextHasPlace) this.#dispatchMove({ kind: 'ready' });
       else this.dispatch({ kind: 'restartFailed', status });
     }
   }
@@ -262,8 +266,7 @@ export class SessionRunner {
     const peer = this.#peer;
     const status = (await peer?.probe()) ?? null;
     if (this.#peer !== peer) return;
-    const isReplaced = status === GONE && Boolean(this.#next?.resourceUrl);
-    if (!isReplaced) this.dispatch({ kind: 'probed', status });
+    if (status !== GONE || !this.#nextHasPlace) this.dispatch({ kind: 'probed', status });
     // What it brings is waited for no longer: some of what was shown may have gone with the first. Who only watches keeps
     // the last picture until there is another.
     else if (this.#options.role === 'publish') this.#dispatchMove({ kind: 'ready' });
