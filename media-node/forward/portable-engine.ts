@@ -1,4 +1,4 @@
-/** The fan-out that runs everywhere: TypeScript and node:crypto. */
+/** The fan-out that runs everywhere: TypeScript, node:crypto, and WebAssembly that it writes itself. */
 import type { SrtpKeys } from '../transport/types.ts';
 import { EgressHeader } from './egress-header.ts';
 import type {
@@ -15,14 +15,14 @@ import { HandleTable } from './handle-table.ts';
 import { PlainSender } from './plain-sender.ts';
 import { rolloverOf } from './sequence.ts';
 import type { SourcePacket } from './source-packet.ts';
+import { PacketWorkbench } from './srtp/packet-workbench.ts';
+import { MAX_PAYLOAD_BYTES } from './srtp/packet-workbench-code.ts';
 import { deriveSessionKeys } from './srtp/session-keys.ts';
 import { SrtpSender } from './srtp/srtp-sender.ts';
-import { LoadedPayload, type SrtpStream, SrtpStreams } from './srtp/srtp-stream.ts';
+import { type SrtpStream, SrtpStreams } from './srtp/srtp-stream.ts';
 import { GroupLogs, type StoredBatch } from './stored-packets.ts';
 import type { SendDatagram } from './types.ts';
 
-/** A datagram that we forward, plus our header extensions and the SRTP tag, plus the two bytes of RTX. */
-const MAX_OUTGOING_BYTES = 4096;
 const RTX_HEADER_BYTES = 2;
 
 interface Peer {
@@ -57,16 +57,17 @@ export class PortableEngine implements FanoutEngine {
   readonly #sinks = new HandleTable<Sink>();
   readonly #groups = new HandleTable<Sink[]>();
   readonly #logs = new GroupLogs();
-  readonly #out = Buffer.alloc(MAX_OUTGOING_BYTES);
+  readonly #workbench = new PacketWorkbench();
+  /** Every packet leaves from here. */
+  readonly #out = this.#workbench.out;
   /** Views of `#out` by length: a view costs more to make than to keep. */
   readonly #views: Buffer[] = [];
-  readonly #rtxPayload = Buffer.alloc(MAX_OUTGOING_BYTES);
-  readonly #loaded = new LoadedPayload();
+  readonly #rtxPayload = Buffer.alloc(RTX_HEADER_BYTES + MAX_PAYLOAD_BYTES);
 
   openPeer(keys: SrtpKeys | null, send: SendDatagram): PeerHandle {
     if (keys === null) return this.#peers.add({ srtp: new PlainSender(), streams: null, send });
     const session = deriveSessionKeys(keys.profile, keys.localKey, keys.localSalt);
-    return this.#peers.add({ srtp: new SrtpSender(session), streams: new SrtpStreams(session), send });
+    return this.#peers.add({ srtp: new SrtpSender(session), streams: new SrtpStreams(session, this.#workbench), send });
   }
 
   closePeer(peer: PeerHandle): void {
@@ -131,7 +132,7 @@ export class PortableEngine implements FanoutEngine {
 
   fanout(group: GroupHandle, packet: SourcePacket): void {
     const sinks = this.#groups.get(group);
-    this.#loaded.load(packet.payload);
+    this.#workbench.load(packet.payload);
     const sequence = packet.sequence;
     const timestamp = packet.header.timestamp;
     for (let i = 0; i < sinks.length; i++) {
@@ -142,18 +143,18 @@ export class PortableEngine implements FanoutEngine {
   }
 
   sendOne(sink: SinkHandle, packet: SourcePacket, extSequence: number, timestamp: number): void {
-    this.#loaded.load(packet.payload);
+    this.#workbench.load(packet.payload);
     this.#emit(this.#sinks.get(sink), packet, extSequence, timestamp);
   }
 
-  /** `packet.payload` has been loaded. */
+  /** `packet.payload` is on the workbench. */
   #emit(sink: Sink, packet: SourcePacket, extSequence: number, timestamp: number): void {
     const { rules, peer } = sink;
     const header = sink.header.write(this.#out, packet, rules.ssrc, rules.payloadType, extSequence, timestamp);
     const length =
       sink.stream === null
         ? peer.srtp.protectRtp(this.#out, header, packet.payload, rolloverOf(extSequence))
-        : sink.stream.protect(this.#out, header, this.#loaded, extSequence);
+        : sink.stream.protect(header, extSequence);
     sink.packets++;
     sink.bytes += packet.paddingOnly ? 0 : packet.payload.length;
     this.#send(peer, this.#view(length));

@@ -6,10 +6,11 @@
  * It is one ECB cipher that lives as long as the session and encrypts counter blocks, which is what counter mode is.
  */
 import { type Cipheriv, createCipheriv } from 'node:crypto';
+import { BLOCK_BYTES } from './ghash-tables.ts';
 import { CM_IV_BYTES, writeCmRtpIv, writeGcmRtpIv } from './initial-vectors.ts';
+import { MAX_PAYLOAD_BYTES } from './packet-workbench-code.ts';
 import type { SessionKeys } from './session-keys.ts';
 
-const BLOCK_BYTES = 16;
 const BLOCK_WORDS = 4;
 const WORD_BYTES = 4;
 const LOW_16 = 0x10000;
@@ -17,10 +18,10 @@ const LOW_16 = 0x10000;
 const PACKETS_AHEAD = 8;
 /** Payloads differ a little; one that is longer than what was made costs a new run. */
 const SPARE_BLOCKS = 1;
-export const MAX_KEYSTREAM_BYTES = 4096;
-const MAX_BLOCKS = MAX_KEYSTREAM_BYTES / BLOCK_BYTES;
-/** GCM keeps counter 1 for its tag (NIST SP 800-38D). */
-const GCM_FIRST_COUNTER = 2;
+/** The first block of GCM's is for the tag. */
+const MAX_BLOCKS = MAX_PAYLOAD_BYTES / BLOCK_BYTES + 1;
+/** GCM's E(J0), which the tag takes, has counter 1, and the payload goes on from there (NIST SP 800-38D §7.1). */
+const GCM_FIRST_COUNTER = 1;
 
 /** The counter of each block where it stands in the last word, in the machine's own byte order. */
 const gcmCounters = counterWords(GCM_FIRST_COUNTER);
@@ -49,14 +50,15 @@ export class Keystream {
   readonly #salt: Buffer;
   readonly #gcm: boolean;
   readonly #ssrc: number;
-  /** Index (`ROC | SEQ`) of the first packet of `#words`, and how many follow. */
+  /** Index (`ROC | SEQ`) of the first packet of `#made`, and how many follow. */
   #first = -1;
   #packets = 0;
+  /** Bytes of each. */
   #stride = 0;
-  #words: Uint32Array = new Uint32Array(0);
-  /** What `seek` found: keystream words, and where in them the packet's begin. */
-  words: Uint32Array = this.#words;
-  offset = 0;
+  #made: Buffer = Buffer.alloc(0);
+  /** What `seek` found: a keystream, and where in it the packet's begins. */
+  bytes: Buffer = this.#made;
+  start = 0;
 
   constructor(keys: SessionKeys, cipher: Cipheriv, ssrc: number) {
     this.#cipher = cipher;
@@ -65,31 +67,30 @@ export class Keystream {
     this.#ssrc = ssrc;
   }
 
-  /** Finds, or makes, the keystream of the packet with this index (`ROC | SEQ`) for `bytes` of payload. */
+  /** Finds, or makes, so many bytes (whole blocks) of the keystream of the packet with this index (`ROC | SEQ`). */
   seek(index: number, bytes: number): void {
-    if (bytes > MAX_KEYSTREAM_BYTES) throw new RangeError(`a payload of ${bytes} bytes is too long`);
-    const needed = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_WORDS;
+    if (bytes > MAX_BLOCKS * BLOCK_BYTES) throw new RangeError(`${bytes} bytes are longer than any packet`);
     const ahead = index - this.#first;
-    if (ahead >= 0 && ahead < this.#packets && needed <= this.#stride) {
-      this.words = this.#words;
-      this.offset = ahead * this.#stride;
+    if (ahead >= 0 && ahead < this.#packets && bytes <= this.#stride) {
+      this.bytes = this.#made;
+      this.start = ahead * this.#stride;
     } else if (index < this.#first) {
       // A packet again, or one that came late: what was made for those to come stays.
-      this.words = this.#make(index, 1, needed);
-      this.offset = 0;
+      this.bytes = this.#make(index, 1, bytes);
+      this.start = 0;
     } else {
-      this.#stride = Math.min(MAX_BLOCKS * BLOCK_WORDS, needed + SPARE_BLOCKS * BLOCK_WORDS);
-      this.#words = this.#make(index, PACKETS_AHEAD, this.#stride);
+      this.#stride = Math.min(MAX_BLOCKS, bytes / BLOCK_BYTES + SPARE_BLOCKS) * BLOCK_BYTES;
+      this.#made = this.#make(index, PACKETS_AHEAD, this.#stride);
       this.#first = index;
       this.#packets = PACKETS_AHEAD;
-      this.words = this.#words;
-      this.offset = 0;
+      this.bytes = this.#made;
+      this.start = 0;
     }
   }
 
-  #make(index: number, packets: number, stride: number): Uint32Array {
+  #make(index: number, packets: number, stride: number): Buffer {
     const counters = this.#gcm ? gcmCounters : cmCounters;
-    const perPacket = stride / BLOCK_WORDS;
+    const perPacket = stride / BLOCK_BYTES;
     let at = 0;
     for (let packet = index; packet < index + packets; packet++) {
       this.#writeIv(Math.floor(packet / LOW_16), packet % LOW_16);
@@ -102,10 +103,7 @@ export class Keystream {
         at += BLOCK_WORDS;
       }
     }
-    const made = this.#cipher.update(blockBytes.subarray(0, at * WORD_BYTES));
-    // A view wants words to begin where words do.
-    const aligned = made.byteOffset % WORD_BYTES === 0 ? made : Buffer.from(new Uint8Array(made).buffer);
-    return new Uint32Array(aligned.buffer, aligned.byteOffset, at);
+    return this.#cipher.update(blockBytes.subarray(0, at * WORD_BYTES));
   }
 
   #writeIv(roc: number, sequence: number): void {

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { fc } from '../../../shared/test-support/properties.ts';
 import type { SrtpProfile } from '../../transport/types.ts';
+import { PacketWorkbench } from './packet-workbench.ts';
 import { deriveSessionKeys } from './session-keys.ts';
 import { SrtpSender } from './srtp-sender.ts';
-import { LoadedPayload, SrtpStreams } from './srtp-stream.ts';
+import { SrtpStreams } from './srtp-stream.ts';
 
 const PROFILES: SrtpProfile[] = ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80'];
 const SSRC = 0xcafebabe;
@@ -33,17 +34,18 @@ test.each(PROFILES)('%s: whatever the lengths and the order of numbers, it is wh
     fc.property(first, fc.array(packet, { minLength: 1, maxLength: 25 }), (start, packets) => {
       const keys = keysOf(profile, randomBytes(16), randomBytes(14));
       const plainWay = new SrtpSender(keys);
-      const stream = new SrtpStreams(keys).open(SSRC);
-      const loaded = new LoadedPayload();
-      const [out, expected] = [Buffer.alloc(6_400), Buffer.alloc(6_400)];
+      const workbench = new PacketWorkbench();
+      const stream = new SrtpStreams(keys, workbench).open(SSRC);
+      const { out } = workbench;
+      const expected = Buffer.alloc(6_400);
       let index = start;
       for (const { step, header, payload } of packets) {
         index = Math.max(0, index + step);
         const plain = randomBytes(payload);
         headerInto(out, header, index);
         headerInto(expected, header, index);
-        loaded.load(plain);
-        const length = stream.protect(out, header, loaded, index);
+        workbench.load(plain);
+        const length = stream.protect(header, index);
         const expectedLength = plainWay.protectRtp(expected, header, plain, Math.floor(index / 0x10000) >>> 0);
         expect(length).toBe(expectedLength);
         expect(out.subarray(0, length).equals(expected.subarray(0, length)), `${header} + ${payload}, ${index}`).toBe(
@@ -57,12 +59,12 @@ test.each(PROFILES)('%s: whatever the lengths and the order of numbers, it is wh
 
 test('two streams of a session do not disturb each other', () => {
   const keys = keysOf('AEAD_AES_128_GCM', randomBytes(16), randomBytes(14));
-  const session = new SrtpStreams(keys);
+  const workbench = new PacketWorkbench();
+  const session = new SrtpStreams(keys, workbench);
   const [video, audio] = [session.open(1), session.open(2)];
-  const loaded = new LoadedPayload();
-  const out = Buffer.alloc(200);
+  const { out } = workbench;
   const texts = new Set<string>();
-  loaded.load(Buffer.alloc(100));
+  workbench.load(Buffer.alloc(100));
   for (let index = 0; index < 20; index++) {
     for (const [ssrc, stream] of [
       [1, video],
@@ -71,7 +73,7 @@ test('two streams of a session do not disturb each other', () => {
       headerInto(out, 12, index);
       out.writeUInt32BE(ssrc, 8);
       const expected = Buffer.from(out);
-      const length = stream.protect(out, 12, loaded, index);
+      const length = stream.protect(12, index);
       new SrtpSender(keys).protectRtp(expected, 12, Buffer.alloc(100), 0);
       expect(out.subarray(0, length).equals(expected.subarray(0, length))).toBe(true);
       texts.add(out.toString('hex', 12, 112));
@@ -80,9 +82,9 @@ test('two streams of a session do not disturb each other', () => {
   expect(texts.size).toBe(40);
 });
 
-test('what is too long for any packet is refused before anything is made of it', () => {
-  const stream = new SrtpStreams(keysOf('AEAD_AES_128_GCM', randomBytes(16), randomBytes(14))).open(SSRC);
-  const loaded = new LoadedPayload();
-  expect(() => loaded.load(Buffer.alloc(4_097))).toThrow(RangeError);
-  expect(() => stream.protect(Buffer.alloc(5_000), 2_049, loaded, 1)).toThrow(RangeError);
+test.each(PROFILES)('%s: what is too long for any packet is refused before anything is made of it', (profile) => {
+  const workbench = new PacketWorkbench();
+  const stream = new SrtpStreams(keysOf(profile, randomBytes(16), randomBytes(14)), workbench).open(SSRC);
+  expect(() => workbench.load(Buffer.alloc(4_097))).toThrow(RangeError);
+  expect(() => stream.protect(2_049, 1)).toThrow(RangeError);
 });
