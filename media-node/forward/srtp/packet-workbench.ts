@@ -69,7 +69,11 @@ export class PacketWorkbench {
   }
 
   #takeKeystream(keystream: Buffer, start: number, extraBlocks: number): void {
-    keystream.copy(this.#memory, WORKBENCH.keystream, start, start + keystreamBytes(this.payloadLength, extraBlocks));
+    const bytes = keystreamBytes(this.payloadLength, extraBlocks);
+    // Fewer would leave another packet's, and a keystream that is used twice gives both plaintexts away.
+    if (keystream.copy(this.#memory, WORKBENCH.keystream, start, start + bytes) !== bytes) {
+      throw new RangeError('the keystream is shorter than the payload');
+    }
   }
 }
 
