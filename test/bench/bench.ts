@@ -12,6 +12,10 @@ export interface Table {
 export const ENGINES = ['portable', 'native'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
+/** How viewers ask to be protected, and its full name. */
+export const PROTECTIONS = { gcm: 'AEAD_AES_128_GCM', cm: 'AES_CM_128_HMAC_SHA1_80' } as const;
+export type Protection = keyof typeof PROTECTIONS;
+
 /** What the command line may change; each bench takes what means something to it. */
 export interface BenchOptions {
   engines: readonly EngineName[];
@@ -21,6 +25,7 @@ export interface BenchOptions {
   windowS: number | null;
   /** Each measurement is repeated this often, and its median told. */
   runs: number;
+  srtp: Protection;
 }
 
 export interface Bench {

@@ -1,7 +1,7 @@
 /** What the media node spends on each forwarded packet, by engine and number of viewers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BenchBed, measureWindow, type Window } from './bed.ts';
-import type { Bench, BenchOptions, EngineName, Table } from './bench.ts';
+import { type Bench, type BenchOptions, type EngineName, PROTECTIONS, type Protection, type Table } from './bench.ts';
 import { Floor, FRAMES, type Way } from './floor.ts';
 import { COMMON } from './load-process.ts';
 import { median, spread } from './statistics.ts';
@@ -62,11 +62,11 @@ export function windowCells(windows: readonly Window[]): string[] {
   ];
 }
 
-export function windowNotes(windows: readonly Window[], runs: number): string[] {
+export function windowNotes(windows: readonly Window[], runs: number, srtp: Protection = 'gcm'): string[] {
   const overflowed = windows.reduce((sum, window) => sum + window.overflowed, 0);
   return [
     `CPU of the whole media node process (reception, RTCP and idle work included), by the kernel's count; median (least–greatest) of ${runs} windows.`,
-    `Source: ${median(windows.map(({ sourcePps }) => sourcePps)).toFixed(0)} packets/s, ${median(windows.map(({ sourceMbps }) => sourceMbps)).toFixed(2)} Mb/s of H264 and Opus; AEAD_AES_128_GCM; publisher and viewers in processes of their own on the same machine.`,
+    `Source: ${median(windows.map(({ sourcePps }) => sourcePps)).toFixed(0)} packets/s, ${median(windows.map(({ sourceMbps }) => sourceMbps)).toFixed(2)} Mb/s of H264 and Opus; ${PROTECTIONS[srtp]}; publisher and viewers in processes of their own on the same machine.`,
     '`delivered` is what viewers got of what the source sent in the same time, `starved` are those that got less than 99 % of it; `loss` is of numbers, `not sent` is what the node itself gave up (waited for a second, or no room), `per message` how many packets the kernel got as one message. `generator` is what one packet costs the thread that counts it: it is in no other figure.',
     `Whether the numbers can be trusted: ${overflowed} packets were dropped at full sockets of the generator. \`waited\` is the share of the time that the node could have run and had no core, because others had them: what starves beside more than a few percent of it says nothing about the node.`,
   ];
@@ -109,10 +109,10 @@ function floorCells(measured: readonly Beside[]): string[] {
 async function measureEngine(
   engine: EngineName,
   floor: Floor | null,
-  { viewers, windowS, runs }: BenchOptions,
+  { viewers, windowS, runs, srtp }: BenchOptions,
   progress: (message: string) => void,
 ): Promise<{ rows: string[][]; measured: Beside[] }> {
-  await using bed = await BenchBed.start({ engine, pattern: COMMON });
+  await using bed = await BenchBed.start({ engine, pattern: COMMON, viewers: { srtp } });
   const rows: string[][] = [];
   const all: Beside[] = [];
   for (const count of viewers ?? VIEWERS) {
@@ -165,6 +165,7 @@ export const forwardBench: Bench = {
         ...windowNotes(
           measured.map(({ window }) => window),
           options.runs,
+          options.srtp,
         ),
         floorNote(measured),
       ],

@@ -3,7 +3,17 @@
  * the numbers are for people, on this machine, on this day.
  */
 import { parseArgs } from 'node:util';
-import { type Bench, type BenchOptions, ENGINES, machineLine, printTable, RUNS, type Table } from './bench.ts';
+import {
+  type Bench,
+  type BenchOptions,
+  ENGINES,
+  machineLine,
+  PROTECTIONS,
+  type Protection,
+  printTable,
+  RUNS,
+  type Table,
+} from './bench.ts';
 import { delayBench } from './delay-bench.ts';
 import { floorBench } from './floor-bench.ts';
 import { forwardBench } from './forward-bench.ts';
@@ -43,6 +53,7 @@ ${BENCHES.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
   --viewers A,B  in place of the bench's own numbers of viewers
   --seconds S    of a window, or of the soak
   --runs N       repetitions of which the median is told (${RUNS})
+  --srtp S       how viewers of forward are protected: gcm or cm (gcm)
   --json         one JSON object instead of Markdown`;
 
 function refuse(message: string): never {
@@ -64,6 +75,7 @@ function read() {
         viewers: { type: 'string' },
         seconds: { type: 'string' },
         runs: { type: 'string' },
+        srtp: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -82,11 +94,14 @@ const unknown = names.filter((name) => !BENCHES.some((bench) => bench.name === n
 if (unknown.length > 0) refuse(`Unknown: ${unknown.join(', ')}.`);
 const engines = ENGINES.filter((engine) => ['both', engine, undefined].includes(values.engine));
 if (engines.length === 0) refuse(`--engine ${values.engine}: portable, native or both`);
+const srtp = Object.keys(PROTECTIONS).find((name): name is Protection => name === (values.srtp ?? 'gcm'));
+if (srtp === undefined) refuse(`--srtp ${values.srtp}: gcm or cm`);
 const options: BenchOptions = {
   engines,
   viewers: values.viewers?.split(',').map((text) => positive('viewers', text)) ?? null,
   windowS: values.seconds === undefined ? null : positive('seconds', values.seconds),
   runs: values.runs === undefined ? RUNS : positive('runs', values.runs),
+  srtp,
 };
 
 const machine = machineLine();

@@ -13,18 +13,29 @@ import { assemble, type Code, i32, local, repeat, v128, when } from './wasm-code
 /** An RTP header with all the extensions that we copy, each as long as can be, is shorter. */
 export const MAX_HEADER_BYTES = 2_048;
 export const MAX_PAYLOAD_BYTES = 4_096;
+/** Of SHA-1. */
+export const HMAC_BLOCK_BYTES = 64;
 
 /** Where things are in the memory. What is written by whole blocks may run over by one. */
 const MASKS = 0;
 const TABLES = MASKS + 2 * BLOCK_BYTES;
 const KEYSTREAM = TABLES + TABLES_BYTES;
 const PAYLOAD = KEYSTREAM + BLOCK_BYTES + MAX_PAYLOAD_BYTES;
-const OUT = PAYLOAD + MAX_PAYLOAD_BYTES;
+/** HMAC's inner block stands before what it authenticates (RFC 2104). */
+const INNER = PAYLOAD + MAX_PAYLOAD_BYTES;
+const OUT = INNER + HMAC_BLOCK_BYTES;
 const OUT_BYTES = MAX_HEADER_BYTES + MAX_PAYLOAD_BYTES + 4 * BLOCK_BYTES;
 /** Before what is hashed are zeros, which count for nothing: so it is always a whole number of groups. */
 const ZEROS = OUT + OUT_BYTES;
 const HASHED = ZEROS + (POWERS - 1) * BLOCK_BYTES;
-export const WORKBENCH = { masks: MASKS, tables: TABLES, keystream: KEYSTREAM, payload: PAYLOAD, out: OUT } as const;
+export const WORKBENCH = {
+  masks: MASKS,
+  tables: TABLES,
+  keystream: KEYSTREAM,
+  payload: PAYLOAD,
+  inner: INNER,
+  out: OUT,
+} as const;
 export const WORKBENCH_OUT_BYTES = OUT_BYTES;
 /** 16 bytes that keep, and 16 that do not: from the middle backwards, the mask of a block of which so many bytes count. */
 export const MASK_BYTES = Buffer.alloc(2 * BLOCK_BYTES).fill(0xff, 0, BLOCK_BYTES);
