@@ -3,7 +3,7 @@
  * goes to many viewers is laid into it once.
  */
 import { hash } from 'node:crypto';
-import { TABLES_BYTES } from './ghash-tables.ts';
+import { BLOCK_BYTES, TABLES_BYTES } from './ghash-tables.ts';
 import {
   assembleWorkbench,
   HMAC_BLOCK_BYTES,
@@ -116,7 +116,7 @@ export class PacketWorkbench {
 
 /** Whole blocks for a payload of so many bytes. */
 export function keystreamBytes(payloadLength: number, extraBlocks: number): number {
-  return ((payloadLength + 15) & ~15) + extraBlocks * 16;
+  return (Math.ceil(payloadLength / BLOCK_BYTES) + extraBlocks) * BLOCK_BYTES;
 }
 
 function checkHeader(headerLength: number): void {
