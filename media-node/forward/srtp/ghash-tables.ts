@@ -49,13 +49,13 @@ function writeTable(tables: Buffer, block: number, half: number, value: Uint8Arr
   }
 }
 
+/** Both are secret: no branch depends on them. */
 function multiply(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   const product = new Uint8Array(BLOCK_BYTES);
   const shifted = Uint8Array.from(b);
   for (let bit = 0; bit < BLOCK_BYTES * 8; bit++) {
-    if ((((a[bit >> 3] as number) >> (7 - (bit & 7))) & 1) === 1) {
-      for (let i = 0; i < BLOCK_BYTES; i++) product[i] = (product[i] as number) ^ (shifted[i] as number);
-    }
+    const mask = -(((a[bit >> 3] as number) >> (7 - (bit & 7))) & 1);
+    for (let i = 0; i < BLOCK_BYTES; i++) product[i] = (product[i] as number) ^ ((shifted[i] as number) & mask);
     multiplyByX(shifted);
   }
   return product;

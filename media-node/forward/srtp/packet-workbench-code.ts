@@ -1,11 +1,10 @@
 /**
  * The code of the packet workbench: AES-GCM of one packet, when keystream and tables of the hash key are given (NIST SP
  * 800-38D §6.4, §7.1), and plain counter mode. WebAssembly, because node:crypto wants a new cipher for each packet, which
- * costs ten times what there is to calculate, and leaves garbage behind.
+ * costs several times what there is to calculate, and leaves garbage behind.
  *
- * GHASH multiplies in the field by table look-ups that are shuffles of a vector: nothing depends on a secret but the
- * contents of registers, neither an address nor a branch. After M. Hamburg, "Accelerating AES with Vector Permute
- * Instructions" (2009), and the way in which OpenSSL and BoringSSL do it for processors without a carry-less multiplication.
+ * GHASH multiplies in the field by table look-ups that are shuffles of a vector, as BoringSSL does for processors without
+ * a carry-less multiplication (`ghash-ssse3`): neither an address nor a branch depends on a key or a packet's contents.
  */
 import { BLOCK_BYTES, POWERS, rowOffset, TABLES_BYTES } from './ghash-tables.ts';
 import { assemble, type Code, i32, local, repeat, v128, when } from './wasm-code.ts';
